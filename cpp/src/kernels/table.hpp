@@ -1,0 +1,85 @@
+#pragma once
+#include <cstdint>
+
+#include <pathrelu/types.hpp>
+
+namespace pathrelu {
+
+/// Path masks as the kernels read them: 32 binary entries to a word.
+///
+/// `by_rows` (ceil(n / 32), P): bit i of word (b, p) is the mask of path p at row 32 b + i.
+/// `by_paths` (ceil(P / 32), n): bit q of word (c, i) is the mask of path 32 c + q at row i.
+struct MaskWords {
+    const std::uint32_t* by_rows;
+    const std::uint32_t* by_paths;
+    Index n;
+    Index P;
+};
+
+/// The hot loops, compiled once per instruction set. X is the precision of the rows, T that of the sums.
+template <class X, class T>
+struct MaskedKernels {
+    /// out (P, d) <- rows p of X^T (M_p * r) with X (n, d), r (n).
+    void (*adjoint)(const X* x, Index d, MaskWords masks, const T* r, double* out, int threads);
+    /// out (n) <- sum_p M_p * (X v_p) with V (P, d).
+    void (*forward)(const X* x, Index d, MaskWords masks, const T* V, double* out, int threads);
+};
+
+template <class T>
+struct DenseKernels {
+    /// Number of T that `pack` writes for m rows of length k.
+    Index (*packed_size)(Index m, Index k);
+    /// Packs B (m, k), with rows `stride` apart, for `multiply`.
+    void (*pack)(const T* B, Index m, Index k, Index stride, T* packed);
+    /// C (rows, m) <- A (rows, k) B^T. Every entry is summed over k in order, so it does not depend on its
+    /// place. C's rows are ldc apart and ldc >= m rounded up to `kPad`.
+    void (*multiply)(const T* A, Index rows, Index k, Index lda, const T* packed, Index m, T* C, Index ldc);
+};
+
+/// Columns of the product are padded to a multiple of this.
+constexpr Index kPad = 32;
+
+struct KernelTable {
+    const char* name;
+    MaskedKernels<float, float> masked_ff;
+    MaskedKernels<float, double> masked_fd;
+    MaskedKernels<double, double> masked_dd;
+    DenseKernels<float> dense_f;
+    DenseKernels<double> dense_d;
+    /// H (m, m), lower triangle <- sum over rows of A^T A with A (rows, m) row-major; H is added to.
+    void (*add_gram)(const double* A, Index rows, Index m, double* H, int threads);
+    /// Solves (H + ridge I) x = b in place by Cholesky; H (m, m) lower triangle, destroyed. False if not
+    /// positive definite.
+    bool (*solve_cholesky)(double* H, Index m, double ridge, double* b);
+
+    template <class X, class T>
+    const MaskedKernels<X, T>& masked() const;
+    template <class T>
+    const DenseKernels<T>& dense() const;
+};
+
+template <>
+inline const MaskedKernels<float, float>& KernelTable::masked() const {
+    return masked_ff;
+}
+template <>
+inline const MaskedKernels<float, double>& KernelTable::masked() const {
+    return masked_fd;
+}
+template <>
+inline const MaskedKernels<double, double>& KernelTable::masked() const {
+    return masked_dd;
+}
+template <>
+inline const DenseKernels<float>& KernelTable::dense() const {
+    return dense_f;
+}
+template <>
+inline const DenseKernels<double>& KernelTable::dense() const {
+    return dense_d;
+}
+
+/// The kernels in use: the best this processor runs, or the level `use_kernels` chose.
+const KernelTable& kernels();
+
+}  // namespace pathrelu

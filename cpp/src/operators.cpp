@@ -1,0 +1,97 @@
+#include <pathrelu/error.hpp>
+#include <pathrelu/operators.hpp>
+
+#include <numeric>
+
+#include "kernels/table.hpp"
+
+namespace pathrelu {
+namespace {
+
+std::vector<Index> all_groups(const Arrangements& a) {
+    std::vector<Index> groups(a.size());
+    std::iota(groups.begin(), groups.end(), Index{0});
+    return groups;
+}
+
+}  // namespace
+
+template <class X>
+MaskedOperator<X>::MaskedOperator(Rows<X> rows, const Arrangements& arrangements, int threads)
+    : MaskedOperator(rows, arrangements, all_groups(arrangements), threads) {}
+
+template <class X>
+MaskedOperator<X>::MaskedOperator(Rows<X> rows, const Arrangements& arrangements,
+                                  const std::vector<Index>& groups, int threads)
+    : rows_(rows), threads_(threads) {
+    require(rows.rows == arrangements.n_rows, "X has ", rows.rows, " rows; the arrangements were made for ",
+            arrangements.n_rows);
+    const Index n = rows.rows, paths = arrangements.shape.paths();
+    const Index P = static_cast<Index>(groups.size()) * paths, blocks = (n + 31) / 32;
+    sign_.resize(P);
+    by_rows_.resize(blocks * P);
+    by_paths_.resize((P + 31) / 32 * n);
+    std::vector<std::uint64_t> mask(arrangements.words());
+    for (Index p = 0; p < P; ++p) {
+        const Index g = groups[p / paths];
+        arrangements.path_mask(g, p % paths, mask.data());
+        sign_[p] = static_cast<std::int8_t>(arrangements.path_sign(g, p % paths));
+        for (Index b = 0; b < blocks; ++b)
+            by_rows_[b * P + p] = static_cast<std::uint32_t>(mask[b / 2] >> (b % 2 * 32));
+    }
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (Index b = 0; b < blocks; ++b) {
+        const Index count = std::min<Index>(32, n - b * 32);
+        for (Index c = 0; c * 32 < P; ++c) {
+            // Transpose of a 32 x 32 bit block in five rounds of swaps (Warren, Hacker's Delight, 7-3).
+            std::uint32_t a[32] = {};
+            for (Index q = 0; q < std::min<Index>(32, P - c * 32); ++q) a[q] = by_rows_[b * P + c * 32 + q];
+            for (std::uint32_t j = 16, m = 0x0000ffffu; j != 0; j >>= 1, m ^= m << j)
+                for (std::uint32_t k = 0; k < 32; k = (k + j + 1) & ~j) {
+                    const std::uint32_t t = (a[k] >> j ^ a[k + j]) & m;
+                    a[k + j] ^= t;
+                    a[k] ^= t << j;
+                }
+            for (Index i = 0; i < count; ++i) by_paths_[c * n + b * 32 + i] = a[i];
+        }
+    }
+}
+
+template <class X>
+template <class T>
+void MaskedOperator<X>::forward_in(const double* V, double* out) const {
+    const Index d = dim();
+    std::vector<T> signed_weights(n_paths() * d);
+    for (Index p = 0; p < n_paths(); ++p)
+        for (Index j = 0; j < d; ++j)
+            signed_weights[p * d + j] = static_cast<T>(sign_[p] * V[p * d + j]);
+    const MaskWords masks{by_rows_.data(), by_paths_.data(), n_rows(), n_paths()};
+    kernels().masked<X, T>().forward(rows_.data, d, masks, signed_weights.data(), out, threads_);
+}
+
+template <class X>
+template <class T>
+void MaskedOperator<X>::adjoint_in(const double* r, double* out) const {
+    const Index d = dim();
+    const std::vector<T> residual(r, r + n_rows());
+    const MaskWords masks{by_rows_.data(), by_paths_.data(), n_rows(), n_paths()};
+    kernels().masked<X, T>().adjoint(rows_.data, d, masks, residual.data(), out, threads_);
+    for (Index p = 0; p < n_paths(); ++p)
+        if (sign_[p] < 0)
+            for (Index j = 0; j < d; ++j) out[p * d + j] = -out[p * d + j];
+}
+
+template <class X>
+void MaskedOperator<X>::forward(const double* V, double* out, Sums sums) const {
+    sums == Sums::fast ? forward_in<X>(V, out) : forward_in<double>(V, out);
+}
+
+template <class X>
+void MaskedOperator<X>::adjoint(const double* r, double* out, Sums sums) const {
+    sums == Sums::fast ? adjoint_in<X>(r, out) : adjoint_in<double>(r, out);
+}
+
+template class MaskedOperator<float>;
+template class MaskedOperator<double>;
+
+}  // namespace pathrelu
