@@ -51,4 +51,27 @@ void tree_values(const TreeShape& shape, const std::int8_t* sign, const T* leave
     }
 }
 
+/// Visits the paths of one tree that are on everywhere, given the pre-activations of all units: on(path, sign).
+template <class T, class Visit>
+void visit_paths(const TreeShape& shape, const std::int8_t* sign, const T* value, Visit on) {
+    for (Index p = 0; p < shape.paths(); ++p) {
+        bool mask = value[shape.units() - 1] > 0;
+        int s = 1;
+        for (Index l = 0; l + 1 < shape.layers() && mask; ++l) {
+            const Index u = shape.layer_begin(l) + p / shape.leaves_below(l);
+            mask = value[u] > 0;
+            s *= sign[u];
+        }
+        if (mask) on(p, s);
+    }
+}
+
+/// Sum of s_p h_p over the paths that the gates' pre-activations `gate` switch on.
+template <class T>
+T gated_value(const TreeShape& shape, const std::int8_t* sign, const double* gate, const T* h) {
+    T sum = 0;
+    visit_paths(shape, sign, gate, [&](Index p, int s) { sum += static_cast<T>(s) * h[p]; });
+    return sum;
+}
+
 }  // namespace pathrelu

@@ -1,0 +1,49 @@
+#include <pathrelu/network.hpp>
+
+#include "numpy.hpp"
+
+namespace pathrelu {
+namespace {
+
+template <class X>
+Array<X> predict_arrays(const Array<X>& x, const Array<double>& center, const Array<double>& scale,
+                        const Array<double>& W, const Array<double>& bias, const Array<double>& gates,
+                        const Array<double>& gate_bias, const Array<std::int8_t>& signs, const Array<double>& coef,
+                        const Array<std::int64_t>& output, const Array<double>& intercept,
+                        std::vector<Index> width, int threads) {
+    const auto rows = matrix(x, "X");
+    const NetworkView network{TreeShape(std::move(width)),
+                              vector(center, "center"),
+                              vector(scale, "scale"),
+                              matrix(W, "W"),
+                              vector(bias, "bias"),
+                              matrix(gates, "gates"),
+                              vector(gate_bias, "gate_bias"),
+                              matrix(signs, "signs"),
+                              vector(coef, "coef"),
+                              vector(output, "output"),
+                              vector(intercept, "intercept")};
+    Array<X> out({rows.rows, network.intercept.size});
+    const MatView<X> f{out.mutable_data(), rows.rows, network.intercept.size};
+    const py::gil_scoped_release nogil;
+    predict<X>(rows, network, f, threads);
+    return out;
+}
+
+template <class X>
+void bind(py::module_& m) {
+    m.def("network_predict", &predict_arrays<X>, py::arg("X").noconvert(), py::arg("center").noconvert(),
+          py::arg("scale").noconvert(), py::arg("W").noconvert(), py::arg("bias").noconvert(),
+          py::arg("gates").noconvert(), py::arg("gate_bias").noconvert(), py::arg("signs").noconvert(),
+          py::arg("coef").noconvert(), py::arg("output").noconvert(), py::arg("intercept").noconvert(),
+          py::arg("width"), py::arg("threads"), "Outputs (n, C) of K trees in X's dtype.");
+}
+
+}  // namespace
+
+void register_network(py::module_& m) {
+    bind<double>(m);
+    bind<float>(m);
+}
+
+}  // namespace pathrelu

@@ -1,0 +1,61 @@
+#include <pathrelu/search.hpp>
+
+#include "numpy.hpp"
+
+namespace pathrelu {
+namespace {
+
+template <class X>
+py::tuple search_arrays(const Array<X>& x, const Array<double>& y, const Array<double>& w, double alpha,
+                        std::vector<Index> width, const std::string& loss, bool relu,
+                        const SolveOptions& solve_options, const SearchOptions& search_options,
+                        const py::object& callback) {
+    const auto rows = matrix(x, "X");
+    const auto targets = matrix(y, "y");
+    const auto weights = vector(w, "w");
+    const TreeShape shape(std::move(width));
+    const Observer observer = observer_for(callback);
+    SearchResult result;
+    {
+        const py::gil_scoped_release nogil;
+        result = search(rows, targets, weights, alpha, loss, relu, shape, solve_options, search_options, observer);
+    }
+    const Index P = result.arrangements.size(), dim = shape.paths() * rows.cols;
+    auto W = copy_of(result.weights, std::vector<Index>{P, dim});
+    auto blocks = copy_of(result.blocks, std::vector<Index>{targets.cols, P, relu ? 2 : 1, dim});
+    auto intercept = copy_of(result.intercept, std::vector<Index>{targets.cols});
+    return py::make_tuple(std::move(result.arrangements), W, blocks, intercept, result.report, result.n_rounds,
+                          result.n_failed_starts);
+}
+
+template <class X>
+void bind(py::module_& m) {
+    m.def("search", &search_arrays<X>, py::arg("X").noconvert(), py::arg("y").noconvert(),
+          py::arg("w").noconvert(), py::arg("alpha"), py::arg("width"), py::arg("loss"), py::arg("relu"),
+          py::arg("solve_options"), py::arg("search_options"), py::arg("callback") = py::none(),
+          "(arrangements, weights (P, paths * d), blocks (C, P, signs, paths * d), intercept, report, n_rounds, "
+          "n_failed_starts)");
+}
+
+}  // namespace
+
+void register_search(py::module_& m) {
+    const SearchOptions defaults;
+    py::class_<SearchOptions>(m, "SearchOptions")
+        .def(py::init([](Index n_starts, Index max_rounds, std::uint64_t seed) {
+                 SearchOptions options;
+                 options.n_starts = n_starts;
+                 options.max_rounds = max_rounds;
+                 options.seed = seed;
+                 return options;
+             }),
+             py::arg("n_starts") = defaults.n_starts, py::arg("max_rounds") = defaults.max_rounds,
+             py::arg("seed") = defaults.seed)
+        .def_readwrite("n_starts", &SearchOptions::n_starts)
+        .def_readwrite("max_rounds", &SearchOptions::max_rounds)
+        .def_readwrite("seed", &SearchOptions::seed);
+    bind<double>(m);
+    bind<float>(m);
+}
+
+}  // namespace pathrelu

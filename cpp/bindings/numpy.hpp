@@ -1,0 +1,72 @@
+#pragma once
+#include <pybind11/functional.h>
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <pathrelu/error.hpp>
+#include <pathrelu/solver.hpp>
+
+namespace pathrelu {
+
+namespace py = pybind11;
+
+// A C-ordered array of exactly this dtype. Bound with .noconvert(), so the wrong dtype, order or a list is a
+// TypeError, never a silent copy.
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+template <class T>
+MatView<const T> matrix(const Array<T>& a, const char* name) {
+    require(a.ndim() == 2, name, " has ", a.ndim(), " dimensions; expected 2");
+    return {a.data(), a.shape(0), a.shape(1)};
+}
+
+template <class T>
+VecView<const T> vector(const Array<T>& a, const char* name) {
+    require(a.ndim() == 1, name, " has ", a.ndim(), " dimensions; expected 1");
+    return {a.data(), a.shape(0)};
+}
+
+template <class T>
+VecView<T> mutable_vector(Array<T>& a, const char* name) {
+    require(a.ndim() == 1, name, " has ", a.ndim(), " dimensions; expected 1");
+    return {a.mutable_data(), a.shape(0)};
+}
+
+/// New array that owns a copy of the values.
+template <class T, class Shape>
+Array<T> copy_of(const std::vector<T>& values, Shape shape) {
+    Array<T> out(shape);
+    std::copy(values.begin(), values.end(), out.mutable_data());
+    return out;
+}
+
+inline py::tuple as_tuple(const Record& r) {
+    return py::make_tuple(r.n_iter, r.objective, r.dual_objective, r.gap, r.n_active, r.seconds);
+}
+
+/// Lets Ctrl-C and the caller's function stop the work. The function gets what `as_tuple` gives.
+inline Observer observer_for(const py::object& callback) {
+    Observer observer;
+    observer.poll = [] {
+        const py::gil_scoped_acquire gil;
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    };
+    if (!callback.is_none())
+        observer.record = [&callback](const Record& record) {
+            const py::gil_scoped_acquire gil;
+            callback(as_tuple(record));
+        };
+    return observer;
+}
+
+void register_kernels(py::module_& m);
+void register_arrangements(py::module_& m);
+void register_operators(py::module_& m);
+void register_cones(py::module_& m);
+void register_solver(py::module_& m);
+void register_search(py::module_& m);
+void register_network(py::module_& m);
+
+}  // namespace pathrelu

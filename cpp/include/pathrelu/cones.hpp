@@ -1,0 +1,57 @@
+#pragma once
+#include <vector>
+
+#include <pathrelu/arrangements.hpp>
+
+namespace pathrelu {
+
+/// Facets of a cone K on which a projection lies, with the factorisation N = Q R of their unit normals
+/// N (dim, k). Kept between projections of one block, it is their warm start.
+struct Facets {
+    std::vector<Index> rows;  ///< unit * n + row of X
+    std::vector<double> Q;    ///< (dim, k) column-major, orthonormal
+    std::vector<double> R;    ///< upper triangle by columns: column j starts at j (j + 1) / 2
+
+    Index size() const { return static_cast<Index>(rows.size()); }
+    void clear() { *this = {}; }
+};
+
+/// The cones K_g = {V : every unit's pre-activation on the rows of X has the sign of its pattern}.
+///
+/// For unit u of group g and row i the constraint is
+///   (2 D_u(i) - 1) * sum over leaves p below u of s_(p below u) * (patterns below u)(i) * x_i . v_p >= 0.
+/// Keeps a copy of X in double, packed for products with few vectors: n * d * 8 bytes.
+template <class X>
+class Cones {
+  public:
+    /// X and the arrangements must outlive the object.
+    Cones(Rows<X> rows, const Arrangements& arrangements);
+
+    Index dim() const { return arrangements_.shape.paths() * rows_.cols; }
+
+    /// v <- projection of z on K_g, and its norm. Dual active set of Goldfarb and Idnani (1983) with rows
+    /// brought in lazily; v is on the facets returned to rounding and violates no row by more than 1e-13 |x_i| |z|.
+    /// The norm falls along the way, so where only norms above `stop_norm` matter the work ends as soon as the
+    /// norm is known not to exceed it; v is then not a projection and the norm returned is an upper bound.
+    double project(Index group, const double* z, double stop_norm, Facets& facets, double* v) const;
+
+    /// out (units, n) <- the left sides of the constraints.
+    void slack(Index group, const double* v, double* out) const;
+
+  private:
+    struct Violated {
+        double depth;  // slack / |x_i|, negative
+        Index row;
+    };
+    void find_violated(Index group, const double* v, double threshold, std::vector<Violated>& out) const;
+    void normal(Index group, Index unit, Index row, double* out) const;
+    template <class Visit>
+    void visit_slacks(Index group, const double* v, Visit visit) const;
+
+    Rows<X> rows_;
+    const Arrangements& arrangements_;
+    std::vector<double> packed_;
+    std::vector<double> inverse_norm_;  // 1 / |x_i|, 0 for a zero row
+};
+
+}  // namespace pathrelu

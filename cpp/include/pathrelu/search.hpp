@@ -1,0 +1,36 @@
+#pragma once
+#include <cstdint>
+
+#include <pathrelu/solver.hpp>
+
+namespace pathrelu {
+
+struct SearchOptions {
+    Index n_starts = 64;     ///< ascents per output sign in every round
+    Index max_rounds = 30;   ///< of grow, slide and polish
+    Index slide_iter = 300;  ///< L-BFGS steps of one slide
+    std::uint64_t seed = 0;
+};
+
+/// Outcome of a search: arrangements, trees that generate them, and the program's solution over them.
+struct SearchResult {
+    Arrangements arrangements;
+    std::vector<double> weights;    ///< (P, paths * d) leaf weights with these patterns
+    std::vector<double> blocks;     ///< (C, P, signs, paths * d)
+    std::vector<double> intercept;  ///< (C)
+    SolveReport report;             ///< of the last solve; history has one record a round
+    Index n_rounds = 0;
+    /// Ascents of the last round that all found nothing better than alpha, or 0 if the search stopped for
+    /// another reason. A search result, never a certificate.
+    Index n_failed_starts = 0;
+};
+
+/// Search for arrangements: grow by ascent on the dual score, slide all leaf weights of the true network by
+/// L-BFGS (relu), polish by solving the convex program on the patterns reached; repeat while it pays.
+/// The same bits for any number of threads.
+template <class X>
+SearchResult search(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
+                    const std::string& loss, bool relu, const TreeShape& shape, const SolveOptions& solve_options,
+                    const SearchOptions& options, const Observer& observer = {});
+
+}  // namespace pathrelu

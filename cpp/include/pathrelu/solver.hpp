@@ -1,0 +1,76 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include <pathrelu/arrangements.hpp>
+
+namespace pathrelu {
+
+/// The convex program (C) over fixed arrangements. Everything is read in place and must outlive the solve.
+///
+///   min  (1/n) sum_i w_i loss(b + sum_g B_g (V_g^+ - V_g^-), y)_i + alpha sum_g (|V_g^+| + |V_g^-|)
+///
+/// over V_g^+, V_g^- in the cone K_g (relu), or over U_g = V_g^+ - V_g^- free (gated).
+template <class X>
+struct Program {
+    Rows<X> rows;              ///< (n, d)
+    MatView<const double> y;   ///< (n, C)
+    VecView<const double> w;   ///< (n), mean 1
+    const Arrangements& arrangements;
+    double alpha;
+    std::string loss;
+    bool relu;
+
+    Index outputs() const { return y.cols; }
+    Index groups() const { return arrangements.size(); }
+    Index signs() const { return relu ? 2 : 1; }
+    Index blocks() const { return outputs() * groups() * signs(); }  ///< in the order (C, P, signs)
+    Index dim() const { return arrangements.shape.paths() * rows.cols; }
+};
+
+struct SolveOptions {
+    double tol = 1e-6;       ///< stop at gap <= tol * objective of the zero network
+    Index max_iter = 10000;  ///< proximal and Newton steps
+    bool fit_intercept = false;
+    int threads = 1;
+};
+
+/// One check of the duality gap.
+struct Record {
+    Index n_iter = 0;
+    double objective = 0;
+    double dual_objective = 0;
+    double gap = 0;  ///< objective minus the best dual objective so far: bounds the distance to the optimum
+    Index n_active = 0;
+    double seconds = 0;
+};
+
+struct SolveReport : Record {
+    double objective_at_zero = 0;
+    bool converged = false;
+    std::vector<Record> history;
+};
+
+/// What the caller may see and stop; either may be empty and may throw. Called between parallel regions on
+/// the calling thread: `poll` about every 0.05 s, `record` at every check of the gap.
+struct Observer {
+    Poll poll;
+    std::function<void(const Record&)> record;
+};
+
+/// Solves the program from what `blocks` (C * P * signs, paths * d) and `intercept` (C) hold, which are overwritten.
+/// Blocks outside their cones are projected first. Every iterate is feasible; the objective never rises
+/// from one check to the next.
+///
+/// Working sets of groups; inside, FISTA with backtracking and restart (Beck & Teboulle 2009, O'Donoghue &
+/// Candes 2015) finds the support and the facets, truncated Newton steps on them finish. The intercept is
+/// minimised out exactly at every step.
+template <class X>
+SolveReport solve(const Program<X>& program, const SolveOptions& options, MatView<double> blocks,
+                  VecView<double> intercept, const Observer& observer = {});
+
+/// Smallest alpha for which the zero network is optimal; program.alpha is not used.
+template <class X>
+double alpha_max(const Program<X>& program, bool fit_intercept, int threads);
+
+}  // namespace pathrelu

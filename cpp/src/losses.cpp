@@ -1,0 +1,191 @@
+#include <pathrelu/error.hpp>
+#include <pathrelu/losses.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace pathrelu {
+namespace {
+
+/// Rows whose terms are summed together; the partial sums are then added in order.
+constexpr Index kBlock = 2048;
+
+struct SquaredError {
+    static double value(double f, double y) { return 0.5 * (f - y) * (f - y); }
+    static double slope(double f, double y) { return f - y; }
+    static double curvature(double, double) { return 1; }
+    static double smoothness() { return 1; }
+    static double conjugate(double u, double y) { return u * (0.5 * u + y); }
+    static bool defined(double) { return true; }
+    static const char* targets() { return "finite numbers"; }
+};
+
+struct LogLoss {
+    static double value(double f, double y) {
+        const double m = -y * f;
+        return m > 0 ? m + std::log1p(std::exp(-m)) : std::log1p(std::exp(m));
+    }
+    static double slope(double f, double y) { return -y * sigmoid(-y * f); }
+    static double curvature(double f, double y) {
+        const double p = sigmoid(-y * f);
+        return p * (1 - p);
+    }
+    static double smoothness() { return 0.25; }
+    /// With q = -y u in [0, 1]: q log q + (1 - q) log(1 - q).
+    static double conjugate(double u, double y) {
+        const double q = std::min(1.0, std::max(0.0, -y * u));
+        return entropy(q) + entropy(1 - q);
+    }
+    static bool defined(double y) { return y == 1 || y == -1; }
+    static const char* targets() { return "-1 or +1"; }
+
+  private:
+    static double sigmoid(double m) {
+        const double e = std::exp(-std::abs(m));
+        return m >= 0 ? 1 / (1 + e) : e / (1 + e);
+    }
+    static double entropy(double q) { return q > 0 ? q * std::log(q) : 0; }
+};
+
+/// A loss that is a sum over the entries of f (n, C).
+template <class L>
+class EntrywiseLoss final : public Loss {
+  public:
+    EntrywiseLoss(MatView<const double> y, VecView<const double> w, int threads)
+        : y_(y), w_(w), threads_(threads) {}
+
+    void check_targets(MatView<const double> y) const override {
+        for (Index k = 0; k < y.size(); ++k)
+            require(L::defined(y.data[k]), "y has the entry ", y.data[k], "; this loss expects ", L::targets());
+    }
+
+    double value(const double* f) const override {
+        return sum([&](Index i, Index k) { return w_[i] * L::value(f[k], y_.data[k]); });
+    }
+
+    void dual_point(const double* f, double* theta) const override {
+        each([&](Index i, Index k) { theta[k] = -w_[i] / n() * L::slope(f[k], y_.data[k]); });
+    }
+
+    void curvature(const double* f, double* h) const override {
+        each([&](Index i, Index k) { h[k] = w_[i] / n() * L::curvature(f[k], y_.data[k]); });
+    }
+
+    double smoothness() const override { return L::smoothness(); }
+
+    double dual_value(const double* theta, double s) const override {
+        return -sum([&](Index i, Index k) {
+            return w_[i] > 0 ? w_[i] * L::conjugate(-n() * s * theta[k] / w_[i], y_.data[k]) : 0.0;
+        });
+    }
+
+    double best_scale(const double* theta, double cap) const override;
+
+    void optimal_intercept(const double* f, double* b) const override {
+        for (Index c = 0; c < y_.cols; ++c) b[c] = root(f, c, b[c]);
+    }
+
+  private:
+    double n() const { return static_cast<double>(y_.rows); }
+
+    Index blocks() const { return (y_.rows + kBlock - 1) / kBlock; }
+
+    template <class Visit>
+    void each_in(Index block, Visit visit) const {
+        for (Index i = block * kBlock; i < std::min((block + 1) * kBlock, y_.rows); ++i)
+            for (Index c = 0; c < y_.cols; ++c) visit(i, i * y_.cols + c);
+    }
+
+    template <class Visit>
+    void each(Visit visit) const {
+#pragma omp parallel for num_threads(threads_) if (threads_ > 1) schedule(static)
+        for (Index block = 0; block < blocks(); ++block) each_in(block, visit);
+    }
+
+    /// (1/n) times the sum of term(i, k) over all entries.
+    template <class Term>
+    double sum(Term term) const {
+        std::vector<double> partial(blocks());
+#pragma omp parallel for num_threads(threads_) if (threads_ > 1) schedule(static)
+        for (Index block = 0; block < blocks(); ++block) {
+            double total = 0;
+            each_in(block, [&](Index i, Index k) { total += term(i, k); });
+            partial[block] = total;
+        }
+        double total = 0;
+        for (const double p : partial) total += p;
+        return total / n();
+    }
+
+    /// The b with sum_i w_i loss'(f_i + b) = 0 in column c: Newton steps inside a bracket that shrinks.
+    double root(const double* f, Index c, double b) const {
+        double low = -std::numeric_limits<double>::infinity(), high = -low;
+        for (int step = 0; step < 100; ++step) {
+            double slope = 0, curvature = 0, size = 0;
+            for (Index i = 0; i < y_.rows; ++i) {
+                const Index k = i * y_.cols + c;
+                const double s = w_[i] * L::slope(f[k] + b, y_.data[k]);
+                slope += s;
+                size += std::abs(s);
+                curvature += w_[i] * L::curvature(f[k] + b, y_.data[k]);
+            }
+            if (std::abs(slope) <= 1e-16 * size) return b;
+            (slope > 0 ? high : low) = b;
+            const double reach = 10 * (1 + std::abs(b));
+            const double step_length = curvature > 0 ? std::min(std::abs(slope) / curvature, reach) : reach;
+            double next = slope > 0 ? b - step_length : b + step_length;
+            if (!(next > low && next < high)) next = 0.5 * (low + high);
+            if (next == b) return b;
+            b = next;
+        }
+        return b;
+    }
+
+    MatView<const double> y_;
+    VecView<const double> w_;
+    int threads_;
+};
+
+/// The dual of a general loss is defined on a convex set that holds 0 and theta: s = 1 is safe, more is not.
+template <class L>
+double EntrywiseLoss<L>::best_scale(const double*, double cap) const {
+    return std::min(1.0, cap);
+}
+
+/// Concave quadratic in s: s * sum(theta y) - s^2 * sum(n theta^2 / w) / 2.
+template <>
+double EntrywiseLoss<SquaredError>::best_scale(const double* theta, double cap) const {
+    const double linear = n() * sum([&](Index, Index k) { return theta[k] * y_.data[k]; });
+    const double quadratic = n() * sum([&](Index i, Index k) {
+                                 return w_[i] > 0 ? n() * theta[k] * theta[k] / w_[i] : 0.0;
+                             });
+    return quadratic > 0 ? std::min(cap, std::max(0.0, linear / quadratic)) : std::min(1.0, cap);
+}
+
+/// The minimiser is the weighted mean residual, whatever the start.
+template <>
+double EntrywiseLoss<SquaredError>::root(const double* f, Index c, double) const {
+    double total = 0, weight = 0;
+    for (Index i = 0; i < y_.rows; ++i) {
+        total += w_[i] * (y_(i, c) - f[i * y_.cols + c]);
+        weight += w_[i];
+    }
+    return total / weight;
+}
+
+}  // namespace
+
+std::unique_ptr<Loss> make_loss(const std::string& name, MatView<const double> y, VecView<const double> w,
+                                int threads) {
+    require_size("w", w, y.rows);
+    std::unique_ptr<Loss> loss;
+    if (name == "squared_error") loss = std::make_unique<EntrywiseLoss<SquaredError>>(y, w, threads);
+    if (name == "log_loss") loss = std::make_unique<EntrywiseLoss<LogLoss>>(y, w, threads);
+    require(loss != nullptr, "loss is '", name, "'; expected 'squared_error' or 'log_loss'");
+    loss->check_targets(y);
+    return loss;
+}
+
+}  // namespace pathrelu

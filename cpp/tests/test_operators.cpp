@@ -1,0 +1,103 @@
+#include <pathrelu/kernels.hpp>
+#include <pathrelu/operators.hpp>
+
+#include <limits>
+#include <numeric>
+
+#include "check.hpp"
+#include "problem.hpp"
+
+using namespace pathrelu;
+
+namespace {
+
+double dot(const std::vector<double>& a, const std::vector<double>& b) {
+    return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+}
+
+double norm(const std::vector<double>& a) { return std::sqrt(dot(a, a)); }
+
+// B V by the definition.
+template <class T>
+std::vector<double> dense_forward(const Problem<T>& p, const std::vector<double>& V) {
+    std::vector<double> out(p.n);
+    const Index paths = p.shape.paths();
+    for (Index g = 0; g < p.groups; ++g)
+        for (Index path = 0; path < paths; ++path)
+            for (Index i = 0; i < p.n; ++i)
+                if (p.mask(g, path, i))
+                    for (Index j = 0; j < p.d; ++j)
+                        out[i] += p.arrangements.path_sign(g, path) * static_cast<double>(p.X[i * p.d + j]) *
+                                  V[(g * paths + path) * p.d + j];
+    return out;
+}
+
+template <class T>
+void operator_is_its_definition_and_has_its_adjoint(Index n, Index d, Index groups, std::vector<Index> width) {
+    using Sums = typename MaskedOperator<T>::Sums;
+    const Problem<T> p(n, d, groups, std::move(width), 7);
+    const MaskedOperator<T> B(p.rows(), p.arrangements, 1);
+    CHECK(B.n_rows() == n && B.dim() == d && B.n_paths() == groups * p.shape.paths());
+
+    std::mt19937_64 random(8);
+    const auto V = normal<double>(random, B.n_paths() * d), r = normal<double>(random, n);
+    const std::vector<double> expected = dense_forward(p, V);
+    const double scale = norm(expected) * norm(r) + norm(V) * norm(r);
+    for (const Sums sums : {Sums::exact, Sums::fast}) {
+        const bool in_float = sums == Sums::fast && sizeof(T) == sizeof(float);
+        const double eps = in_float ? std::numeric_limits<float>::epsilon() : std::numeric_limits<double>::epsilon();
+        std::vector<double> f(n), G(V.size());
+        B.forward(V.data(), f.data(), sums);
+        B.adjoint(r.data(), G.data(), sums);
+        for (Index i = 0; i < n; ++i) CHECK_NEAR(f[i], expected[i], 100 * eps * norm(expected));
+        CHECK_NEAR(dot(f, r), dot(V, G), 100 * eps * scale);
+        for (const int threads : {2, 3}) {
+            const MaskedOperator<T> again(p.rows(), p.arrangements, threads);
+            std::vector<double> f2(n), G2(V.size());
+            again.forward(V.data(), f2.data(), sums);
+            again.adjoint(r.data(), G2.data(), sums);
+            CHECK(f2 == f && G2 == G);
+        }
+    }
+}
+
+void some_groups_only() {
+    const Problem<double> p(90, 6, 8, {2}, 9);
+    const MaskedOperator<double> all(p.rows(), p.arrangements, 1);
+    const MaskedOperator<double> some(p.rows(), p.arrangements, {5, 2}, 1);
+    std::mt19937_64 random(10);
+    const auto r = normal<double>(random, p.n);
+    std::vector<double> G(16 * 6), part(4 * 6);
+    all.adjoint(r.data(), G.data());
+    some.adjoint(r.data(), part.data());
+    for (Index k = 0; k < 12; ++k) {
+        CHECK_NEAR(part[k], G[5 * 12 + k], 1e-12);
+        CHECK_NEAR(part[12 + k], G[2 * 12 + k], 1e-12);
+    }
+}
+
+}  // namespace
+
+int main() {
+    CHECK(kernel_levels().front() == "base");
+    CHECK(kernel_level() == kernel_levels().back());
+    CHECK_REFUSED(use_kernels("v9"), "kernel level is 'v9'; this machine runs " + [] {
+        std::string known;
+        for (const std::string& level : kernel_levels()) known += (known.empty() ? "" : ", ") + level;
+        return known;
+    }());
+    for (const std::string& level : kernel_levels()) {
+        use_kernels(level);
+        CHECK(kernel_level() == level);
+        // Sizes below, at and across the borders of words, tables and row blocks.
+        operator_is_its_definition_and_has_its_adjoint<double>(1, 1, 1, {});
+        operator_is_its_definition_and_has_its_adjoint<double>(333, 7, 70, {});
+        operator_is_its_definition_and_has_its_adjoint<float>(333, 7, 70, {});
+        operator_is_its_definition_and_has_its_adjoint<double>(64, 32, 32, {});
+        operator_is_its_definition_and_has_its_adjoint<double>(97, 19, 11, {3});
+        operator_is_its_definition_and_has_its_adjoint<float>(97, 19, 11, {3});
+        operator_is_its_definition_and_has_its_adjoint<float>(40, 130, 5, {2, 2});
+        operator_is_its_definition_and_has_its_adjoint<double>(40, 130, 5, {2, 2});
+        some_groups_only();
+    }
+}
