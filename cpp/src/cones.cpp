@@ -207,11 +207,15 @@ double Cones<X>::project(Index group, const double* z_data, double stop_norm, Fa
         for (std::size_t c = 0; c < violated.size(); ++c)
             normal(group, violated[c].row / n, violated[c].row % n, normals.col(c).data());
 
-        for (;;) {
+        for (bool moved = false;; moved = true) {
             Index best;
             Vector slacks = normals.transpose() * v;
             double slack = slacks.minCoeff(&best);
-            if (slack >= -kFeasible * scale) break;
+            if (slack >= -kFeasible * scale) {
+                // Two roundings of one slack can differ about whether it is violated: then nothing is left to do.
+                if (!moved) return v.norm();
+                break;
+            }
             const Index row = violated[best].row;
             if (known(row)) {
                 normals.col(best).setZero();

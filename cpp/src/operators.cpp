@@ -1,6 +1,7 @@
 #include <pathrelu/error.hpp>
 #include <pathrelu/operators.hpp>
 
+#include <bitset>
 #include <numeric>
 
 #include "kernels/table.hpp"
@@ -29,6 +30,7 @@ MaskedOperator<X>::MaskedOperator(Rows<X> rows, const Arrangements& arrangements
     const Index n = rows.rows, paths = arrangements.shape.paths();
     const Index P = static_cast<Index>(groups.size()) * paths, blocks = (n + 31) / 32;
     sign_.resize(P);
+    density_.resize(P);
     by_rows_.resize(blocks * P);
     by_paths_.resize((P + 31) / 32 * n);
     std::vector<std::uint64_t> mask(arrangements.words());
@@ -36,6 +38,9 @@ MaskedOperator<X>::MaskedOperator(Rows<X> rows, const Arrangements& arrangements
         const Index g = groups[p / paths];
         arrangements.path_mask(g, p % paths, mask.data());
         sign_[p] = static_cast<std::int8_t>(arrangements.path_sign(g, p % paths));
+        Index ones = 0;
+        for (const std::uint64_t word : mask) ones += static_cast<Index>(std::bitset<64>(word).count());
+        density_[p] = static_cast<double>(ones) / static_cast<double>(n);
         for (Index b = 0; b < blocks; ++b)
             by_rows_[b * P + p] = static_cast<std::uint32_t>(mask[b / 2] >> (b % 2 * 32));
     }

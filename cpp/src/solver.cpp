@@ -25,9 +25,11 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Relative size of differences of objectives that rounding alone explains.
 constexpr double kRounding = 1e-14;
 constexpr int kFirstFista = 20;  ///< steps that find the support of a new working set
-constexpr int kFista = 6;        ///< steps between Newton steps, which find what has changed in it
-constexpr int kNewton = 10;      ///< Newton steps in a row, while they pay
-constexpr Index kDenseNewton = 256;  ///< unknowns up to which the Newton system is formed and factorised
+constexpr int kFista = 10;       ///< steps where the proximal point method got nowhere
+constexpr double kRidgeReach = 1e8;  ///< proximal step of the plain Newton step: a ridge against rounding only
+constexpr int kNewton = 20;      ///< Newton steps of one step of the proximal point method
+constexpr double kNewtonResidual = 1e-2;  ///< of the Newton system where it is solved iteratively
+constexpr Index kDenseNewton = 600;  ///< unknowns up to which the Newton system is formed and factorised
 constexpr Index kConjugateGradients = 150;
 constexpr Index kGramRows = 256;  ///< rows of the reduced matrix held at a time
 
@@ -56,6 +58,15 @@ struct Point {
     double smooth = 0;
     double penalty = 0;
     double objective() const { return smooth + penalty; }
+};
+
+/// The quadratic model of the loss around the point of a proximal step, and the point itself.
+struct Model {
+    const Point& start;
+    std::vector<double> theta;  ///< dual point at the start, (n, C)
+    std::vector<double> h;      ///< curvature, (n, C)
+    std::vector<double> h_sum;  ///< per output, if the intercept is free
+    double step;                ///< of the proximal term |Z - start|^2 / (2 step)
 };
 
 template <class X>
@@ -182,8 +193,8 @@ class Solver {
         return loss_->dual_value(theta.data(), loss_->best_scale(theta.data(), cap));
     }
 
-    /// out <- prox of step * (alpha |.| + indicator of the cone) at z, for the program's block `global`.
-    void prox(Index global, const double* z, double step, double* out) {
+    /// out <- prox of step * (alpha |.| + indicator of the cone) at z, for the program's block `global`; its norm.
+    double prox(Index global, const double* z, double step, double* out) {
         const double threshold = step * program_.alpha;
         double norm;
         if (cones_) {
@@ -192,17 +203,40 @@ class Solver {
             norm = ConstMap(z, dim_).norm();
             std::copy(z, z + dim_, out);
         }
-        if (norm <= threshold)
+        if (norm <= threshold) {
             std::fill(out, out + dim_, 0.0);
-        else
-            Map(out, dim_) *= 1 - threshold / norm;
+            return 0;
+        }
+        Map(out, dim_) *= 1 - threshold / norm;
+        return norm - threshold;
     }
 
     // ---- inner solver ---------------------------------------------------------------------------------------
     void fista(const Working<X>& work, Point& point, int steps);
-    double newton(const Working<X>& work, Point& point);
+    struct Active;
+    struct Support;
+    struct DualTrial;
+    Support support(const Working<X>& work, const std::vector<double>& Z, double step) const;
+    void predict(const Support& support, const Matrix& D, std::vector<double>& f) const;
+    Matrix correlate(const Support& support, const std::vector<double>& r) const;
+    template <class Column>
+    void to_tangent(const Active& block, Column&& x) const {
+        if (!block.facets || block.facets->size() == 0) return;
+        const Eigen::Map<const Matrix> Q(block.facets->Q.data(), dim_, block.facets->size());
+        const Vector normal_part = Q.transpose() * x;
+        x -= Q * normal_part;
+    }
+    Model model_at(const Point& point, double step);
+    void apply_curvature(const Model& model, std::vector<double>& q) const;
+    Matrix solve_newton_system(const Support& support, const Model& model, const Matrix& rhs);
+    bool solve_dense(const Support& support, const Model& model, const Matrix& rhs, Matrix& x);
+    Matrix solve_by_conjugate_gradients(const Support& support, const Model& model, const Matrix& rhs);
+    double newton(const Working<X>& work, Point& point, double step);
+    void evaluate_dual(const Working<X>& work, const Model& model, DualTrial& trial);
+    int proximal_point(const Working<X>& work, Point& point, double step, double target);
     void solve_working_set(const Working<X>& work, Point& point, double target);
     double first_lipschitz(const Working<X>& work);
+    double typical_step(const Point& point) const;
     void poll() {
         if (observer_.poll && clock_.seconds() - last_poll_ > 0.05) {
             last_poll_ = clock_.seconds();
@@ -211,14 +245,6 @@ class Solver {
     }
     /// Eigendecomposition of X^T X / n, for the preconditioner.
     const Eigen::SelfAdjointEigenSolver<Matrix>& row_moments();
-
-    struct Active {
-        Index block;   // in the working set
-        Index global;  // in the program
-        Index slot;    // (c, group) in the active operator
-        double norm;
-        Vector direction;
-    };
 
     const Program<X>& program_;
     const SolveOptions& options_;
@@ -322,15 +348,91 @@ void Solver<X>::fista(const Working<X>& work, Point& point, int steps) {
     }
 }
 
-/// One Newton step on the support and the facets of `point`, which the last proximal step has left there:
-/// on them the objective is smooth. Returns by how much the objective fell; 0 leaves the point as it was.
+/// A nonzero block with what the proximal map's derivative needs.
 template <class X>
-double Solver<X>::newton(const Working<X>& work, Point& point) {
+struct Solver<X>::Active {
+    Index index;   // in the working set
+    Index slot;    // (output, group) in the operator over the support
+    Index output;
+    double sigma;
+    double norm;
+    double root;   // sqrt of the map's shrinkage
+    const Facets* facets;
+    Vector direction;
+};
+
+template <class X>
+struct Solver<X>::Support {
+    std::vector<Active> active;
+    MaskedOperator<X> op;
+};
+
+/// A dual point of the proximal subproblem with the primal point that belongs to it.
+template <class X>
+struct Solver<X>::DualTrial {
+    std::vector<double> theta;
+    std::vector<double> Z, f;  // prox(start + step B^T theta) and its predictions
+    double value = 0;          // dual objective of the subproblem
+    double proximal = 0;       // penalty and proximal term of Z
+};
+
+/// Fills what follows from trial.theta.
+template <class X>
+void Solver<X>::evaluate_dual(const Working<X>& work, const Model& model, DualTrial& trial) {
+    const Index blocks = static_cast<Index>(model.start.Z.size()) / dim_;
+    std::vector<double> G(C_ * work.op.n_paths() * d_), value(blocks), proximal(blocks);
+    adjoint(work.op, trial.theta.data(), G.data());
+    trial.Z.resize(model.start.Z.size());
+    trial.f.resize(n_ * C_);
+#pragma omp parallel num_threads(options_.threads) if (options_.threads > 1)
+    {
+        std::vector<double> z(dim_);
+#pragma omp for schedule(dynamic, 4)
+        for (Index b = 0; b < blocks; ++b) {
+            const ConstMap start(model.start.Z.data() + b * dim_, dim_), g(G.data() + b / S_ * dim_, dim_);
+            Map(z.data(), dim_) = start + model.step * sigma(b) * g;
+            const double norm =
+                prox(global_block(work.groups, b), z.data(), model.step, trial.Z.data() + b * dim_);
+            const ConstMap moved(trial.Z.data() + b * dim_, dim_);
+            proximal[b] = program_.alpha * norm + (moved - start).squaredNorm() / (2 * model.step);
+            value[b] = proximal[b] - sigma(b) * g.dot(moved);
+        }
+    }
+    forward(work.op, trial.Z.data(), trial.f.data());
+    trial.value = model.start.smooth;
+    trial.proximal = 0;
+    for (Index i = 0; i < n_ * C_; ++i) {
+        const double v = model.theta[i] - trial.theta[i];
+        trial.value += trial.theta[i] * model.start.f[i] - (model.h[i] > 0 ? v * v / (2 * model.h[i]) : 0.0);
+    }
+    for (Index b = 0; b < blocks; ++b) {
+        trial.value += value[b];
+        trial.proximal += proximal[b];
+    }
+}
+
+/// q <- h * (q - mean_h(q)): the model's Hessian with the intercept minimised out.
+template <class X>
+void Solver<X>::apply_curvature(const Model& model, std::vector<double>& q) const {
+    for (Index c = 0; c < C_; ++c) {
+        double mean = 0;
+        if (options_.fit_intercept) {
+            for (Index i = 0; i < n_; ++i) mean += model.h[i * C_ + c] * q[i * C_ + c];
+            mean /= model.h_sum[c];
+        }
+        for (Index i = 0; i < n_; ++i) q[i * C_ + c] = model.h[i * C_ + c] * (q[i * C_ + c] - mean);
+    }
+}
+
+/// The blocks of Z that are not zero, with the derivative of the proximal map there, and the operator over them.
+template <class X>
+typename Solver<X>::Support Solver<X>::support(const Working<X>& work, const std::vector<double>& Z,
+                                               double step) const {
     const Index k = static_cast<Index>(work.groups.size());
     std::vector<Active> active;
     std::vector<Index> groups, slot_of_group(k, -1);
     for (Index b = 0; b < C_ * k * S_; ++b) {
-        const ConstMap z(point.Z.data() + b * dim_, dim_);
+        const ConstMap z(Z.data() + b * dim_, dim_);
         const double norm = z.norm();
         if (norm == 0) continue;
         const Index local = b / S_ % k;
@@ -338,186 +440,204 @@ double Solver<X>::newton(const Working<X>& work, Point& point) {
             slot_of_group[local] = static_cast<Index>(groups.size());
             groups.push_back(work.groups[local]);
         }
-        active.push_back({b, global_block(work.groups, b), slot_of_group[local], norm, z / norm});
+        active.push_back({b, slot_of_group[local], b / (k * S_), sigma(b), norm,
+                          std::sqrt(norm / (norm + step * program_.alpha)),
+                          cones_ ? &prox_facets_[global_block(work.groups, b)] : nullptr, z / norm});
     }
-    const Index A = static_cast<Index>(active.size()), slots = static_cast<Index>(groups.size());
-    if (A == 0) return 0;
-    for (Active& a : active) a.slot += a.block / (k * S_) * slots;
-    const MaskedOperator<X> op(program_.rows, program_.arrangements, groups, options_.threads);
+    for (Active& a : active) a.slot += a.output * static_cast<Index>(groups.size());
+    return {std::move(active),
+            MaskedOperator<X>(program_.rows, program_.arrangements, groups, options_.threads)};
+}
 
-    // Curvature of the loss with the intercept minimised out: h * (q - mean_h(q)).
-    std::vector<double> h(n_ * C_), h_sum(C_, 0.0);
-    const std::vector<double> theta = dual_point(point.f.data());
-    loss_->curvature(shifted_.data(), h.data());
-    for (Index i = 0; i < n_; ++i)
-        for (Index c = 0; c < C_; ++c) h_sum[c] += h[i * C_ + c];
-
-    const auto to_tangent = [&](Index a, auto&& x) {
-        if (!cones_) return;
-        const Facets& facets = prox_facets_[active[a].global];
-        const Eigen::Map<const Matrix> Q(facets.Q.data(), dim_, facets.size());
-        const Vector normal_part = Q.transpose() * x;
-        x -= Q * normal_part;
-    };
-
-    Matrix gradient(dim_, A);
-    std::vector<double> G(C_ * slots * dim_);
-    adjoint(op, theta.data(), G.data());
-    for (Index a = 0; a < A; ++a) {
-        gradient.col(a) = program_.alpha * active[a].direction -
-                          sigma(active[a].block) * ConstMap(G.data() + active[a].slot * dim_, dim_);
-        to_tangent(a, gradient.col(a));
+/// f (n, C) <- predictions of the columns of D on the support.
+template <class X>
+void Solver<X>::predict(const Support& support, const Matrix& D, std::vector<double>& f) const {
+    const Index size = support.op.n_paths() * d_;
+    std::vector<double> V(C_ * size, 0.0), column(C_ > 1 ? n_ : 0);
+    for (std::size_t a = 0; a < support.active.size(); ++a)
+        Map(V.data() + support.active[a].slot * dim_, dim_) += support.active[a].sigma * D.col(a);
+    f.resize(n_ * C_);
+    for (Index c = 0; c < C_; ++c) {
+        support.op.forward(V.data() + c * size, C_ == 1 ? f.data() : column.data());
+        if (C_ > 1)
+            for (Index i = 0; i < n_; ++i) f[i * C_ + c] = column[i];
     }
-    const double size = gradient.norm();
-    if (!(size > 0)) return 0;
+}
 
-    const auto predict = [&](const Matrix& D, std::vector<double>& f) {
-        std::vector<double> V(C_ * slots * dim_, 0.0), column(n_);
-        for (Index a = 0; a < A; ++a)
-            Map(V.data() + active[a].slot * dim_, dim_) += sigma(active[a].block) * D.col(a);
-        f.resize(n_ * C_);
-        for (Index c = 0; c < C_; ++c) {
-            op.forward(V.data() + c * slots * dim_, C_ == 1 ? f.data() : column.data());
-            if (C_ > 1)
-                for (Index i = 0; i < n_; ++i) f[i * C_ + c] = column[i];
-        }
-    };
+/// sigma_a B_a^T r for every block of the support, (dim, blocks).
+template <class X>
+Matrix Solver<X>::correlate(const Support& support, const std::vector<double>& r) const {
+    std::vector<double> G(C_ * support.op.n_paths() * d_);
+    adjoint(support.op, r.data(), G.data());
+    Matrix out(dim_, static_cast<Index>(support.active.size()));
+    for (std::size_t a = 0; a < support.active.size(); ++a)
+        out.col(a) = support.active[a].sigma * ConstMap(G.data() + support.active[a].slot * dim_, dim_);
+    return out;
+}
 
-    Matrix step = Matrix::Zero(dim_, A);
+/// x <- (M^-1 / step + B^T H B)^-1 rhs on the tangent spaces of the facets, M the derivative of the proximal map:
+/// M^-1 / step = I / step + (alpha / |z|) (I - u u^T), the curvature of the penalty with a ridge. Solved as
+/// x = S (I / step + E^T H E)^-1 S^T rhs with M = S S^T, E = B S.
+template <class X>
+Matrix Solver<X>::solve_newton_system(const Support& support, const Model& model, const Matrix& rhs) {
     Index unknowns = 0;
-    for (const Active& a : active) unknowns += dim_ - (cones_ ? prox_facets_[a.global].size() : 0);
-    bool solved = false;
-    if (C_ == 1 && unknowns <= kDenseNewton) {
-        // Bases N_a of the tangent spaces; columns of the reduced matrix are masked X N_a.
-        std::vector<Matrix> basis(A);
-        std::vector<Index> offset(A + 1, 0);
-        for (Index a = 0; a < A; ++a) {
-            basis[a] = Matrix::Identity(dim_, dim_);
-            if (cones_ && prox_facets_[active[a].global].size() > 0) {
-                const Facets& facets = prox_facets_[active[a].global];
-                const Eigen::Map<const Matrix> Q(facets.Q.data(), dim_, facets.size());
-                const Eigen::HouseholderQR<Matrix> qr(Q);
-                basis[a] = (qr.householderQ() * basis[a]).rightCols(dim_ - facets.size()).eval();
-            }
-            offset[a + 1] = offset[a] + basis[a].cols();
-        }
-        const Index m = unknowns, paths = dim_ / d_;
-        std::vector<double> H(m * m, 0.0), buffer(kGramRows * m);
-        Vector weighted = Vector::Zero(m);  // B^T h
-        for (Index i0 = 0; i0 < n_; i0 += kGramRows) {
-            const Index count = std::min(kGramRows, n_ - i0);
-            Matrix rows(count, d_);
-            for (Index i = 0; i < count; ++i)
-                for (Index j = 0; j < d_; ++j) rows(i, j) = static_cast<double>(program_.rows(i0 + i, j));
-            using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-            Eigen::Map<RowMajor> reduced(buffer.data(), count, m);
-#pragma omp parallel for num_threads(options_.threads) if (options_.threads > 1) schedule(static)
-            for (Index a = 0; a < A; ++a) {
-                auto columns = reduced.middleCols(offset[a], basis[a].cols());
-                columns.setZero();
-                for (Index p = 0; p < paths; ++p) {
-                    const Index path = active[a].slot % slots * paths + p;
-                    const Matrix product = rows * basis[a].middleRows(p * d_, d_);
-                    const double sign = sigma(active[a].block) * op.sign(path);
-                    for (Index i = 0; i < count; ++i)
-                        if (op.mask(path, i0 + i)) columns.row(i) += sign * product.row(i);
-                }
-            }
-            const Map root(h.data() + i0, count);
-            weighted.noalias() += reduced.transpose() * root;
-            reduced.array().colwise() *= root.array().sqrt();
-            kernels().add_gram(buffer.data(), count, m, H.data(), options_.threads);
-        }
-        Eigen::Map<Matrix> hessian(H.data(), m, m);
-        if (options_.fit_intercept)
-            hessian.triangularView<Eigen::Lower>() -= weighted * weighted.transpose() / h_sum[0];
-        Vector rhs(m);
-        for (Index a = 0; a < A; ++a) {
-            const Index cols = basis[a].cols();
-            const Vector u = basis[a].transpose() * active[a].direction;
-            hessian.block(offset[a], offset[a], cols, cols) +=
-                program_.alpha / active[a].norm * (Matrix::Identity(cols, cols) - u * u.transpose());
-            rhs.segment(offset[a], cols) = -basis[a].transpose() * gradient.col(a);
-        }
-        const double ridge = 1e-13 * hessian.diagonal().maxCoeff();
-        solved = kernels().solve_cholesky(H.data(), m, ridge, rhs.data()) && rhs.allFinite();
-        if (solved)
-            for (Index a = 0; a < A; ++a)
-                step.col(a) = basis[a] * rhs.segment(offset[a], basis[a].cols());
-    }
-    if (!solved) {
-        // Conjugate gradients, preconditioned by path density * mean curvature * X^T X + alpha / |v| in the
-        // eigenvectors of X^T X.
-        const auto& moments = row_moments();
-        const double mean_h = ConstMap(h.data(), n_ * C_).sum() / static_cast<double>(C_);
-        Matrix scale(dim_, A);
-        for (Index a = 0; a < A; ++a)
-            for (Index p = 0; p < dim_ / d_; ++p)
-                scale.col(a).segment(p * d_, d_) =
-                    (0.5 * mean_h * moments.eigenvalues().array().max(0.0) + 0.7 * program_.alpha / active[a].norm)
-                        .inverse();
-        std::vector<double> q;
-        const auto precondition = [&](const Matrix& r) {
-            Matrix z(dim_, A);
-            for (Index a = 0; a < A; ++a) {
-                for (Index p = 0; p < dim_; p += d_)
-                    z.col(a).segment(p, d_) =
-                        moments.eigenvectors() *
-                        (scale.col(a).segment(p, d_).asDiagonal() *
-                         (moments.eigenvectors().transpose() * r.col(a).segment(p, d_)));
-                to_tangent(a, z.col(a));
-            }
-            return z;
-        };
-        const auto hessian = [&](const Matrix& D) {
-            predict(D, q);
-            for (Index c = 0; c < C_; ++c) {
-                double mean = 0;
-                if (options_.fit_intercept) {
-                    for (Index i = 0; i < n_; ++i) mean += h[i * C_ + c] * q[i * C_ + c];
-                    mean /= h_sum[c];
-                }
-                for (Index i = 0; i < n_; ++i) q[i * C_ + c] = h[i * C_ + c] * (q[i * C_ + c] - mean);
-            }
-            adjoint(op, q.data(), G.data());
-            Matrix out(dim_, A);
-            for (Index a = 0; a < A; ++a) {
-                const Vector& u = active[a].direction;
-                out.col(a) = sigma(active[a].block) * ConstMap(G.data() + active[a].slot * dim_, dim_) +
-                             program_.alpha / active[a].norm * (D.col(a) - u * u.dot(D.col(a)));
-                to_tangent(a, out.col(a));
-            }
-            return out;
-        };
-        Matrix r = -gradient, z = precondition(r), p = z;
-        double rz = r.cwiseProduct(z).sum();
-        const double enough = std::min(0.1, std::sqrt(size)) * size;
-        for (Index iteration = 0; iteration < kConjugateGradients && r.norm() > enough; ++iteration) {
-            poll();
-            const Matrix Hp = hessian(p);
-            const double curvature = p.cwiseProduct(Hp).sum();
-            if (!(curvature > 0)) break;
-            step += rz / curvature * p;
-            r -= rz / curvature * Hp;
-            z = precondition(r);
-            const double rz_next = r.cwiseProduct(z).sum();
-            p = z + rz_next / rz * p;
-            rz = rz_next;
-        }
-    }
+    for (const Active& a : support.active) unknowns += dim_ - (a.facets ? a.facets->size() : 0);
+    Matrix x;
+    if (C_ > 1 || unknowns > kDenseNewton || !solve_dense(support, model, rhs, x))
+        x = solve_by_conjugate_gradients(support, model, rhs);
+    return x;
+}
 
-    const double slope = gradient.cwiseProduct(step).sum();
+/// With the matrix formed, in bases of the tangent spaces; false if rounding leaves it indefinite.
+template <class X>
+bool Solver<X>::solve_dense(const Support& support, const Model& model, const Matrix& rhs, Matrix& x) {
+    using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+    const std::vector<Active>& active = support.active;
+    const Index A = static_cast<Index>(active.size()), paths = dim_ / d_;
+    const Index slots = support.op.n_paths() / paths;
+    // S_a = N_a (root I + (1 - root) u u^T) for an orthonormal basis N_a of the tangent space.
+    std::vector<Matrix> basis(A);
+    std::vector<Index> offset(A + 1, 0);
+#pragma omp parallel for num_threads(options_.threads) if (options_.threads > 1) schedule(dynamic)
+    for (Index a = 0; a < A; ++a) {
+        Matrix N = Matrix::Identity(dim_, dim_);
+        const Index facets = active[a].facets ? active[a].facets->size() : 0;
+        if (facets > 0) {
+            const Eigen::Map<const Matrix> Q(active[a].facets->Q.data(), dim_, facets);
+            N = (Eigen::HouseholderQR<Matrix>(Q).householderQ() * N).rightCols(dim_ - facets).eval();
+        }
+        const Vector u = N.transpose() * active[a].direction;
+        basis[a] = active[a].root * N + (1 - active[a].root) * active[a].direction * u.transpose();
+    }
+    for (Index a = 0; a < A; ++a) offset[a + 1] = offset[a] + basis[a].cols();
+    const Index m = offset[A];
+    std::vector<double> H(m * m, 0.0), buffer(kGramRows * m);
+    Vector weighted = Vector::Zero(m);  // E^T h
+    for (Index i0 = 0; i0 < n_; i0 += kGramRows) {
+        poll();
+        const Index count = std::min(kGramRows, n_ - i0);
+        Matrix rows(count, d_);
+        for (Index i = 0; i < count; ++i)
+            for (Index j = 0; j < d_; ++j) rows(i, j) = static_cast<double>(program_.rows(i0 + i, j));
+        Eigen::Map<RowMajor> E(buffer.data(), count, m);
+#pragma omp parallel for num_threads(options_.threads) if (options_.threads > 1) schedule(dynamic)
+        for (Index a = 0; a < A; ++a) {
+            auto columns = E.middleCols(offset[a], basis[a].cols());
+            columns.setZero();
+            for (Index p = 0; p < paths; ++p) {
+                const Index path = active[a].slot % slots * paths + p;
+                const Matrix product = rows * basis[a].middleRows(p * d_, d_);
+                const double sign = active[a].sigma * support.op.sign(path);
+                for (Index i = 0; i < count; ++i)
+                    if (support.op.mask(path, i0 + i)) columns.row(i) += sign * product.row(i);
+            }
+        }
+        const ConstMap h(model.h.data() + i0, count);
+        weighted.noalias() += E.transpose() * h;
+        E.array().colwise() *= h.array().sqrt();
+        kernels().add_gram(buffer.data(), count, m, H.data(), options_.threads);
+    }
+    Eigen::Map<Matrix> gram(H.data(), m, m);
+    if (options_.fit_intercept)
+        gram.triangularView<Eigen::Lower>() -= weighted * weighted.transpose() / model.h_sum[0];
+    Vector y(m);
+    for (Index a = 0; a < A; ++a) y.segment(offset[a], basis[a].cols()) = basis[a].transpose() * rhs.col(a);
+    if (!kernels().solve_cholesky(H.data(), m, 1 / model.step, y.data()) || !y.allFinite()) return false;
+    x.resize(dim_, A);
+    for (Index a = 0; a < A; ++a) x.col(a) = basis[a] * y.segment(offset[a], basis[a].cols());
+    return true;
+}
+
+/// By conjugate gradients, preconditioned by density * mean curvature * X^T X of each path in its eigenvectors.
+template <class X>
+Matrix Solver<X>::solve_by_conjugate_gradients(const Support& support, const Model& model, const Matrix& rhs) {
+    const std::vector<Active>& active = support.active;
+    const Index A = static_cast<Index>(active.size()), paths = dim_ / d_;
+    const Index slots = support.op.n_paths() / paths;
+    const auto& moments = row_moments();
+    const double mean_h = ConstMap(model.h.data(), n_ * C_).sum() / static_cast<double>(C_);
+    const auto tangent = [&](Matrix x) {
+        for (Index a = 0; a < A; ++a) to_tangent(active[a], x.col(a));
+        return x;
+    };
+    Matrix inverse(dim_, A);  // of the preconditioner, in the eigenvectors
+    for (Index a = 0; a < A; ++a)
+        for (Index p = 0; p < paths; ++p) {
+            const double weight = mean_h * support.op.density(active[a].slot % slots * paths + p);
+            inverse.col(a).segment(p * d_, d_) = (weight * moments.eigenvalues().array().max(0.0) +
+                                                  program_.alpha / active[a].norm + 1 / model.step)
+                                                     .inverse();
+        }
+    const auto precondition = [&](const Matrix& r) {
+        Matrix z(dim_, A);
+        for (Index p = 0; p < dim_; p += d_) {
+            const Matrix t = moments.eigenvectors().transpose() * r.middleRows(p, d_);
+            z.middleRows(p, d_) = moments.eigenvectors() * t.cwiseProduct(inverse.middleRows(p, d_));
+        }
+        return tangent(std::move(z));
+    };
+    std::vector<double> t;
+    Matrix x = Matrix::Zero(dim_, A), r = tangent(rhs), z = precondition(r), p = z;
+    double rz = r.cwiseProduct(z).sum();
+    const double enough = kNewtonResidual * r.norm();
+    for (Index iteration = 0; iteration < kConjugateGradients && r.norm() > enough; ++iteration) {
+        poll();
+        predict(support, p, t);
+        apply_curvature(model, t);
+        Matrix Hp = correlate(support, t) + p / model.step;
+        for (Index a = 0; a < A; ++a) {
+            const Vector& u = active[a].direction;
+            Hp.col(a) += program_.alpha / active[a].norm * (p.col(a) - u * u.dot(p.col(a)));
+        }
+        Hp = tangent(std::move(Hp));
+        const double length = rz / p.cwiseProduct(Hp).sum();
+        x += length * p;
+        r -= length * Hp;
+        z = precondition(r);
+        const double rz_next = r.cwiseProduct(z).sum();
+        p = z + rz_next / rz * p;
+        rz = rz_next;
+    }
+    return x;
+}
+
+template <class X>
+Model Solver<X>::model_at(const Point& point, double step) {
+    Model model{point, dual_point(point.f.data()), std::vector<double>(n_ * C_), std::vector<double>(C_, 0.0), step};
+    loss_->curvature(shifted_.data(), model.h.data());
+    for (Index i = 0; i < n_; ++i)
+        for (Index c = 0; c < C_; ++c) model.h_sum[c] += model.h[i * C_ + c];
+    return model;
+}
+
+/// One Newton step on the support and the facets of `point`, which the last proximal step has left there: on
+/// them the objective is smooth. The step is projected back on the cones. Returns by how much the objective
+/// fell; 0 leaves the point as it was.
+template <class X>
+double Solver<X>::newton(const Working<X>& work, Point& point, double step) {
+    const Model model = model_at(point, step);
+    const Support on = support(work, point.Z, step);
+    const Index A = static_cast<Index>(on.active.size());
+    if (A == 0) return 0;
+    Matrix gradient = -correlate(on, model.theta);
+    for (Index a = 0; a < A; ++a) {
+        gradient.col(a) += program_.alpha * on.active[a].direction;
+        to_tangent(on.active[a], gradient.col(a));
+    }
+    const Matrix x = solve_newton_system(on, model, -gradient);
+    const double slope = gradient.cwiseProduct(x).sum();
     if (!(slope < 0)) return 0;
     // Along directions in which the curvature vanishes the step is long and the objective linear until a block
     // reaches zero; that length is tried when halving fails.
     double first_zero = kInfinity;
     for (Index a = 0; a < A; ++a) {
-        const double rate = -active[a].direction.dot(step.col(a));
-        if (rate > 0) first_zero = std::min(first_zero, active[a].norm / rate);
+        const double rate = -on.active[a].direction.dot(x.col(a));
+        if (rate > 0) first_zero = std::min(first_zero, on.active[a].norm / rate);
     }
     std::vector<double> lengths{1, 0.5, 0.25, 0.125, 1.0 / 16};
     if (first_zero < 1) lengths.push_back(first_zero * (1 + 1e-12));
     Point trial = point;
+    Matrix moved(dim_, A);
     for (const double t : lengths) {
         poll();
 #pragma omp parallel num_threads(options_.threads) if (options_.threads > 1)
@@ -525,20 +645,20 @@ double Solver<X>::newton(const Working<X>& work, Point& point) {
             std::vector<double> z(dim_);
 #pragma omp for schedule(dynamic)
             for (Index a = 0; a < A; ++a) {
-                Map moved(z.data(), dim_), out(trial.Z.data() + active[a].block * dim_, dim_);
-                moved = ConstMap(point.Z.data() + active[a].block * dim_, dim_) + t * step.col(a);
-                if (moved.dot(active[a].direction) <= 0)
-                    out.setZero();
-                else if (cones_)
-                    cones_->project(group_of(active[a].global), z.data(), 0, prox_facets_[active[a].global],
-                                    out.data());
-                else
-                    out = moved;
+                const Active& block = on.active[a];
+                Map(z.data(), dim_) = block.norm * block.direction + t * x.col(a);
+                if (Map(z.data(), dim_).dot(block.direction) <= 0) {
+                    moved.col(a).setZero();
+                } else if (cones_) {
+                    const Index global = global_block(work.groups, block.index);
+                    cones_->project(group_of(global), z.data(), 0, prox_facets_[global], moved.col(a).data());
+                } else {
+                    moved.col(a) = Map(z.data(), dim_);
+                }
+                Map(trial.Z.data() + block.index * dim_, dim_) = moved.col(a);
             }
         }
-        Matrix moved(dim_, A);
-        for (Index a = 0; a < A; ++a) moved.col(a) = ConstMap(trial.Z.data() + active[a].block * dim_, dim_);
-        predict(moved, trial.f);
+        predict(on, moved, trial.f);
         trial.smooth = smooth(trial.f.data());
         trial.penalty = penalty(trial.Z);
         const double fall = point.objective() - trial.objective();
@@ -550,28 +670,115 @@ double Solver<X>::newton(const Working<X>& work, Point& point) {
     return 0;
 }
 
+/// One step of the proximal point method: minimises the quadratic model of the loss plus penalty plus
+/// |Z - start|^2 / (2 step) over the working set by semismooth Newton on the dual (Li, Sun & Toh 2018), whose
+/// primal points stay in the cones. Returns the number of Newton steps, negative if the objective did not fall.
+template <class X>
+int Solver<X>::proximal_point(const Working<X>& work, Point& point, double step, double target) {
+    const Model model = model_at(point, step);
+    DualTrial now, next;
+    now.theta = model.theta;
+    evaluate_dual(work, model, now);
+    std::vector<double> e(n_ * C_), He;
+    int newton_steps = 0;
+    for (; newton_steps < kNewton && n_iter_ < options_.max_iter; ++newton_steps) {
+        poll();
+        ++n_iter_;
+        // The subproblem's primal objective at now.Z.
+        for (Index i = 0; i < n_ * C_; ++i) e[i] = now.f[i] - point.f[i];
+        He = e;
+        apply_curvature(model, He);
+        double primal = point.smooth + now.proximal;
+        for (Index i = 0; i < n_ * C_; ++i) primal += e[i] * (0.5 * He[i] - model.theta[i]);
+        const double fall = point.objective() - primal;
+        if (primal - now.value <= std::max(0.1 * fall, 0.05 * target)) break;
+
+        // q = H r for the dual gradient r = f(theta) - B Z, modulo constants where the intercept is free.
+        std::vector<double> q(n_ * C_);
+        for (Index i = 0; i < n_ * C_; ++i) q[i] = model.theta[i] - now.theta[i] - He[i];
+        // (H^-1 + step B M B^T)^-1 H^-1 q by Woodbury's identity.
+        std::vector<double> delta(q), Hx;
+        const Support on = support(work, now.Z, step);
+        if (!on.active.empty()) {
+            predict(on, solve_newton_system(on, model, correlate(on, q)), Hx);
+            apply_curvature(model, Hx);
+            for (Index i = 0; i < n_ * C_; ++i) delta[i] -= Hx[i];
+        }
+        double slope = 0;
+        for (Index i = 0; i < n_ * C_; ++i)
+            if (model.h[i] > 0) slope += delta[i] * (q[i] / model.h[i]);
+        bool accepted = false;
+        for (double t = 1; t > 1e-3 && !accepted; t /= 2) {
+            next.theta.resize(n_ * C_);
+            for (Index i = 0; i < n_ * C_; ++i) next.theta[i] = now.theta[i] + t * delta[i];
+            evaluate_dual(work, model, next);
+            accepted = next.value >= now.value + 1e-4 * t * slope - kRounding * std::abs(now.value);
+        }
+        if (!accepted) break;
+        std::swap(now, next);
+    }
+
+    Point trial;
+    for (double t = 1; t > 1e-3; t /= 2) {
+        trial.Z = point.Z;
+        trial.f = point.f;
+        for (std::size_t k = 0; k < trial.Z.size(); ++k)
+            trial.Z[k] = t == 1 ? now.Z[k] : point.Z[k] + t * (now.Z[k] - point.Z[k]);
+        for (std::size_t i = 0; i < trial.f.size(); ++i) trial.f[i] += t * (now.f[i] - point.f[i]);
+        trial.smooth = smooth(trial.f.data());
+        trial.penalty = penalty(trial.Z);
+        if (trial.objective() < point.objective()) {
+            std::swap(point, trial);
+            return newton_steps;
+        }
+    }
+    return -1;
+}
+
 template <class X>
 void Solver<X>::solve_working_set(const Working<X>& work, Point& point, double target) {
     evaluate(work.op, point);
     std::vector<double> G(C_ * work.op.n_paths() * d_);
-    double best_dual = -kInfinity, last_objective = kInfinity;
-    for (int cycle = 0; n_iter_ < options_.max_iter; ++cycle) {
-        fista(work, point, cycle == 0 ? kFirstFista : kFista);
+    double best_dual = -kInfinity, gap = kInfinity;
+    double reach = 1;  // step of the proximal point method, in units that shrink a typical block by half
+    int still = 0;
+    fista(work, point, kFirstFista);
+    while (n_iter_ < options_.max_iter) {
+        const double before = point.objective();
         for (int k = 0; k < kNewton && n_iter_ < options_.max_iter; ++k) {
             ++n_iter_;
-            const double fall = newton(work, point);
-            if (!(fall > 0.1 * target)) break;
+            if (!(newton(work, point, kRidgeReach * typical_step(point)) > 0.1 * target)) break;
             fista(work, point, 1);  // puts the facets back under the point and corrects the support
+        }
+        // Newton steps that bend at new facets or run along flat directions bring little.
+        if (!(before - point.objective() > 0.5 * gap) && gap < kInfinity) {
+            const int newton_steps = proximal_point(work, point, reach * typical_step(point), target);
+            if (newton_steps < 0) {
+                reach = std::max(1e-3, reach / 8);
+                fista(work, point, kFista);
+            } else if (newton_steps < kNewton / 3) {
+                reach = std::min(1e3, reach * 4);
+            }
         }
         const std::vector<double> theta = dual_point(point.f.data());
         adjoint(work.op, theta.data(), G.data());
         const std::vector<double> score = scores(work.groups, G.data(), program_.alpha);
         best_dual =
             std::max(best_dual, dual_value(theta, *std::max_element(score.begin(), score.end())));
-        if (point.objective() - best_dual <= target) return;
-        if (last_objective - point.objective() <= 1e-16 * point.objective() && cycle > 3) return;
-        last_objective = point.objective();
+        gap = point.objective() - best_dual;
+        if (gap <= target) return;
+        still = before - point.objective() <= 1e-16 * point.objective() ? still + 1 : 0;
+        if (still > 3) return;
     }
+}
+
+/// The proximal step that shrinks a block of the typical size by half.
+template <class X>
+double Solver<X>::typical_step(const Point& point) const {
+    Index n_active = 0;
+    for (std::size_t k = 0; k < point.Z.size(); k += dim_)
+        n_active += ConstMap(point.Z.data() + k, dim_).squaredNorm() > 0;
+    return point.penalty > 0 ? point.penalty / (program_.alpha * program_.alpha * static_cast<double>(n_active)) : 1;
 }
 
 template <class X>

@@ -28,37 +28,22 @@ void impossible_shapes_are_refused() {
     CHECK_REFUSED(TreeShape({1 << 11, 1 << 11}), "width gives a tree of more than 1048576 leaves");
 }
 
-// Value of a unit by the definition: leaves read the row, others add their children's signed positive parts.
-template <class T>
-double unit_value(const Problem<T>& p, Index group, Index unit, Index row) {
-    const Index layer = p.shape.layer_of(unit);
-    double value = 0;
-    if (layer == 0) {
-        const double* w = p.W.data() + (group * p.shape.paths() + unit) * p.d;
-        for (Index j = 0; j < p.d; ++j) value += w[j] * static_cast<double>(p.X[row * p.d + j]);
-        return value;
-    }
-    const Index children = p.shape.width()[layer - 1];
-    const Index first = p.shape.layer_begin(layer - 1) + (unit - p.shape.layer_begin(layer)) * children;
-    for (Index c = first; c < first + children; ++c)
-        value += p.signs[group * p.shape.edges() + c] * std::max(0.0, unit_value(p, group, c, row));
-    return value;
-}
-
 template <class T>
 void patterns_are_those_of_the_trees(std::vector<Index> width) {
     const Problem<T> p(131, 5, 37, std::move(width), 1);
     const Arrangements& a = p.arrangements;
     CHECK(a.size() == p.groups && a.n_rows == p.n && a.words() == 3);
+    std::vector<double> leaves(p.shape.paths());
     for (Index g = 0; g < p.groups; ++g) {
-        for (Index u = 0; u < p.shape.units(); ++u) {
-            for (Index i = 0; i < p.n; ++i) {
-                const double value = unit_value(p, g, u, i);
+        for (Index i = 0; i < p.n; ++i) {
+            p.leaf_values(g, i, leaves.data());
+            for (Index u = 0; u < p.shape.units(); ++u) {
+                const double value = unit_value(p.shape, a.sign(g), leaves.data(), u);
                 if (std::abs(value) > 1e-9 || value == 0)
                     CHECK((a.pattern(g, u)[i / 64] >> (i % 64) & 1) == (value > 0));
             }
-            CHECK(a.pattern(g, u)[2] >> (131 - 128) == 0);
         }
+        for (Index u = 0; u < p.shape.units(); ++u) CHECK(a.pattern(g, u)[2] >> (131 - 128) == 0);
     }
     for (const int threads : {2, 3}) CHECK(p.arrange(threads).patterns == a.patterns);
 }
@@ -92,7 +77,8 @@ void distinct_drops_duplicates_and_zero_masks() {
     // Equal patterns with other signs are another group.
     const std::vector<std::uint8_t> tree{1, 1, 1, 1, 1, 1};
     const std::vector<std::int8_t> edge{1, -1};
-    const Arrangements b = arrangements_from_patterns({tree.data(), 4, 1}, {edge.data(), 2, 1}, TreeShape({1}));
+    const Arrangements b =
+        arrangements_from_patterns({tree.data(), 4, 1}, {edge.data(), 2, 1}, TreeShape({1}));
     CHECK((b.distinct() == std::vector<Index>{0, 1}));
 }
 

@@ -12,7 +12,9 @@ namespace {
 
 constexpr double kNever = -1;  // stop_norm that never ends a projection early
 
-double dot(const double* a, const double* b, Index size) { return std::inner_product(a, a + size, b, 0.0); }
+double dot(const double* a, const double* b, Index size) {
+    return std::inner_product(a, a + size, b, 0.0);
+}
 
 /// Unit normal j of the facets, which hold them as N = Q R.
 std::vector<double> facet_normal(const Facets& facets, Index j, Index dim) {
@@ -34,7 +36,8 @@ std::vector<double> multipliers(const Facets& facets, const std::vector<double>&
     return lambda;
 }
 
-// v = z + N lambda, lambda >= 0, every constraint met, those of the facets with equality: v is the projection.
+// v = z + N lambda, lambda >= 0, every constraint met, those of the facets with equality: v is the
+// projection.
 template <class T>
 void projection_satisfies_the_kkt_conditions(Index n, Index d, std::vector<Index> width) {
     const Problem<T> p(n, d, 4, std::move(width), 21);
@@ -58,7 +61,8 @@ void projection_satisfies_the_kkt_conditions(Index n, Index d, std::vector<Index
             for (Index unit = 0; unit < units; ++unit) {
                 for (Index i = 0; i < n; ++i) {
                     double length = 0;
-                    for (Index j = 0; j < d; ++j) length = std::hypot(length, static_cast<double>(p.X[i * d + j]));
+                    for (Index j = 0; j < d; ++j)
+                        length = std::hypot(length, static_cast<double>(p.X[i * d + j]));
                     CHECK(slack[unit * n + i] >= -2e-13 * length * scale);
                 }
             }

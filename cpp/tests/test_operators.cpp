@@ -15,7 +15,9 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
     return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
 }
 
-double norm(const std::vector<double>& a) { return std::sqrt(dot(a, a)); }
+double norm(const std::vector<double>& a) {
+    return std::sqrt(dot(a, a));
+}
 
 // B V by the definition.
 template <class T>
@@ -33,7 +35,8 @@ std::vector<double> dense_forward(const Problem<T>& p, const std::vector<double>
 }
 
 template <class T>
-void operator_is_its_definition_and_has_its_adjoint(Index n, Index d, Index groups, std::vector<Index> width) {
+void operator_is_its_definition_and_has_its_adjoint(Index n, Index d, Index groups,
+                                                    std::vector<Index> width) {
     using Sums = typename MaskedOperator<T>::Sums;
     const Problem<T> p(n, d, groups, std::move(width), 7);
     const MaskedOperator<T> B(p.rows(), p.arrangements, 1);
@@ -45,7 +48,8 @@ void operator_is_its_definition_and_has_its_adjoint(Index n, Index d, Index grou
     const double scale = norm(expected) * norm(r) + norm(V) * norm(r);
     for (const Sums sums : {Sums::exact, Sums::fast}) {
         const bool in_float = sums == Sums::fast && sizeof(T) == sizeof(float);
-        const double eps = in_float ? std::numeric_limits<float>::epsilon() : std::numeric_limits<double>::epsilon();
+        const double eps =
+            in_float ? std::numeric_limits<float>::epsilon() : std::numeric_limits<double>::epsilon();
         std::vector<double> f(n), G(V.size());
         B.forward(V.data(), f.data(), sums);
         B.adjoint(r.data(), G.data(), sums);
@@ -81,11 +85,12 @@ void some_groups_only() {
 int main() {
     CHECK(kernel_levels().front() == "base");
     CHECK(kernel_level() == kernel_levels().back());
-    CHECK_REFUSED(use_kernels("v9"), "kernel level is 'v9'; this machine runs " + [] {
-        std::string known;
-        for (const std::string& level : kernel_levels()) known += (known.empty() ? "" : ", ") + level;
-        return known;
-    }());
+    CHECK_REFUSED(
+        use_kernels("v9"), "kernel level is 'v9'; this machine runs " + [] {
+            std::string known;
+            for (const std::string& level : kernel_levels()) known += (known.empty() ? "" : ", ") + level;
+            return known;
+        }());
     for (const std::string& level : kernel_levels()) {
         use_kernels(level);
         CHECK(kernel_level() == level);

@@ -32,8 +32,8 @@ class MaskedOperator {
     bool mask(Index path, Index row) const {
         return by_rows_[(row / 32) * n_paths() + path] >> (row % 32) & 1u;
     }
-    /// 32 mask bits of the path from row 32 * block on.
-    std::uint32_t mask_word(Index path, Index block) const { return by_rows_[block * n_paths() + path]; }
+    /// Share of the rows on which the path is on.
+    double density(Index path) const { return density_[path]; }
     int sign(Index path) const { return sign_[path]; }
 
   private:
@@ -45,6 +45,7 @@ class MaskedOperator {
     Rows<X> rows_;
     int threads_;
     std::vector<std::int8_t> sign_;
+    std::vector<double> density_;
     std::vector<std::uint32_t> by_rows_;   // (ceil(n / 32), paths)
     std::vector<std::uint32_t> by_paths_;  // (ceil(paths / 32), n)
 };

@@ -1,0 +1,10 @@
+# cmake -DOBJDUMP=objdump "-DOBJECTS=a.o" -P <this file>: fails if an object uses a register of AVX or later.
+foreach(object ${OBJECTS})
+  execute_process(COMMAND ${OBJDUMP} -d ${object} OUTPUT_VARIABLE listing RESULT_VARIABLE status)
+  if(NOT status EQUAL 0 OR NOT listing MATCHES "%xmm")
+    message(FATAL_ERROR "${OBJDUMP} shows no kernel in ${object}")
+  endif()
+  if(listing MATCHES "[^\n]*%[yz]mm[^\n]*")
+    message(FATAL_ERROR "${object} needs AVX: ${CMAKE_MATCH_0}")
+  endif()
+endforeach()

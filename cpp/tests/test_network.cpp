@@ -1,0 +1,133 @@
+#include <pathrelu/network.hpp>
+
+#include <limits>
+
+#include "check.hpp"
+#include "problem.hpp"
+
+using namespace pathrelu;
+
+namespace {
+
+/// Trees of a problem as a network with two outputs, on rows that are centered and scaled.
+template <class T>
+struct Network {
+    const Problem<T>& p;
+    std::vector<double> center, scale, bias, gates, gate_bias, coef, intercept{0.5, -2};
+    std::vector<std::int64_t> output;
+
+    Network(const Problem<T>& p, bool gated) : p(p) {
+        std::mt19937_64 random(61);
+        const Index leaves = p.groups * p.shape.paths();
+        center = normal<double>(random, p.d);
+        scale = normal<double>(random, p.d);
+        for (double& value : scale) value = 0.5 + std::abs(value);
+        bias = normal<double>(random, leaves);
+        coef = normal<double>(random, p.groups);
+        for (Index k = 0; k < p.groups; ++k) output.push_back(k % 3 == 0);
+        if (!gated) return;
+        gates = normal<double>(random, leaves * p.d);
+        gate_bias = normal<double>(random, leaves);
+    }
+
+    Index gate_rows() const { return static_cast<Index>(gate_bias.size()); }
+
+    NetworkView view() const {
+        const Index leaves = p.groups * p.shape.paths();
+        return {p.shape,
+                {center.data(), p.d},
+                {scale.data(), p.d},
+                {p.W.data(), leaves, p.d},
+                {bias.data(), leaves},
+                {gates.data(), gate_rows(), p.d},
+                {gate_bias.data(), gate_rows()},
+                {p.signs.data(), p.groups, p.shape.edges()},
+                {coef.data(), p.groups},
+                {output.data(), p.groups},
+                {intercept.data(), 2}};
+    }
+
+    void leaf_values(const std::vector<double>& weights, const std::vector<double>& offsets, Index k, Index i,
+                     std::vector<double>& out) const {
+        const Index paths = p.shape.paths();
+        out.assign(paths, 0.0);
+        for (Index q = 0; q < paths; ++q) {
+            for (Index j = 0; j < p.d; ++j)
+                out[q] += weights[(k * paths + q) * p.d + j] * (p.X[i * p.d + j] - center[j]) / scale[j];
+            out[q] += offsets[k * paths + q];
+        }
+    }
+
+    /// Value of tree k on row i: of its root unit, or of the paths that its gates leave open.
+    double tree(Index k, Index i) const {
+        std::vector<double> value, gate;
+        leaf_values(p.W, bias, k, i, value);
+        const std::int8_t* signs = p.signs.data() + k * p.shape.edges();
+        if (gates.empty())
+            return std::max(0.0, unit_value(p.shape, signs, value.data(), p.shape.units() - 1));
+        leaf_values(gates, gate_bias, k, i, gate);
+        double total = 0;
+        for (Index q = 0; q < p.shape.paths(); ++q) {
+            double factor = 1;
+            for (Index l = 0; l < p.shape.layers(); ++l) {
+                const Index unit = p.shape.layer_begin(l) + q / p.shape.leaves_below(l);
+                if (unit_value(p.shape, signs, gate.data(), unit) <= 0) factor = 0;
+                if (l + 1 < p.shape.layers()) factor *= signs[unit];
+            }
+            total += factor * value[q];
+        }
+        return total;
+    }
+};
+
+template <class T>
+void prediction_is_the_definition(std::vector<Index> width, bool gated) {
+    const Problem<T> p(230, 5, 23, std::move(width), 62);
+    const Network<T> network(p, gated);
+    std::vector<T> out(p.n * 2), again(p.n * 2);
+    predict<T>(p.rows(), network.view(), {out.data(), p.n, 2}, 1);
+    for (Index i = 0; i < p.n; ++i) {
+        double expected[2] = {network.intercept[0], network.intercept[1]}, size = 1;
+        for (Index k = 0; k < p.groups; ++k) {
+            const double term = network.coef[k] * network.tree(k, i);
+            expected[network.output[k]] += term;
+            size += std::abs(term);
+        }
+        const double tolerance = 200 * std::numeric_limits<T>::epsilon() * size;
+        CHECK_NEAR(static_cast<double>(out[i * 2]), expected[0], tolerance);
+        CHECK_NEAR(static_cast<double>(out[i * 2 + 1]), expected[1], tolerance);
+    }
+    for (const int threads : {2, 3}) {
+        predict<T>(p.rows(), network.view(), {again.data(), p.n, 2}, threads);
+        CHECK(again == out);
+    }
+}
+
+void wrong_input_is_refused() {
+    const Problem<double> p(10, 3, 2, {2}, 63);
+    Network<double> network(p, false);
+    std::vector<double> out(20);
+    const auto run = [&](const NetworkView& view) {
+        predict<double>(p.rows(), view, {out.data(), 10, 2}, 1);
+    };
+    NetworkView view = network.view();
+    view.scale.size = 2;
+    CHECK_REFUSED(run(view), "scale has shape (2,); expected (3,)");
+    view = network.view();
+    view.signs.cols = 1;
+    CHECK_REFUSED(run(view), "signs has shape (2, 1); expected (2, 2)");
+    network.output[1] = 2;
+    CHECK_REFUSED(run(network.view()), "output has the entry 2; expected 0 .. 1");
+}
+
+}  // namespace
+
+int main() {
+    for (const bool gated : {false, true}) {
+        for (const std::vector<Index>& width : {std::vector<Index>{}, {4}, {2, 3}, {2, 1, 2}}) {
+            prediction_is_the_definition<double>(width, gated);
+            prediction_is_the_definition<float>(width, gated);
+        }
+    }
+    wrong_input_is_refused();
+}
