@@ -10,40 +10,54 @@
 namespace pathrelu {
 namespace {
 
+/// An operator together with the array it reads.
 template <class X>
-void bind(py::module_& m) {
+struct BoundOperator {
+    using Operator = MaskedOperator<X>;
+    using Sums = typename Operator::Sums;
+
+    BoundOperator(Array<X> x, const Arrangements& arrangements, int threads)
+        : rows(std::move(x)), op(matrix(rows, "X"), arrangements, threads) {}
+
+    Array<double> forward(const Array<double>& v, bool exact) const {
+        const auto V = matrix(v, "V");
+        require_shape("V", V, op.n_paths(), op.dim());
+        Array<double> out(op.n_rows());
+        double* data = out.mutable_data();
+        const py::gil_scoped_release nogil;
+        op.forward(V.data, data, exact ? Sums::exact : Sums::fast);
+        return out;
+    }
+
+    Array<double> adjoint(const Array<double>& r, bool exact) const {
+        const auto residual = vector(r, "r");
+        require_size("r", residual, op.n_rows());
+        Array<double> out({op.n_paths(), op.dim()});
+        double* data = out.mutable_data();
+        const py::gil_scoped_release nogil;
+        op.adjoint(residual.data, data, exact ? Sums::exact : Sums::fast);
+        return out;
+    }
+
+    Array<X> rows;
+    Operator op;
+};
+
+template <class X>
+void bind(py::module_& m, const char* name) {
+    using Bound = BoundOperator<X>;
+    py::class_<Bound>(m, name, "B V = sum_p s_p M_p * (X v_p) over groups of paths, and its adjoint.")
+        .def("forward", &Bound::forward, py::arg("V").noconvert(), py::arg("exact") = true,
+             "B V (n) for V (P * paths, d).")
+        .def("adjoint", &Bound::adjoint, py::arg("r").noconvert(), py::arg("exact") = true,
+             "s_p X^T (M_p * r) for every path: (P * paths, d).");
     m.def(
-        "masked_forward",
-        [](const Array<X>& x, const Arrangements& arrangements, const Array<double>& v, int threads, bool exact) {
-            const auto rows = matrix(x, "X");
-            const auto V = matrix(v, "V");
-            require_shape("V", V, arrangements.size() * arrangements.shape.paths(), rows.cols);
-            Array<double> out(rows.rows);
-            double* data = out.mutable_data();
-            const py::gil_scoped_release nogil;
-            using Operator = MaskedOperator<X>;
-            Operator(rows, arrangements, threads)
-                .forward(V.data, data, exact ? Operator::Sums::exact : Operator::Sums::fast);
-            return out;
+        "masked_operator",
+        [](const Array<X>& x, const Arrangements& arrangements, int threads) {
+            return Bound(x, arrangements, threads);
         },
-        py::arg("X").noconvert(), py::arg("arrangements"), py::arg("V").noconvert(), py::arg("threads") = 1,
-        py::arg("exact") = true, "sum_p s_p M_p * (X v_p) for V (P * paths, d).");
-    m.def(
-        "masked_adjoint",
-        [](const Array<X>& x, const Arrangements& arrangements, const Array<double>& r, int threads, bool exact) {
-            const auto rows = matrix(x, "X");
-            const auto residual = vector(r, "r");
-            require_size("r", residual, rows.rows);
-            Array<double> out({arrangements.size() * arrangements.shape.paths(), rows.cols});
-            double* data = out.mutable_data();
-            const py::gil_scoped_release nogil;
-            using Operator = MaskedOperator<X>;
-            Operator(rows, arrangements, threads)
-                .adjoint(residual.data, data, exact ? Operator::Sums::exact : Operator::Sums::fast);
-            return out;
-        },
-        py::arg("X").noconvert(), py::arg("arrangements"), py::arg("r").noconvert(), py::arg("threads") = 1,
-        py::arg("exact") = true, "s_p X^T (M_p * r) for every path: (P * paths, d).");
+        py::arg("X").noconvert(), py::arg("arrangements"), py::arg("threads") = 1,
+        "The masked operator over rows X, which it keeps; exact=False sums in their precision.");
 }
 
 }  // namespace
@@ -65,8 +79,8 @@ void register_kernels(py::module_& m) {
 }
 
 void register_operators(py::module_& m) {
-    bind<double>(m);
-    bind<float>(m);
+    bind<double>(m, "MaskedOperatorFloat64");
+    bind<float>(m, "MaskedOperatorFloat32");
 }
 
 }  // namespace pathrelu

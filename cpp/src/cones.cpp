@@ -16,6 +16,8 @@ using Basis = Eigen::Map<Eigen::MatrixXd>;
 
 /// A row is violated when its slack is below -kFeasible |x_i| |z|: some hundred roundings of one product.
 constexpr double kFeasible = 1e-13;
+/// Beyond this the result is not in the cone: rounding has got the better of nearly parallel normals.
+constexpr double kInfeasible = 1e-12;
 /// A unit normal this close to the span of the others (squared) counts as dependent on them.
 constexpr double kDependent = 1e-22;
 /// Violated rows taken up after each product with all of X.
@@ -185,9 +187,17 @@ double Cones<X>::project(Index group, const double* z_data, double stop_norm, Fa
     std::vector<Index> settled;  // rows that rounding alone leaves violated
     Eigen::MatrixXd normals;
     Vector direction(m), r;
+    const auto apex = [&] {  // always in the cone
+        facets.clear();
+        v.setZero();
+        return 0.0;
+    };
     for (Index steps_left = 50 * m + 500;;) {
         if (v.norm() <= stop_norm) return v.norm();
         find_violated(group, v_data, kFeasible * scale, violated);
+        double deepest = 0;
+        for (const Violated& c : violated) deepest = std::min(deepest, c.depth);
+        const auto finish = [&] { return deepest < -kInfeasible * scale ? apex() : v.norm(); };
         const auto known = [&](Index row) {
             return std::find(facets.rows.begin(), facets.rows.end(), row) != facets.rows.end() ||
                    std::find(settled.begin(), settled.end(), row) != settled.end();
@@ -195,7 +205,7 @@ double Cones<X>::project(Index group, const double* z_data, double stop_norm, Fa
         violated.erase(std::remove_if(violated.begin(), violated.end(),
                                       [&](const Violated& c) { return known(c.row); }),
                        violated.end());
-        if (violated.empty()) return v.norm();
+        if (violated.empty()) return finish();
         if (violated.size() > kBatch) {
             std::nth_element(violated.begin(), violated.begin() + kBatch, violated.end(),
                              [](const Violated& a, const Violated& b) {
@@ -213,7 +223,7 @@ double Cones<X>::project(Index group, const double* z_data, double stop_norm, Fa
             double slack = slacks.minCoeff(&best);
             if (slack >= -kFeasible * scale) {
                 // Two roundings of one slack can differ about whether it is violated: then nothing is left to do.
-                if (!moved) return v.norm();
+                if (!moved) return finish();
                 break;
             }
             const Index row = violated[best].row;
@@ -224,11 +234,7 @@ double Cones<X>::project(Index group, const double* z_data, double stop_norm, Fa
             const auto a = normals.col(best);
             double multiplier = 0;
             for (;;) {  // a step towards the facet of `row`, dropping facets whose multiplier reaches zero
-                if (--steps_left < 0) {  // rounding has made the active set cycle: the apex is always feasible
-                    facets.clear();
-                    v.setZero();
-                    return 0;
-                }
+                if (--steps_left < 0) return apex();  // rounding has made the active set cycle
                 const Index k = facets.size();
                 const Basis Q(facets.Q.data(), m, k);
                 r = Q.transpose() * a;

@@ -74,6 +74,7 @@ constexpr int kMemory = 12;          // pairs that L-BFGS keeps
 constexpr int kAscentSteps = 40;     // of one start
 constexpr double kAscentStep = 0.5;  // of a unit vector towards the normalised gradient
 constexpr Index kMostNew = 15;       // trees added per output and sign in a round
+constexpr double kRoundGain = 3e-5;   // a round that gains a smaller share does not pay
 constexpr double kNegligible = 1e-5; // trees below this share of the largest norm are dropped after a slide
 
 template <class X>
@@ -144,6 +145,7 @@ class Search {
     Index n_, d_, C_, dim_;
     std::unique_ptr<Loss> loss_;
     SearchResult result_;
+    std::vector<double> slide_intercept_;
     Index n_iter_ = 0;
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
     double last_poll_ = 0;
@@ -195,9 +197,9 @@ double Search<X>::slide_objective(const Trees& trees, std::vector<double>& gradi
     const Index K = trees.size(), paths = shape_.paths();
     evaluate(trees, work, false);
     std::vector<double>& f = work.f;
-    if (solve_options_.fit_intercept) loss_->optimal_intercept(f.data(), result_.intercept.data());
+    if (solve_options_.fit_intercept) loss_->optimal_intercept(f.data(), slide_intercept_.data());
     for (Index i = 0; i < n_; ++i)
-        for (Index c = 0; c < C_; ++c) f[i * C_ + c] += result_.intercept[c];
+        for (Index c = 0; c < C_; ++c) f[i * C_ + c] += slide_intercept_[c];
     double objective = loss_->value(f.data());
     std::vector<double> theta(n_ * C_), column(n_), G(K * dim_);
     loss_->dual_point(f.data(), theta.data());
@@ -228,6 +230,7 @@ template <class X>
 void Search<X>::slide(Trees& trees) {
     Evaluation work;
     std::vector<double> gradient, trial_gradient;
+    slide_intercept_ = result_.intercept;
     double objective = slide_objective(trees, gradient, work);
     struct Pair {
         Vector s, y;
@@ -344,7 +347,7 @@ void Search<X>::ascend(Trees& starts, const std::vector<double>& theta, std::vec
 /// theta at the solution so far, or at the zero network.
 template <class X>
 std::vector<double> Search<X>::dual_point() {
-    std::vector<double> f(n_ * C_, 0.0), column(n_), theta(n_ * C_);
+    std::vector<double> f(n_ * C_, 0.0), column(n_), theta(n_ * C_), intercept = result_.intercept;
     const Index S = relu_ ? 2 : 1, P = result_.arrangements.size();
     if (!result_.blocks.empty()) {
         const MaskedOperator<X> op(rows_, result_.arrangements, solve_options_.threads);
@@ -360,9 +363,9 @@ std::vector<double> Search<X>::dual_point() {
             for (Index i = 0; i < n_; ++i) f[i * C_ + c] = column[i];
         }
     }
-    if (solve_options_.fit_intercept) loss_->optimal_intercept(f.data(), result_.intercept.data());
+    if (solve_options_.fit_intercept) loss_->optimal_intercept(f.data(), intercept.data());
     for (Index i = 0; i < n_; ++i)
-        for (Index c = 0; c < C_; ++c) f[i * C_ + c] += result_.intercept[c];
+        for (Index c = 0; c < C_; ++c) f[i * C_ + c] += intercept[c];
     loss_->dual_point(f.data(), theta.data());
     return theta;
 }
@@ -571,9 +574,9 @@ SearchResult Search<X>::run() {
         polish(candidate);
         current = active_trees();
         const double objective = result_.report.objective;
-        small_gains = round > 0 && before - objective < 1e-5 * objective ? small_gains + 1 : 0;
+        small_gains = round > 0 && before - objective < kRoundGain * objective ? small_gains + 1 : 0;
         before = objective;
-        if (small_gains >= 3 || n_iter_ >= solve_options_.max_iter) break;
+        if (small_gains >= 2 || n_iter_ >= solve_options_.max_iter) break;
     }
     return std::move(result_);
 }

@@ -1,0 +1,75 @@
+# make demo    install into .venv and train on a bundled table
+# make test    C++ tests and Python tests
+# make lint    format, style and types
+# make bench   masked products against NumPy
+# make asan    C++ tests under the address and undefined-behaviour sanitizers
+# make clean
+#
+# Needed: Python 3.11 or newer, a C++ compiler, make. PYTHON=python3.13 names the interpreter, VENV=dir another
+# place for the environment, CMAKE_ARGS="-DNAME=VALUE ..." options of the build.
+
+PYTHON ?= python3
+VENV ?= .venv
+CMAKE_ARGS ?=
+export CMAKE_ARGS
+# Threads that wait must not spin where others want the processor.
+export OMP_WAIT_POLICY ?= PASSIVE
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+RUN := $(abspath $(VENV))/bin
+# CMake, Ninja and Eigen are those of the environment.
+USE_VENV = export PATH="$(RUN):$$PATH" \
+	CMAKE_PREFIX_PATH="$$($(RUN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')";
+SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE cpp/CMakeLists.txt \
+	$(shell find cpp/include cpp/src cpp/bindings python -not -name '*.so' -not -path '*__pycache__*')
+
+.PHONY: demo test lint bench asan clean built-dev built-asan
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.demo
+	@$(RUN)/pathrelu demo
+
+test: $(VENV)/.test built-dev
+	@$(USE_VENV) ctest --preset dev
+	@$(RUN)/python -m pytest
+
+bench: $(VENV)/.test
+	@$(RUN)/python -m pytest bench -m "not slow" --benchmark-enable --benchmark-sort=min \
+		--benchmark-columns=min,median,rounds
+
+asan: built-asan
+	@$(USE_VENV) ctest --preset asan
+
+lint: $(VENV)/.dev
+	@$(RUN)/ruff check --quiet
+	@$(RUN)/ruff format --check --quiet
+	@$(RUN)/mypy
+	@find cpp -name '*.[ch]pp' -exec $(RUN)/clang-format --dry-run -Werror {} +
+
+clean:
+	rm -rf build dist .venv .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find bench cpp examples python tests -name __pycache__ -prune -exec rm -rf {} +
+
+# The environment with what the build needs, so that an install without isolation reuses the last one's objects.
+$(VENV)/.tools: pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("pathrelu needs Python 3.11 or newer; \
+	$(PYTHON) is %d.%d. Name another with: make PYTHON=python3.x" % v[:2])'
+	@echo "preparing $(VENV)"
+	@test -x $(RUN)/pip || $(PYTHON) -m venv $(VENV)
+	@$(RUN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], \
+		"cmake>=3.21", "ninja>=1.5", sep="\n")' > $(VENV)/build-requires.txt
+	@$(RUN)/python -m pip install --quiet -r $(VENV)/build-requires.txt
+	@touch $@
+
+# The package with one set of extras.
+$(VENV)/.demo $(VENV)/.test $(VENV)/.dev: $(VENV)/.%: $(VENV)/.tools $(SOURCES)
+	@echo "installing pathrelu[$*] into $(VENV)"
+	@$(USE_VENV) python -m pip install --quiet --no-build-isolation '.[$*]'
+	@touch $@
+
+# The C++ tests of one preset; Ninja knows what is out of date.
+built-dev built-asan: built-%: $(VENV)/.tools
+	@echo "building the C++ tests ($*)"
+	@mkdir -p build
+	@$(USE_VENV) { cmake --preset $* $(CMAKE_ARGS) && cmake --build --preset $*; } > build/$*.log 2>&1 || \
+		{ cat build/$*.log; exit 1; }

@@ -1,0 +1,88 @@
+"""The masked products against NumPy's product with the already masked matrix.
+
+Both are checked against each other. NumPy gets its masked matrix for free: the masked residuals (n, P) of the
+adjoint, and the masks as numbers (n, P) of the forward product, are made outside the clock. Ours starts from
+the packed arrangements and the residual or the weights, so that its clock includes turning bits into words.
+"""
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from pathrelu import _core
+
+SIZES = [
+    pytest.param(5000, 20, 50, id="5000x20x50"),
+    pytest.param(20000, 100, 50, id="20000x100x50"),
+    pytest.param(5000, 20, 1000, id="5000x20x1000"),
+    pytest.param(20000, 100, 1000, id="20000x100x1000"),
+    pytest.param(60000, 784, 500, id="60000x784x500", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def sizes(request):
+    return request.param
+
+
+@pytest.fixture(scope="module", params=[np.float32, np.float64], ids=["float32", "float64"])
+def problem(request, sizes):
+    n, d, P = sizes
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, d), dtype=np.float32).astype(request.param)
+    gates = rng.standard_normal((P, d))
+    arrangements = _core.Arrangements.from_trees(X, gates, np.zeros((P, 0), np.int8), [], 1)
+    masks = np.ascontiguousarray(arrangements.masks()[:, 0].T).astype(X.dtype)
+    return X, arrangements, masks, rng.standard_normal((P, d)), rng.standard_normal(n)
+
+
+@pytest.fixture(params=[1, 2], ids=["1 thread", "2 threads"])
+def threads(request):
+    return request.param
+
+
+def record(benchmark, group, problem, threads):
+    """One group for each size, precision and number of threads; products are counted as 2 n d P."""
+    X, arrangements, *_ = problem
+    (n, d), P = X.shape, len(arrangements)
+    benchmark.group = f"{group} {n}x{d}x{P} {X.dtype} {threads} threads"
+    if benchmark.stats:
+        benchmark.extra_info["kernels"] = _core.kernel_level()
+        benchmark.extra_info["gflops"] = 2e-9 * n * d * P / benchmark.stats.stats.min
+
+
+def assert_equal_to_rounding(out, expected, dtype, terms):
+    atol = 4 * np.finfo(dtype).eps * np.sqrt(terms) * np.abs(expected).max()
+    np.testing.assert_allclose(out, expected, rtol=0, atol=atol)
+
+
+def test_adjoint_by_tables(benchmark, problem, threads):
+    X, arrangements, masks, _, r = problem
+    out = benchmark(_core.masked_adjoint, X, arrangements, r, threads, False)
+    record(benchmark, "adjoint", problem, threads)
+    assert_equal_to_rounding(out, (masks * r[:, None]).T.astype(float) @ X, X.dtype, len(X))
+
+
+def test_adjoint_by_numpy(benchmark, problem, threads):
+    X, _, masks, _, r = problem
+    masked = np.ascontiguousarray((masks * r[:, None]).T.astype(X.dtype))
+    with threadpool_limits(threads, "blas"):
+        out = benchmark(np.matmul, masked, X)
+    record(benchmark, "adjoint", problem, threads)
+    assert out.dtype == X.dtype
+
+
+def test_forward_by_tables(benchmark, problem, threads):
+    X, arrangements, masks, V, _ = problem
+    out = benchmark(_core.masked_forward, X, arrangements, V, threads, False)
+    record(benchmark, "forward", problem, threads)
+    assert_equal_to_rounding(out, np.einsum("nd,nd->n", masks @ V, X), X.dtype, V.size)
+
+
+def test_forward_by_numpy(benchmark, problem, threads):
+    X, _, masks, V, _ = problem
+    weights = V.astype(X.dtype)
+    with threadpool_limits(threads, "blas"):
+        out = benchmark(lambda: np.einsum("nd,nd->n", masks @ weights, X))
+    record(benchmark, "forward", problem, threads)
+    assert out.dtype == X.dtype

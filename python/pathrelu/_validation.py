@@ -1,0 +1,216 @@
+"""Checks shared by every public function; their messages say what came and what was wanted."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pathrelu import _core
+
+Rows: TypeAlias = NDArray[np.floating[Any]]  # float32 or float64
+Doubles: TypeAlias = NDArray[np.float64]
+RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
+
+ACTIVATIONS = ("relu", "gated")
+LOSSES = ("squared_error", "log_loss")
+MOST_THREADS = 1024
+MOST_LAYERS = 64
+
+
+def numeric(values: Any, name: str) -> Rows:
+    """Values as a float array: float32 stays, every other kind of number becomes float64."""
+    if hasattr(values, "toarray"):
+        raise TypeError(f"{name} is sparse; expected a dense array (try {name}.toarray())")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array: {error}") from None
+    if array.dtype.kind not in "fiubO":
+        raise TypeError(f"{name} has dtype {array.dtype}; expected numbers")
+    try:
+        # "C" and "A": what the core reads in place.
+        if array.dtype == np.float32:
+            return np.require(array, np.float32, ["C", "A"])
+        return np.require(array, np.float64, ["C", "A"])
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} holds something that is not a number: {error}") from None
+
+
+def finite(array: Rows, name: str) -> None:
+    bad = ~np.isfinite(array)
+    if bad.any():
+        place = tuple(int(i) for i in np.argwhere(bad)[0])
+        where = place[0] if len(place) == 1 else place
+        raise ValueError(f"{name} has the value {array[place]} at index {where}; expected finite numbers")
+
+
+def shape(array: NDArray[Any], expected: tuple[int, ...], name: str) -> None:
+    if array.shape != expected:
+        raise ValueError(f"{name} has shape {array.shape}; expected {expected}")
+
+
+def rows(X: ArrayLike, name: str = "X") -> Rows:
+    """A finite table as a C-ordered float32 or float64 array; one of either kind is not copied."""
+    array = numeric(X, name)
+    if array.ndim != 2:
+        raise ValueError(f"{name} has shape {array.shape}; expected two dimensions (rows, columns)")
+    if 0 in array.shape:
+        raise ValueError(f"{name} has shape {array.shape}; expected at least one row and one column")
+    finite(array, name)
+    return array
+
+
+def array_of(values: Any, expected: tuple[int, ...], name: str) -> Rows:
+    """A finite float array of the shape given."""
+    array = numeric(values, name)
+    shape(array, expected, name)
+    finite(array, name)
+    return array
+
+
+def targets(y: ArrayLike, n: int, loss: str, *, both: bool = True) -> tuple[Doubles, bool]:
+    """Targets as (n, C) and whether they came as one column without an axis of outputs.
+
+    Those of ``log_loss`` come from {0, 1} or {-1, +1} and leave as -1 and +1; with `both`, every column must
+    have both values.
+    """
+    array = numeric(y, "y").astype(np.float64)
+    if array.ndim not in (1, 2) or array.shape[0] != n or array.size == 0:
+        raise ValueError(f"y has shape {array.shape}; expected ({n},) or ({n}, outputs)")
+    finite(array, "y")
+    single = array.ndim == 1
+    array = np.ascontiguousarray(array.reshape(n, -1))
+    if loss == "log_loss":
+        for column in array.T:
+            values = np.unique(column)
+            if not (np.isin(values, (0, 1)).all() or np.isin(values, (-1, 1)).all()):
+                shown = ", ".join(f"{value:g}" for value in values[:5])
+                raise ValueError(
+                    f"y has the values {shown}; log_loss expects two values from {{0, 1}} or {{-1, 1}}"
+                )
+            if both and len(values) < 2:
+                raise ValueError(
+                    f"y has only the value {values[0]:g}; log_loss expects both of its two values"
+                )
+        array = np.where(array > 0, 1.0, -1.0)
+    return array, single
+
+
+def raw_weights(sample_weight: ArrayLike | None, n: int) -> Doubles:
+    """Weights of samples as they came: finite, not negative, not all zero; ones for None."""
+    if sample_weight is None:
+        return np.ones(n)
+    weight = array_of(sample_weight, (n,), "sample_weight").astype(np.float64)
+    if (weight < 0).any():
+        raise ValueError(f"sample_weight has the value {weight.min():g}; expected none below 0")
+    if not (weight > 0).any():
+        raise ValueError("sample_weight is zero for every sample; expected at least one above 0")
+    return weight
+
+
+def unit_mean(weight: Doubles) -> Doubles:
+    weight = weight / weight.max()  # so that the sum cannot overflow
+    return weight * float(len(weight) / weight.sum())
+
+
+def weights(sample_weight: ArrayLike | None, n: int) -> Doubles:
+    return unit_mean(raw_weights(sample_weight, n))
+
+
+def number(value: Any, name: str, wanted: str) -> float:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} is {value!r}; expected {wanted}")
+    return float(value)
+
+
+def penalty(alpha: Any, name: str = "alpha") -> float:
+    wanted = "a finite number > 0"
+    value = number(alpha, name, wanted)
+    if value == 0:
+        raise ValueError(
+            f"{name} is 0; expected {wanted}: without the penalty the convex program is no longer the "
+            "training problem of a network and has no bound to certify it"
+        )
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} is {value:g}; expected {wanted}")
+    return value
+
+
+def at_least_zero(value: Any, name: str) -> float:
+    wanted = "a finite number >= 0"
+    result = number(value, name, wanted)
+    if not (math.isfinite(result) and result >= 0):
+        raise ValueError(f"{name} is {result:g}; expected {wanted}")
+    return result
+
+
+def count(value: Any, name: str, least: int = 1, most: int = 2**31 - 1) -> int:
+    wanted = f"an integer from {least} to {most}" if most < 2**31 - 1 else f"an integer >= {least}"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} is {value!r}; expected {wanted}")
+    result = int(value)
+    if not least <= result <= most:
+        raise ValueError(f"{name} is {result}; expected {wanted}")
+    return result
+
+
+def switch(value: Any, name: str) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {value!r}; expected True or False")
+    return bool(value)
+
+
+def choice(value: Any, name: str, options: Sequence[str]) -> str:
+    wanted = " or ".join(repr(option) for option in options)
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}; expected {wanted}")
+    if value not in options:
+        raise ValueError(f"{name} is {value!r}; expected {wanted}")
+    return value
+
+
+def threads(n_threads: Any) -> int:
+    if n_threads is None:
+        return _core.default_threads()
+    return count(n_threads, "n_threads", 1, MOST_THREADS)
+
+
+def function(callback: Any) -> Callable[..., object] | None:
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback is {callback!r}; expected None or a function of one record")
+    return callback  # type: ignore[no-any-return]
+
+
+def tree_width(depth: Any, width: Any) -> list[int]:
+    """``(m_1, ..., m_{L-2})`` of a tree of the depth given; an integer stands for every one of them."""
+    layers = count(depth, "depth", 2, MOST_LAYERS) - 2
+    if isinstance(width, list | tuple | np.ndarray):
+        if len(width) != layers:
+            raise ValueError(f"width has {len(width)} entries; expected {layers} for depth {depth}")
+        result = [count(entry, "width") for entry in width]
+    else:
+        result = [count(width, "width")] * layers
+    if math.prod(result) > 2**20:
+        raise ValueError(f"width gives trees of {math.prod(result)} leaves; expected at most {2**20}")
+    return result
+
+
+def seed(random_state: RandomState) -> int:
+    """An integer that stands for `random_state`; generators are advanced."""
+    if random_state is None:
+        return int(np.random.default_rng().integers(2**63))
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**63))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31))
+    try:
+        return count(random_state, "random_state", 0, 2**63 - 1)
+    except TypeError:
+        raise TypeError(
+            f"random_state is {random_state!r}; expected None, an integer, a RandomState or a Generator"
+        ) from None

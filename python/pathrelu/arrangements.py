@@ -1,0 +1,251 @@
+"""Arrangements: which units of which trees are on for which rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pathrelu import _core
+from pathrelu import _validation as check
+
+MOST_BATCHES = 20
+
+
+class Arrangements:
+    """On/off patterns of every unit of a set of trees on the rows of a table, packed to bits.
+
+    Made by `from_gates`, `from_trees`, `sample_arrangements` or `search`. A tree has one root; every unit of
+    hidden layer l + 1 has ``width[l - 1]`` children, and the units of the first hidden layer are its leaves.
+    Units are numbered layer by layer, leaves first and root last, children of one unit consecutive; edge u
+    joins unit u to its parent. Trees with the patterns and signs of an earlier one are dropped, and so are
+    trees all of whose paths are off on every row.
+
+    Attributes
+    ----------
+    gates : ndarray of shape (len, paths, n_features), float64, or None
+        Leaf weights that generate the patterns; None where they are not known.
+    source_index : ndarray of shape (len,), int64
+        Which of the caller's trees each group came from.
+    """
+
+    gates: NDArray[np.float64] | None
+    source_index: NDArray[np.int64]
+
+    def __init__(
+        self,
+        core: _core.Arrangements,
+        gates: NDArray[np.float64] | None = None,
+        source_index: NDArray[np.int64] | None = None,
+    ) -> None:
+        if not isinstance(core, _core.Arrangements):
+            raise TypeError(
+                f"core has type {type(core).__name__}; make arrangements with Arrangements.from_gates, "
+                "Arrangements.from_trees or sample_arrangements"
+            )
+        self.core = core
+        self.gates = gates
+        self.source_index = np.arange(len(core)) if source_index is None else source_index
+
+    @classmethod
+    def from_gates(cls, X: ArrayLike, G: ArrayLike, *, n_threads: int | None = None) -> Arrangements:
+        """Depth 2: unit p is on where ``X @ G[p] > 0``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        G : array-like of shape (P, n_features)
+        n_threads : int, optional
+            Number of threads; None for what OpenMP allows the process.
+
+        Returns
+        -------
+        Arrangements
+        """
+        gates = check.rows(G, "G")
+        table = check.rows(X)
+        if gates.shape[1] != table.shape[1]:
+            raise ValueError(
+                f"G has shape {gates.shape}; expected (P, {table.shape[1]}), one column per column of X"
+            )
+        return cls.from_trees(table, gates[:, np.newaxis], n_threads=n_threads)
+
+    @classmethod
+    def from_trees(
+        cls,
+        X: ArrayLike,
+        W: ArrayLike,
+        signs: ArrayLike | None = None,
+        *,
+        width: int | Sequence[int] | None = None,
+        n_threads: int | None = None,
+    ) -> Arrangements:
+        """Patterns of trees with the leaf weights `W` and the edge signs `signs`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        W : array-like of shape (P, paths, n_features)
+            Leaf weights. Sums are taken in float64.
+        signs : array-like of shape (edges,) or (P, edges), optional
+            +1 or -1 for each edge between units, the same for all trees or one row per tree. A tree of depth
+            2 has none; a tree of depth 3 has one per leaf.
+        width : int or sequence of int, optional
+            ``(m_1, ..., m_{L-2})``; its product must be `paths`. By default one path means depth 2 and more
+            mean depth 3 with ``width=(paths,)``. An integer stands for depth 3.
+        n_threads : int, optional
+            Number of threads; None for what OpenMP allows the process.
+
+        Returns
+        -------
+        Arrangements
+        """
+        table = check.rows(X)
+        trees = check.numeric(W, "W")
+        d = table.shape[1]
+        if trees.ndim != 3 or trees.shape[2] != d or 0 in trees.shape:
+            raise ValueError(f"W has shape {trees.shape}; expected (P, paths, {d}), all at least 1")
+        check.finite(trees, "W")
+        P, paths = trees.shape[:2]
+        if width is None:
+            shape = [] if paths == 1 else [paths]
+        elif isinstance(width, list | tuple | np.ndarray):
+            shape = check.tree_width(len(width) + 2, width)
+        else:
+            shape = check.tree_width(3, width)
+        if math.prod(shape) != paths:
+            raise ValueError(f"width is {tuple(shape)}, which has {math.prod(shape)} paths; W has {paths}")
+        edges = n_edges(shape)
+        if signs is None and edges > 0:
+            raise ValueError(f"signs is None; expected the shape ({edges},) or ({P}, {edges})")
+        edge_signs = check.numeric(np.ones(0) if signs is None else signs, "signs")
+        if edge_signs.shape not in ((edges,), (P, edges)):
+            raise ValueError(f"signs has shape {edge_signs.shape}; expected ({edges},) or ({P}, {edges})")
+        if not np.isin(edge_signs, (-1, 1)).all():
+            raise ValueError("signs has an entry other than +1 and -1")
+        threads = check.threads(n_threads)
+
+        leaves = np.ascontiguousarray(trees, dtype=np.float64)
+        core = _core.Arrangements.from_trees(
+            table,
+            leaves.reshape(P, paths * d),
+            np.ascontiguousarray(np.broadcast_to(edge_signs, (P, edges)), dtype=np.int8),
+            shape,
+            threads,
+        )
+        kept = core.distinct()
+        return cls(core.select(kept), leaves[kept], kept)
+
+    def __len__(self) -> int:
+        return len(self.core)
+
+    def __getitem__(self, index: slice | ArrayLike) -> Arrangements:
+        """Arrangements of some groups: a slice, an array of indices or an array of booleans."""
+        chosen = np.atleast_1d(np.arange(len(self))[index]).astype(np.int64)  # type: ignore[index]
+        gates = None if self.gates is None else self.gates[chosen]
+        return Arrangements(self.core.select(chosen), gates, self.source_index[chosen])
+
+    def __repr__(self) -> str:
+        return (
+            f"Arrangements({len(self)} groups, depth={self.depth}, width={self.width}, n_rows={self.n_rows})"
+        )
+
+    @property
+    def depth(self) -> int:
+        """Number of layers of weights of the networks; 2 has one hidden layer."""
+        return self.core.depth
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        """``(m_1, ..., m_{L-2})``, children of a unit in each hidden layer after the first."""
+        return tuple(self.core.width)
+
+    @property
+    def paths(self) -> int:
+        """Leaves of a tree, each of which stands for one path."""
+        return self.core.paths
+
+    @property
+    def n_rows(self) -> int:
+        return self.core.n_rows
+
+    @property
+    def signs(self) -> NDArray[np.int8]:
+        """Signs of the edges between units, (len, edges)."""
+        return self.core.signs
+
+    def patterns(self) -> NDArray[np.bool_]:
+        """Where each unit is on, (len, units, n_rows). For small problems: takes a byte per entry."""
+        return self.core.patterns()
+
+    def masks(self) -> NDArray[np.bool_]:
+        """Where each whole path is on, (len, paths, n_rows). For small problems: takes a byte per entry."""
+        return self.core.masks()
+
+
+def n_edges(width: Sequence[int]) -> int:
+    """Edges between the units of a tree: one fewer than units."""
+    return sum(math.prod(width[layer:]) for layer in range(len(width)))
+
+
+def sample_arrangements(
+    X: ArrayLike,
+    n_arrangements: int,
+    depth: int = 2,
+    width: int | Sequence[int] = 1,
+    random_state: check.RandomState = None,
+    n_threads: int | None = None,
+) -> Arrangements:
+    """Arrangements of random trees: Gaussian leaf weights, and edge signs of +1 or -1 with equal chance.
+
+    The trees drawn depend on `random_state`, `depth`, `width`, `n_arrangements` and the number of columns
+    alone: the result is the same for any number of threads, and rows that repeat others change nothing.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_rows, n_features)
+    n_arrangements : int
+        How many are wanted. Few rows or columns may not have as many: drawing stops when a batch of as many
+        trees (at least 100) brings no new arrangement, or after 20 batches.
+    depth : int, default=2
+        Number of layers of weights, at least 2.
+    width : int or sequence of int, default=1
+        ``(m_1, ..., m_{L-2})``; an integer stands for each of them, and means nothing at depth 2.
+    random_state : int, RandomState, Generator or None, default=None
+    n_threads : int, optional
+        Number of threads; None for what OpenMP allows the process.
+
+    Returns
+    -------
+    Arrangements
+        In the order drawn; at most `n_arrangements`, without duplicates.
+    """
+    table = check.rows(X)
+    wanted = check.count(n_arrangements, "n_arrangements")
+    shape = check.tree_width(depth, width)
+    threads = check.threads(n_threads)
+    # Two streams, so that the first trees are the same however many are asked for.
+    leaf_stream, sign_stream = np.random.default_rng(check.seed(random_state)).spawn(2)
+
+    d, paths, edges = table.shape[1], math.prod(shape), n_edges(shape)
+    batch = max(wanted, 100)
+    found: _core.Arrangements | None = None
+    gates = np.empty((0, paths, d))
+    source = np.empty(0, np.int64)
+    for k in range(MOST_BATCHES):
+        leaves = leaf_stream.standard_normal((batch, paths * d))
+        signs = (2 * sign_stream.integers(0, 2, (batch, edges)) - 1).astype(np.int8)
+        drawn = _core.Arrangements.from_trees(table, leaves, signs, shape, threads)
+        before = len(gates)
+        joined = drawn if found is None else found.join(drawn)
+        kept = joined.distinct()[:wanted]
+        found = joined.select(kept)
+        new = kept[kept >= before] - before
+        gates = np.concatenate([gates, leaves[new].reshape(-1, paths, d)])
+        source = np.concatenate([source, new + k * batch])
+        if len(found) == wanted or len(found) == before:
+            break
+    assert found is not None
+    return Arrangements(found, gates, source)

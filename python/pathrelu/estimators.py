@@ -1,0 +1,667 @@
+"""scikit-learn estimators: a page each over `solve`, `search` and the networks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import Tags, compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from pathrelu import _core, program
+from pathrelu import _validation as check
+from pathrelu.arrangements import Arrangements, sample_arrangements
+from pathrelu.network import GatedReLUNetwork, Label, ParallelReLUNetwork, assemble
+from pathrelu.program import Callback, Problem, Record, Solution
+
+logger = logging.getLogger("pathrelu")
+
+SOURCES = ("search", "sample")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Checked parameters of an estimator."""
+
+    width: list[int]
+    alpha: float
+    activation: str
+    sampled: bool
+    n_arrangements: int
+    bias: bool
+    standardize: bool
+    warm_start: bool
+    verbose: int
+    options: _core.SolveOptions
+    random_state: check.RandomState
+    callback: Callback | None
+
+
+class _PathReLU(BaseEstimator):  # type: ignore[misc]
+    """What both estimators share."""
+
+    depth: int
+    width: int | Sequence[int]
+    alpha: float
+    activation: str
+    arrangements: str
+    n_arrangements: int
+    bias: bool
+    fit_intercept: bool
+    standardize: bool
+    tol: float
+    max_iter: int
+    n_threads: int | None
+    warm_start: bool
+    random_state: check.RandomState
+    verbose: int
+    callback: Callback | None
+
+    network_: ParallelReLUNetwork | GatedReLUNetwork
+    intercept_: float | NDArray[np.float64]
+    objective_: float
+    dual_gap_: float
+    n_iter_: int
+    n_subnetworks_: int
+    history_: list[Record]
+
+    def _settings(self) -> Settings:
+        given: object = self.arrangements
+        if isinstance(given, Arrangements):
+            raise TypeError(
+                "arrangements is an Arrangements; expected 'search' or 'sample', because fit scales, merges "
+                "and reorders rows. Use pathrelu.solve for arrangements of your own"
+            )
+        return Settings(
+            width=check.tree_width(self.depth, self.width),
+            alpha=check.penalty(self.alpha),
+            activation=check.choice(self.activation, "activation", check.ACTIVATIONS),
+            sampled=check.choice(self.arrangements, "arrangements", SOURCES) == "sample",
+            n_arrangements=check.count(self.n_arrangements, "n_arrangements"),
+            bias=check.switch(self.bias, "bias"),
+            standardize=check.switch(self.standardize, "standardize"),
+            warm_start=check.switch(self.warm_start, "warm_start"),
+            verbose=check.count(self.verbose, "verbose", 0),
+            options=program.solver_options(self.tol, self.max_iter, self.fit_intercept, self.n_threads),
+            random_state=check.seed(self.random_state),
+            callback=check.function(self.callback),
+        )
+
+    def _train(
+        self,
+        settings: Settings,
+        X: check.Rows,
+        y: NDArray[np.float64],
+        w: NDArray[np.float64],
+        loss: str,
+        classes: Sequence[Label] | None = None,
+    ) -> Self:
+        """Fit canonical rows: one program for each column of y, which share no variable."""
+        center, scale = (
+            moments(X, w, settings.bias)
+            if settings.standardize
+            else (np.zeros(X.shape[1]), np.ones(X.shape[1]))
+        )
+        columns = [(X - center) / scale, np.ones((len(X), 1))] if settings.bias else [(X - center) / scale]
+        table = np.ascontiguousarray(np.concatenate(columns, axis=1), dtype=X.dtype)
+        check.finite(table, "X after standardization")
+
+        weight = check.unit_mean(w)
+        problems = [
+            Problem(
+                table, np.ascontiguousarray(column[:, np.newaxis]), True, weight, settings.activation, loss
+            )
+            for column in y.T
+        ]
+        solutions = self._solve(settings, problems)
+        self.network_ = assemble(
+            [(solution.arrangements, solution.blocks) for solution in solutions],
+            relu=settings.activation == "relu",
+            intercept=np.array([solution.intercept for solution in solutions], dtype=np.float64),
+            bias=settings.bias,
+            center=center,
+            scale=scale,
+            classes=classes,
+            feature_names=getattr(self, "feature_names_in_", None),
+        )
+        self.intercept_ = solutions[0].intercept if len(solutions) == 1 else self.network_.intercept
+        self.objective_ = sum(solution.objective for solution in solutions)
+        self.dual_gap_ = sum(solution.gap for solution in solutions)
+        self.n_iter_ = sum(solution.n_iter for solution in solutions)
+        self.n_subnetworks_ = self.network_.n_subnetworks
+        self.history_ = [record for solution in solutions for record in solution.history]
+        program.warn_of_gap(solutions, settings.options.tol, stacklevel=4)
+        return self
+
+    def _solve(self, settings: Settings, problems: list[Problem]) -> list[Solution]:
+        callback = _progress(settings)
+        if not settings.sampled:
+            options = _core.SearchOptions(seed=check.seed(settings.random_state))
+            return [
+                _logged(
+                    settings,
+                    program.run_search(
+                        problem, settings.alpha, settings.width, settings.options, options, callback
+                    ),
+                )
+                for problem in problems
+            ]
+        arrangements, init = self._sample(settings, problems)
+        solutions = [
+            _logged(
+                settings,
+                program.run(problem, arrangements, settings.alpha, settings.options, start, callback),
+            )
+            for problem, start in zip(problems, init, strict=True)
+        ]
+        self._previous = solutions if settings.warm_start else None
+        return solutions
+
+    def _sample(
+        self, settings: Settings, problems: list[Problem]
+    ) -> tuple[Arrangements, Sequence[Solution | check.Rows | None]]:
+        """Arrangements, and where to start: with `warm_start`, the trees and blocks of the previous fit."""
+        table, threads = problems[0].X, settings.options.threads
+        previous: list[Solution] | None = getattr(self, "_previous", None) if settings.warm_start else None
+        if previous is not None:
+            old = previous[0].arrangements
+            assert old.gates is not None
+            alike = (
+                len(previous) == len(problems)
+                and previous[0].activation == settings.activation
+                and old.width == tuple(settings.width)
+                and old.gates.shape[2] == table.shape[1]
+                and 0 < len(old) <= settings.n_arrangements
+            )
+            if alike:
+                new = Arrangements.from_trees(table, old.gates, old.signs, width=old.width, n_threads=threads)
+                return new, [solution.blocks[new.source_index] for solution in previous]
+        depth = len(settings.width) + 2
+        drawn = sample_arrangements(
+            table, settings.n_arrangements, depth, settings.width, settings.random_state, threads
+        )
+        return drawn, [None] * len(problems)
+
+    def _outputs(self, X: ArrayLike) -> check.Rows:
+        check_is_fitted(self)
+        threads = check.threads(self.n_threads)
+        table = validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
+        return self.network_.predict(table, n_threads=threads)
+
+
+class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
+    r"""Least squares with a parallel ReLU network under path regularization.
+
+    Minimises, over networks `f` that are sums of sub-networks with `depth` layers of weights,
+
+    .. math:: \frac1n \sum_i w_i \, \tfrac12 (f(x_i) - y_i)^2 + \alpha \sum_k
+              \Big(\sum_{\text{paths of } k} \; \prod_{\text{edges}} \text{weight}^2\Big)^{1/2}
+
+    through the equivalent convex program. `y` is not scaled, so `alpha` is in units of `y`: multiply it by
+    the standard deviation of `y`, or wrap the estimator in `TransformedTargetRegressor`.
+
+    Parameters
+    ----------
+    depth : int, default=2
+        Number of layers of weights, at least 2 (one hidden layer).
+    width : int or sequence of int, default=4
+        ``(m_1, ..., m_{L-2})``, children of each unit in the hidden layers after the first; an integer stands
+        for each of them, and means nothing at depth 2.
+    alpha : float, default=0.01
+        Weight of the path norm against the mean loss, above 0.
+    activation : {"relu", "gated"}, default="relu"
+        A gated network is cheaper to train, and larger.
+    arrangements : {"search", "sample"}, default="search"
+        "search" lets the set of arrangements grow where it pays; "sample" draws `n_arrangements` random ones,
+        over which the duality gap is then a certificate.
+    n_arrangements : int, default=500
+        Used by "sample".
+    loss : {"squared_error"}, default="squared_error"
+    bias : bool, default=True
+        Whether units have biases: a column of ones, penalised like any other. Without it columns are scaled
+        but not centered.
+    fit_intercept : bool, default=True
+        Whether the output has an intercept, which is not penalised.
+    standardize : bool, default=True
+        Whether columns are centered and divided by their standard deviation for training (by their root mean
+        square without `bias`). The network takes raw rows either way; path norms are those for scaled rows.
+    tol : float, default=1e-4
+        Stop when the duality gap is at most `tol` times the objective of the best constant.
+    max_iter : int, default=10000
+    n_threads : int, optional
+        Number of threads; None for what OpenMP allows the process. The result does not depend on it.
+    warm_start : bool, default=False
+        With ``arrangements="sample"``, keep the trees and blocks of this fit, and start the next one from
+        them if depth, width, activation and numbers of columns and outputs are the same. A search starts
+        afresh.
+    random_state : int, RandomState, Generator or None, default=None
+        Where random trees come from.
+    verbose : int, default=0
+        1 logs each program solved, 2 each check of the gap too, at level INFO of the logger "pathrelu".
+    callback : callable, optional
+        Called with a `Record` at every check of the gap; what it raises stops the fit.
+
+    Attributes
+    ----------
+    network_ : ParallelReLUNetwork or GatedReLUNetwork
+    intercept_ : float or ndarray of shape (n_outputs,)
+    objective_ : float
+        Of the training problem, on the training data.
+    dual_gap_ : float
+        Upper bound on how far `objective_` is above the optimum over the arrangements used.
+    n_iter_ : int
+    n_subnetworks_ : int
+    history_ : list of Record
+        Of each output after the other.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        If X had column names.
+
+    Notes
+    -----
+    Rows of weight zero are dropped, equal rows with equal targets are merged, and rows are sorted before
+    training: a weight of 2 is exactly a row given twice, and the order of rows does not matter.
+
+    References
+    ----------
+    T. Ergen and M. Pilanci, "Path Regularization: A Convexity and Sparsity Inducing Regularization for
+    Parallel ReLU Networks", NeurIPS 2023.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathrelu import PathReLURegressor
+    >>> X = np.linspace(-1, 1, 50)[:, np.newaxis]
+    >>> model = PathReLURegressor(alpha=1e-4, random_state=0).fit(X, np.abs(X[:, 0]))
+    >>> model.score(X, np.abs(X[:, 0])) > 0.999
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        depth: int = 2,
+        width: int | Sequence[int] = 4,
+        alpha: float = 0.01,
+        activation: str = "relu",
+        arrangements: str = "search",
+        n_arrangements: int = 500,
+        loss: str = "squared_error",
+        bias: bool = True,
+        fit_intercept: bool = True,
+        standardize: bool = True,
+        tol: float = 1e-4,
+        max_iter: int = 10_000,
+        n_threads: int | None = None,
+        warm_start: bool = False,
+        random_state: check.RandomState = None,
+        verbose: int = 0,
+        callback: Callback | None = None,
+    ) -> None:
+        self.depth = depth
+        self.width = width
+        self.alpha = alpha
+        self.activation = activation
+        self.arrangements = arrangements
+        self.n_arrangements = n_arrangements
+        self.loss = loss
+        self.bias = bias
+        self.fit_intercept = fit_intercept
+        self.standardize = standardize
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_threads = n_threads
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callback = callback
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            float32 is solved as float32, other numbers as float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+            Not negative, not all zero; only ratios matter.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data is out of range or of the wrong kind.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If a gap is still above `tol` after `max_iter` iterations; ``dual_gap_`` says how far.
+        """
+        settings = self._settings()
+        loss = check.choice(self.loss, "loss", ("squared_error",))
+        table, y = validate_data(
+            self, X, y, dtype=[np.float64, np.float32], order="C", y_numeric=True, multi_output=True
+        )
+        target, _ = check.targets(y, len(table), loss)
+        weight = check.raw_weights(sample_weight, len(table))
+        return self._train(settings, *canonical(table, target, weight), loss)
+
+    def predict(self, X: ArrayLike) -> check.Rows:
+        """Predicted targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or (n_samples, n_outputs) if there are several
+            float32 for float32 rows.
+        """
+        return self._outputs(X)
+
+
+class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
+    r"""Logistic classification with a parallel ReLU network under path regularization.
+
+    As `PathReLURegressor`, with the loss :math:`\log(1 + e^{-y f(x)})` for two classes. More classes are
+    one against the rest: one binary problem per class, each with its own sub-networks, in one network.
+
+    Parameters
+    ----------
+    depth, width, alpha, activation, arrangements, n_arrangements, bias, fit_intercept, standardize
+        As for `PathReLURegressor`.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of classes, which multiply those of samples; "balanced" gives all classes the same total.
+    tol, max_iter, n_threads, warm_start, random_state, verbose, callback
+        As for `PathReLURegressor`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels of the samples of weight above 0, sorted.
+    network_ : ParallelReLUNetwork or GatedReLUNetwork
+        One output for two classes, else one per class.
+    intercept_ : float or ndarray of shape (n_classes,)
+    objective_ : float
+        Of the training problem, on the training data; the sum over classes if there are more than two.
+    dual_gap_ : float
+        Upper bound on how far `objective_` is above the optimum over the arrangements used.
+    n_iter_ : int
+    n_subnetworks_ : int
+    history_ : list of Record
+        Of each class after the other.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        If X had column names.
+
+    Examples
+    --------
+    >>> from pathrelu import PathReLUClassifier
+    >>> X = [[0, 0], [0, 1], [1, 0], [1, 1]]
+    >>> PathReLUClassifier(alpha=1e-3, random_state=0).fit(X, ["a", "b", "b", "a"]).predict(X)
+    array(['a', 'b', 'b', 'a'], dtype='<U1')
+    """
+
+    classes_: NDArray[Any]
+
+    def __init__(
+        self,
+        *,
+        depth: int = 2,
+        width: int | Sequence[int] = 4,
+        alpha: float = 0.01,
+        activation: str = "relu",
+        arrangements: str = "search",
+        n_arrangements: int = 500,
+        bias: bool = True,
+        fit_intercept: bool = True,
+        standardize: bool = True,
+        class_weight: Mapping[Any, float] | str | None = None,
+        tol: float = 1e-4,
+        max_iter: int = 10_000,
+        n_threads: int | None = None,
+        warm_start: bool = False,
+        random_state: check.RandomState = None,
+        verbose: int = 0,
+        callback: Callback | None = None,
+    ) -> None:
+        self.depth = depth
+        self.width = width
+        self.alpha = alpha
+        self.activation = activation
+        self.arrangements = arrangements
+        self.n_arrangements = n_arrangements
+        self.bias = bias
+        self.fit_intercept = fit_intercept
+        self.standardize = standardize
+        self.class_weight = class_weight
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_threads = n_threads
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callback = callback
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            float32 is solved as float32, other numbers as float64.
+        y : array-like of shape (n_samples,)
+            Labels of at least two classes.
+        sample_weight : array-like of shape (n_samples,), optional
+            Not negative, not all zero; only ratios matter.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data is out of range or of the wrong kind, or there is only one class.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If a gap is still above `tol` after `max_iter` iterations; ``dual_gap_`` says how far.
+        """
+        settings = self._settings()
+        if not (
+            self.class_weight is None
+            or self.class_weight == "balanced"
+            or isinstance(self.class_weight, Mapping)
+        ):
+            raise TypeError(f"class_weight is {self.class_weight!r}; expected a dict, 'balanced' or None")
+        table, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
+        check_classification_targets(y)
+        weight = check.raw_weights(sample_weight, len(table))
+        used = weight > 0
+        labels, code = np.unique(np.asarray(y)[used], return_inverse=True)
+        if len(labels) < 2:
+            raise ValueError(
+                f"y has one class, {labels.tolist()[0]!r}, in samples of weight above 0; expected at least 2 classes"
+            )
+        weight = weight[used] * _class_weights(self.class_weight, labels, code, weight[used])
+
+        rows, codes, weight = canonical(table[used], code[:, np.newaxis].astype(np.float64), weight)
+        columns = np.arange(len(labels)) if len(labels) > 2 else np.array([1])
+        target = np.where(codes == columns, 1.0, -1.0)
+        self.classes_ = labels
+        return self._train(settings, rows, target, weight, "log_loss", _plain(labels))
+
+    def decision_function(self, X: ArrayLike) -> check.Rows:
+        """Log-odds of the second of two classes, or of each class against the rest.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+        """
+        return self._outputs(X)
+
+    def predict_log_proba(self, X: ArrayLike) -> check.Rows:
+        """Logarithms of `predict_proba`, exact where probabilities round to 0.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        return log_probabilities(self._outputs(X))
+
+    def predict_proba(self, X: ArrayLike) -> check.Rows:
+        """Probabilities of the classes: sigmoids of the log-odds, scaled to sum 1 if there are several.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        return np.exp(self.predict_log_proba(X))
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Most likely labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        index = winners(self._outputs(X))  # first: it checks that there is a fit
+        return self.classes_[index]
+
+
+def canonical(
+    X: check.Rows, y: NDArray[np.float64], w: NDArray[np.float64]
+) -> tuple[check.Rows, NDArray[np.float64], NDArray[np.float64]]:
+    """The same data in a form that order and repetition of rows do not change.
+
+    Rows of weight zero go, equal rows (x, y) become one with the sum of their weights, and rows are sorted.
+    """
+    used = w > 0
+    X, y, w = X[used] + 0.0, y[used] + 0.0, w[used]  # + 0.0: no negative zeros
+    packed = np.concatenate([X.view(np.uint8), y.view(np.uint8)], axis=1)
+    key = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
+    _, first, group = np.unique(key, return_index=True, return_inverse=True)
+    ascending = np.lexsort((w, group))  # sums of weights must not depend on their order either
+    return X[first], y[first], np.bincount(group[ascending], w[ascending]).astype(np.float64)
+
+
+def moments(
+    X: check.Rows, w: NDArray[np.float64], center: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted means (zeros without `center`) and root mean squares about them (1 where these are zero)."""
+    share = w / w.max()
+    share = share / share.sum()
+    table = X.astype(np.float64)
+    # Divided by the largest entry first, so that neither very large nor very small columns leave the range.
+    reach = _nonzero(np.abs(table).max(axis=0))
+    middle = share @ (table / reach) * reach if center else np.zeros(X.shape[1])
+    middle = np.where(center & (table.min(axis=0) == table.max(axis=0)), table[0], middle)
+    table -= middle
+    reach = _nonzero(np.abs(table).max(axis=0))
+    return middle, np.sqrt(share @ (table / reach) ** 2) * reach
+
+
+def _nonzero(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(values > 0, values, 1.0)
+
+
+def log_probabilities(outputs: check.Rows) -> check.Rows:
+    """Log-probabilities (n, classes) of log-odds (n,) or (n, classes)."""
+    if outputs.ndim == 1:
+        return -np.logaddexp(0, np.stack([outputs, -outputs], axis=1))
+    single = -np.logaddexp(0, -outputs)
+    return single - np.logaddexp.reduce(single, axis=1, keepdims=True)
+
+
+def winners(outputs: check.Rows) -> NDArray[np.intp]:
+    """Index of the most likely class for each row of log-odds."""
+    return (outputs > 0).astype(np.intp) if outputs.ndim == 1 else outputs.argmax(axis=1)
+
+
+def _class_weights(
+    class_weight: Mapping[Any, float] | str | None,
+    labels: NDArray[Any],
+    code: NDArray[np.intp],
+    weight: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    if isinstance(class_weight, str):
+        balanced: NDArray[np.float64] = weight.sum() / (len(labels) * np.bincount(code, weight))
+        return balanced[code]
+    factor: NDArray[np.float64] = compute_sample_weight(class_weight, labels[code])
+    check.finite(factor, "class_weight")
+    if (factor <= 0).any():
+        raise ValueError(f"class_weight has the value {factor.min():g}; expected all above 0")
+    return factor
+
+
+def _plain(labels: NDArray[Any]) -> list[Label] | None:
+    """Labels for the file of a network, or None if it cannot hold them."""
+    plain = labels.tolist()
+    return plain if all(isinstance(label, str | int | float) for label in plain) else None
+
+
+def _progress(settings: Settings) -> Callback | None:
+    if settings.verbose < 2:
+        return settings.callback
+
+    def log(record: Record) -> None:
+        logger.info(
+            "iteration %d: objective %.6g, gap %.2e, %d active, %.1f s",
+            record.n_iter,
+            record.objective,
+            record.gap,
+            record.n_active,
+            record.seconds,
+        )
+        if settings.callback is not None:
+            settings.callback(record)
+
+    return log
+
+
+def _logged(settings: Settings, solution: Solution) -> Solution:
+    if settings.verbose > 0:
+        logger.info(
+            "objective %.6g, gap %.2e (%s), %d sub-networks, %d arrangements, %d iterations",
+            solution.objective,
+            solution.gap,
+            "converged" if solution.converged else "not converged",
+            solution.n_active,
+            len(solution.arrangements),
+            solution.n_iter,
+        )
+    return solution

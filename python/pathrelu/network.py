@@ -1,0 +1,562 @@
+"""Networks: what a solution stands for, on any rows."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import secrets
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pathrelu import _core
+from pathrelu import _validation as check
+from pathrelu.arrangements import Arrangements, n_edges
+
+FORMAT = "pathrelu-network"
+VERSION = 1
+# As they are in a file, on every machine.
+STORED_DTYPES = tuple(np.dtype(code) for code in ("<f4", "<f8", "|i1", "<i8", "|u1"))
+
+Label: TypeAlias = str | int | float | bool
+
+
+class _Network:
+    """What both kinds of network share; see `ParallelReLUNetwork`."""
+
+    kind: ClassVar[str]
+    arrays: ClassVar[tuple[str, ...]] = (
+        "leaf_weights",
+        "leaf_bias",
+        "edge_signs",
+        "output_sign",
+        "output_index",
+        "intercept",
+        "center",
+        "scale",
+    )
+
+    def __init__(
+        self,
+        leaf_weights: ArrayLike,
+        *,
+        leaf_bias: ArrayLike | None = None,
+        edge_signs: ArrayLike | None = None,
+        output_sign: ArrayLike | None = None,
+        output_index: ArrayLike | None = None,
+        intercept: float | ArrayLike = 0.0,
+        center: ArrayLike | None = None,
+        scale: ArrayLike | None = None,
+        bias_scale: float = 1.0,
+        width: Sequence[int] | None = None,
+        classes: Sequence[Label] | None = None,
+        feature_names: Sequence[str] | None = None,
+        target: str | None = None,
+    ) -> None:
+        leaves = check.numeric(leaf_weights, "leaf_weights")
+        if leaves.ndim != 3 or 0 in leaves.shape[1:]:
+            raise ValueError(f"leaf_weights has shape {leaves.shape}; expected (K, paths, n_features)")
+        check.finite(leaves, "leaf_weights")
+        K, paths, d = leaves.shape
+        if width is None:
+            width = () if paths == 1 else (paths,)
+        self.width = tuple(check.tree_width(len(width) + 2, tuple(width)))
+        if math.prod(self.width) != paths:
+            raise ValueError(
+                f"width is {self.width}, which has {math.prod(self.width)} paths; leaf_weights has {paths}"
+            )
+        edges = n_edges(self.width)
+        if edge_signs is None and edges > 0:
+            raise ValueError(f"edge_signs is None; expected the shape {(K, edges)}")
+
+        self.leaf_weights = leaves
+        self.leaf_bias = (
+            np.zeros((K, paths), leaves.dtype)
+            if leaf_bias is None
+            else _like(leaf_bias, leaves[..., 0], "leaf_bias")
+        )
+        self.edge_signs = _signs(
+            np.ones((K, 0)) if edge_signs is None else edge_signs, (K, edges), "edge_signs"
+        )
+        self.output_sign = _signs(np.ones(K) if output_sign is None else output_sign, (K,), "output_sign")
+        self.intercept = np.atleast_1d(check.numeric(intercept, "intercept")).astype(np.float64)
+        if self.intercept.ndim != 1 or len(self.intercept) == 0:
+            raise ValueError(f"intercept has shape {self.intercept.shape}; expected (n_outputs,)")
+        check.finite(self.intercept, "intercept")
+        index = check.array_of(np.zeros(K) if output_index is None else output_index, (K,), "output_index")
+        self.output_index = index.astype(np.int64)
+        if (self.output_index != index).any() or (index < 0).any() or (index >= len(self.intercept)).any():
+            raise ValueError(f"output_index has an entry other than 0 to {len(self.intercept) - 1}")
+        self.center = check.array_of(np.zeros(d) if center is None else center, (d,), "center").astype(
+            np.float64
+        )
+        self.scale = check.array_of(np.ones(d) if scale is None else scale, (d,), "scale").astype(np.float64)
+        if (self.scale <= 0).any():
+            raise ValueError(f"scale has the value {self.scale.min():g}; expected all above 0")
+        self.bias_scale = check.penalty(bias_scale, "bias_scale")
+        self.classes = _labels(classes, len(self.intercept))
+        self.feature_names = _names(feature_names, d)
+        if target is not None and not isinstance(target, str):
+            raise TypeError(f"target is {target!r}; expected a string or None")
+        self.target = target
+
+    @property
+    def n_subnetworks(self) -> int:
+        return int(self.leaf_weights.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        return int(self.leaf_weights.shape[2])
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.intercept)
+
+    @property
+    def depth(self) -> int:
+        """Number of layers of weights."""
+        return len(self.width) + 2
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.n_subnetworks} sub-networks, depth={self.depth}, "
+            f"width={self.width}, n_features={self.n_features}, n_outputs={self.n_outputs})"
+        )
+
+    def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> check.Rows:
+        """Outputs of the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Raw rows: centering and scaling are part of the network.
+        n_threads : int, optional
+            Number of threads; None for what OpenMP allows the process.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), or (n_rows, n_outputs) if there are several
+            In the dtype of X. For a classifier these are log-odds.
+        """
+        table = check.rows(X)
+        if table.shape[1] != self.n_features:
+            raise ValueError(f"X has {table.shape[1]} columns; expected {self.n_features}")
+        threads = check.threads(n_threads)
+        outputs = self._outputs(table, threads)
+        return outputs[:, 0] if self.n_outputs == 1 else outputs
+
+    def _gates(self) -> tuple[check.Rows, check.Rows]:
+        """Weights and biases whose signs switch units, where these are not the unit's own."""
+        return np.empty((0, 1, self.n_features)), np.empty((0, 1))
+
+    def _outputs(self, table: check.Rows, threads: int) -> check.Rows:
+        gates, gate_bias = self._gates()
+        return _core.network_predict(
+            table,
+            self.center,
+            self.scale,
+            _double(self.leaf_weights.reshape(-1, self.n_features)),
+            _double(self.leaf_bias.reshape(-1)),
+            _double(gates.reshape(-1, self.n_features)),
+            _double(gate_bias.reshape(-1)),
+            self.edge_signs,
+            self.output_sign.astype(np.float64),
+            self.output_index,
+            self.intercept,
+            list(self.width),
+            threads,
+        )
+
+    def subnetwork_norms(self) -> NDArray[np.float64]:
+        """Path norm of each sub-network, (K,), in the scaled space where training took place."""
+        weights = _double(self.leaf_weights)
+        bias = _double(self.leaf_bias) / self.bias_scale
+        norms: NDArray[np.float64] = np.sqrt((weights**2).sum(axis=(1, 2)) + (bias**2).sum(axis=1))
+        return norms
+
+    def path_norm(self) -> float:
+        """The path regularizer: sum of the path norms of the sub-networks."""
+        return float(self.subnetwork_norms().sum())
+
+    def objective(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        alpha: float,
+        *,
+        loss: str = "squared_error",
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        """Objective of the training problem, ``mean(w * loss) + alpha * path_norm``, in float64.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Raw rows.
+        y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+            For ``loss="log_loss"`` values from {0, 1} or {-1, +1}, or labels if the network has `classes`;
+            several outputs are one binary problem each.
+        alpha : float
+            At least 0.
+        loss : {"squared_error", "log_loss"}, default="squared_error"
+        sample_weight : array-like of shape (n_rows,), optional
+            Scaled to mean 1.
+
+        Returns
+        -------
+        float
+        """
+        alpha = check.at_least_zero(alpha, "alpha")
+        loss = check.choice(loss, "loss", check.LOSSES)
+        table = np.ascontiguousarray(check.rows(X), dtype=np.float64)
+        n = len(table)
+        if loss == "log_loss" and self.classes is not None and np.ndim(y) == 1:
+            y = self._encode(np.asarray(y))
+        target, _ = check.targets(y, n, loss, both=False)
+        check.shape(target, (n, self.n_outputs), "y")
+        weight = check.weights(sample_weight, n)
+        outputs = self._outputs(table, check.threads(None))
+        return _core.mean_loss(_double(outputs), target, weight, loss) + alpha * self.path_norm()
+
+    def _encode(self, y: NDArray[Any]) -> NDArray[np.float64]:
+        """Labels as -1 and +1, (n, n_outputs)."""
+        assert self.classes is not None
+        matches = np.stack([y == label for label in self.classes], axis=1)
+        if not matches.any(axis=1).all():
+            label = y[~matches.any(axis=1)].tolist()[0]
+            raise ValueError(f"y has the label {label!r}; expected one of {self.classes}")
+        return np.where(matches[:, -self.n_outputs :], 1.0, -1.0)
+
+    @property
+    def weights(self) -> dict[str, check.Rows]:
+        """Weights of every layer *for raw rows*: centering and scaling are folded in.
+
+        ``hidden_1`` (K, paths, n_features) and ``bias_1`` (K, paths) give the leaves; ``hidden_l`` (K, units
+        of layer l, width[l - 2]) the edges from the children of each unit of hidden layer l; ``output``
+        (n_outputs, K) and ``intercept`` (n_outputs,) the rest.
+        """
+        leaves, bias = self._folded(self.leaf_weights, self.leaf_bias)
+        result: dict[str, check.Rows] = {"hidden_1": leaves, "bias_1": bias}
+        begin = 0
+        for layer, children in enumerate(self.width):
+            units = math.prod(self.width[layer:])
+            signs = self.edge_signs[:, begin : begin + units]
+            result[f"hidden_{layer + 2}"] = signs.reshape(-1, units // children, children).astype(np.float64)
+            begin += units
+        output = np.zeros((self.n_outputs, self.n_subnetworks))
+        output[self.output_index, np.arange(self.n_subnetworks)] = self.output_sign
+        return result | {"output": output, "intercept": self.intercept.copy()}
+
+    def _folded(self, weights: check.Rows, bias: check.Rows) -> tuple[check.Rows, check.Rows]:
+        raw = _double(weights) / self.scale
+        return raw, _double(bias) - raw @ self.center
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file, for `load`: arrays and a JSON header in an uncompressed .npz archive.
+
+        Nothing in it can be executed. An existing file is replaced only once the new one is complete.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Used as it is; ``.npz`` is customary.
+        """
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "kind": self.kind,
+            "width": list(self.width),
+            "bias_scale": self.bias_scale,
+            "classes": self.classes,
+            "feature_names": self.feature_names,
+            "target": self.target,
+        }
+        stored = {name: getattr(self, name) for name in self.arrays}
+        for name, array in stored.items():
+            stored[name] = array.astype(array.dtype.newbyteorder("<"))
+        stored["header"] = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
+        target = Path(path)
+        draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+        try:
+            with open(draft, "xb") as file:
+                np.savez(file, **stored)
+            os.replace(draft, target)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+class ParallelReLUNetwork(_Network):
+    """Sum of K sub-networks, each a tree of ReLU units, and an intercept.
+
+    Edges between units and from the roots to the outputs are +1 or -1: positive factors are moved into the
+    leaf weights, where the path norm of a sub-network is the Frobenius norm of its leaf weights and biases.
+    Leaf weights are for rows that were centered and scaled, ``(x - center) / scale``.
+
+    Parameters
+    ----------
+    leaf_weights : array-like of shape (K, paths, n_features)
+        float32 or float64.
+    leaf_bias : array-like of shape (K, paths), optional
+        Zeros by default.
+    edge_signs : array-like of shape (K, edges), optional
+        +1 or -1; needed beyond depth 2. Edge u joins unit u to its parent: leaves first, layer by layer.
+    output_sign : array-like of shape (K,), optional
+        +1 or -1; +1 by default.
+    output_index : array-like of shape (K,), optional
+        Which output each sub-network feeds; the first by default.
+    intercept : float or array-like of shape (n_outputs,), default=0.0
+    center, scale : array-like of shape (n_features,), optional
+        Zeros and ones by default.
+    bias_scale : float, default=1.0
+        What the column of ones was scaled by: path norms count ``leaf_bias / bias_scale``.
+    width : sequence of int, optional
+        ``(m_1, ..., m_{L-2})``; by default one path means depth 2 and more mean depth 3.
+    classes : sequence of str, int, float or bool, optional
+        Labels, if this is a classifier: two for one output, else one per output.
+    feature_names : sequence of str, optional
+    target : str, optional
+        Name of what is predicted.
+    """
+
+    kind = "relu"
+
+
+class GatedReLUNetwork(_Network):
+    """Sum of K gated sub-networks and an intercept.
+
+    A unit passes its input unchanged where the same unit of another tree, that of `gates`, is on.
+
+    Parameters
+    ----------
+    leaf_weights, **shared
+        As for `ParallelReLUNetwork`.
+    gates : array-like of shape (K, paths, n_features)
+        Leaf weights of the trees that switch the units, for centered and scaled rows too; their edge signs
+        are `edge_signs`.
+    gate_bias : array-like of shape (K, paths), optional
+        Zeros by default.
+    """
+
+    kind = "gated"
+    arrays = (*_Network.arrays, "gates", "gate_bias")
+
+    def __init__(
+        self, leaf_weights: ArrayLike, *, gates: ArrayLike, gate_bias: ArrayLike | None = None, **shared: Any
+    ) -> None:
+        super().__init__(leaf_weights, **shared)
+        shape = self.leaf_weights.shape
+        self.gates = check.array_of(gates, shape, "gates")
+        self.gate_bias = check.array_of(
+            np.zeros(shape[:2]) if gate_bias is None else gate_bias, shape[:2], "gate_bias"
+        )
+
+    def _gates(self) -> tuple[check.Rows, check.Rows]:
+        return self.gates, self.gate_bias
+
+    @property
+    def weights(self) -> dict[str, check.Rows]:
+        """As for `ParallelReLUNetwork`, and ``gate_1`` (K, paths, n_features), ``gate_bias_1`` (K, paths)."""
+        gate, bias = self._folded(self.gates, self.gate_bias)
+        return super().weights | {"gate_1": gate, "gate_bias_1": bias}
+
+
+KINDS: dict[str, type[ParallelReLUNetwork] | type[GatedReLUNetwork]] = {
+    "relu": ParallelReLUNetwork,
+    "gated": GatedReLUNetwork,
+}
+
+
+def assemble(
+    parts: Sequence[tuple[Arrangements, check.Rows]],
+    *,
+    relu: bool,
+    intercept: NDArray[np.float64],
+    bias: bool = False,
+    center: NDArray[np.float64] | None = None,
+    scale: NDArray[np.float64] | None = None,
+    classes: Sequence[Label] | None = None,
+    feature_names: Sequence[str] | None = None,
+) -> ParallelReLUNetwork | GatedReLUNetwork:
+    """The network of one set of arrangements and blocks (P, S, paths, columns) per output.
+
+    With `bias`, the last column of the blocks is the weight of a column of ones.
+    """
+    if not relu and any(arrangements.gates is None for arrangements, _ in parts):
+        raise ValueError("arrangements came without gates, and a gated network needs them for new rows")
+    leaves, gates, signs, output_sign, output_index = [], [], [], [], []
+    for output, (arrangements, blocks) in enumerate(parts):
+        group, side = np.nonzero(blocks.any(axis=(2, 3)))
+        leaves.append(blocks[group, side])
+        signs.append(arrangements.signs[group])
+        output_sign.append(1 - 2 * side)
+        output_index.append(np.full(len(group), output))
+        if arrangements.gates is not None:
+            gates.append(arrangements.gates[group])
+    weights = np.concatenate(leaves)
+    columns = weights.shape[2] - bias
+    shared: dict[str, Any] = {
+        "leaf_bias": weights[..., -1] if bias else None,
+        "edge_signs": np.concatenate(signs),
+        "output_sign": np.concatenate(output_sign),
+        "output_index": np.concatenate(output_index),
+        "intercept": intercept,
+        "center": center,
+        "scale": scale,
+        "width": parts[0][0].width,
+        "classes": classes,
+        "feature_names": feature_names,
+    }
+    if relu:
+        return ParallelReLUNetwork(weights[..., :columns], **shared)
+    gate = np.concatenate(gates)
+    gate_bias = gate[..., -1] if bias else None
+    return GatedReLUNetwork(weights[..., :columns], gates=gate[..., :columns], gate_bias=gate_bias, **shared)
+
+
+def load(path: str | os.PathLike[str]) -> ParallelReLUNetwork | GatedReLUNetwork:
+    """Read a network that `save` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    ParallelReLUNetwork or GatedReLUNetwork
+
+    Raises
+    ------
+    ValueError
+        If the file is not such a network, is damaged, or has a version, kind, key, shape, dtype or value that
+        is not known. Nothing in the file is executed, and reading takes little more memory than its length.
+    """
+    try:
+        size = os.path.getsize(path)
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            known = {f"{name}.npy" for name in ("header", *GatedReLUNetwork.arrays)}
+            if unknown := {member.filename for member in members} - known:
+                raise ValueError(f"it has the unknown entry {min(unknown)!r}")
+            if (
+                len({member.filename for member in members}) < len(members)
+                or sum(m.file_size for m in members) > size
+            ):
+                raise ValueError("its table of contents is damaged")
+            stored = {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
+        return _restore(stored)
+    except OSError:
+        raise
+    except Exception as error:
+        # Whatever a damaged file trips over, here or in zipfile and json.
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"{os.fspath(path)} is not a network that pathrelu can read: {reason}") from None
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    """One stored array; its header is read as a literal, and must describe exactly the bytes that follow."""
+    if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+        raise ValueError(f"{member.filename} is compressed or encrypted")
+    if member.file_size != member.compress_size:
+        raise ValueError(f"{member.filename} states two sizes")
+    data = io.BytesIO(archive.read(member))
+    version = np.lib.format.read_magic(data)
+    if version != (1, 0):
+        raise ValueError(f"{member.filename} has array format {version}; expected (1, 0)")
+    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(data)
+    if dtype not in STORED_DTYPES:
+        raise ValueError(f"{member.filename} has dtype {dtype}")
+    payload = data.read()
+    if fortran_order or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(payload):
+        raise ValueError(f"{member.filename} has shape {shape}, which is not what follows")
+    return np.frombuffer(payload, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def _restore(stored: dict[str, NDArray[Any]]) -> ParallelReLUNetwork | GatedReLUNetwork:
+    if "header" not in stored:
+        raise ValueError("it has no header")
+    raw = stored.pop("header")
+    if raw.dtype != np.uint8 or raw.ndim != 1:
+        raise ValueError("its header is not text")
+    header = json.loads(raw.tobytes().decode())
+    if not isinstance(header, dict) or header.pop("format", None) != FORMAT:
+        raise ValueError("its header is not that of a network")
+    version = header.pop("version", None)
+    if version != VERSION:
+        raise ValueError(f"it has format version {version!r}; this release reads version {VERSION}")
+    kind = header.pop("kind", None)
+    if kind not in KINDS:
+        raise ValueError(f"it holds a network of the kind {kind!r}; this release knows {', '.join(KINDS)}")
+    cls = KINDS[kind]
+    for found, expected in (
+        (set(header), {"width", "bias_scale", "classes", "feature_names", "target"}),
+        (set(stored), set(cls.arrays)),
+    ):
+        if found != expected:
+            differing = ", ".join(sorted(map(repr, found ^ expected)))
+            raise ValueError(f"it has missing or unknown entries: {differing}")
+    for name, array in stored.items():
+        wanted = DTYPES.get(name, (np.float64,))
+        if array.dtype not in wanted:
+            raise ValueError(f"{name} has dtype {array.dtype}; expected {np.dtype(wanted[0])}")
+    if not isinstance(header["width"], list):
+        raise ValueError(f"width is {header['width']!r}; expected a list")
+    arguments: dict[str, Any] = stored | header
+    return cls(**arguments)
+
+
+DTYPES: dict[str, tuple[type[np.generic], ...]] = {
+    "leaf_weights": (np.float64, np.float32),
+    "leaf_bias": (np.float64, np.float32),
+    "gates": (np.float64, np.float32),
+    "gate_bias": (np.float64, np.float32),
+    "edge_signs": (np.int8,),
+    "output_sign": (np.int8,),
+    "output_index": (np.int64,),
+}
+
+
+def _double(array: check.Rows) -> NDArray[np.float64]:
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def _like(values: ArrayLike, model: check.Rows, name: str) -> check.Rows:
+    return check.array_of(values, model.shape, name).astype(model.dtype)
+
+
+def _signs(values: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.int8]:
+    array = check.array_of(values, shape, name)
+    if not np.isin(array, (-1, 1)).all():
+        raise ValueError(f"{name} has an entry other than +1 and -1")
+    return np.ascontiguousarray(array, dtype=np.int8)
+
+
+def _labels(classes: Sequence[Label] | None, n_outputs: int) -> list[Label] | None:
+    if classes is None:
+        return None
+    labels = list(classes)
+    expected = 2 if n_outputs == 1 else n_outputs
+    if len(labels) != expected:
+        raise ValueError(f"classes has {len(labels)} labels; expected {expected} for {n_outputs} outputs")
+    for label in labels:
+        if not isinstance(label, str | int | float) or (
+            isinstance(label, float) and not math.isfinite(label)
+        ):
+            raise TypeError(f"classes has the label {label!r}; expected str, int, float or bool")
+    if len(set(labels)) < len(labels):
+        raise ValueError("classes has a label twice")
+    return labels
+
+
+def _names(names: Sequence[str] | None, n_features: int) -> list[str] | None:
+    if names is None:
+        return None
+    result = list(names)
+    if len(result) != n_features or not all(isinstance(name, str) for name in result):
+        raise ValueError(f"feature_names has {len(result)} entries; expected {n_features} strings")
+    return result

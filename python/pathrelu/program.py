@@ -1,0 +1,593 @@
+"""The convex program over given arrangements, its path in alpha, and the search for arrangements."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import ConvergenceWarning
+
+from pathrelu import _core
+from pathrelu import _validation as check
+from pathrelu.arrangements import Arrangements
+from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, assemble
+
+# float32 blocks hold 6e-8 of each weight; below ten times that a gap says nothing about the rounded blocks.
+FLOAT32_TOL = 1e-6
+
+
+@dataclass(frozen=True)
+class Record:
+    """State of a solve at one check of the gap.
+
+    Attributes
+    ----------
+    n_iter : int
+    objective, dual_objective, gap : float
+    n_active : int
+        Blocks that are not zero.
+    seconds : float
+        Since the start.
+    """
+
+    n_iter: int
+    objective: float
+    dual_objective: float
+    gap: float
+    n_active: int
+    seconds: float
+
+
+Callback = Callable[[Record], object]
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What `solve` and `search` return.
+
+    Attributes
+    ----------
+    objective, dual_objective, gap : float
+        Value of the program, a lower bound on its optimum, and their difference. The bound covers the
+        arrangements of this solution, not those left out.
+    converged : bool
+        Whether ``gap <= tol * objective_at_zero``.
+    n_iter : int
+    n_active : int
+        Blocks that are not zero, which is the number of sub-networks.
+    alpha : float
+    blocks : ndarray of shape (P, 2, paths, n_features) for "relu", (P, 1, paths, n_features) for "gated"
+        In the dtype of X. For "relu", the second axis is the output sign: +1, then -1. A leading axis of
+        outputs if `y` had two dimensions.
+    intercept : float or ndarray of shape (n_outputs,)
+    arrangements : Arrangements
+    activation, loss : str
+    objective_at_zero : float
+        Objective of the network that is constant: zero or, with an intercept, the best constant.
+    history : list of Record
+    n_rounds, n_starts : int or None
+        Of a search: rounds made, and starts tried in the last one, which found nothing better.
+    """
+
+    objective: float
+    dual_objective: float
+    gap: float
+    converged: bool
+    n_iter: int
+    n_active: int
+    alpha: float
+    blocks: check.Rows = field(repr=False)
+    intercept: float | NDArray[np.float64]
+    arrangements: Arrangements
+    activation: str
+    loss: str
+    objective_at_zero: float
+    history: list[Record] = field(repr=False)
+    n_rounds: int | None = None
+    n_starts: int | None = None
+
+    @property
+    def relative_gap(self) -> float:
+        """The gap over `objective_at_zero`, which is what `tol` bounds."""
+        return self.gap / max(self.objective_at_zero, np.finfo(np.float64).tiny)
+
+    def network(self) -> ParallelReLUNetwork | GatedReLUNetwork:
+        """The network that the blocks stand for: one sub-network for each block that is not zero.
+
+        Returns
+        -------
+        ParallelReLUNetwork or GatedReLUNetwork
+            By `activation`. A gated network needs the gates of its arrangements.
+        """
+        blocks = self.blocks if self.blocks.ndim == 5 else self.blocks[np.newaxis]
+        return assemble(
+            [(self.arrangements, block) for block in blocks],
+            relu=self.activation == "relu",
+            intercept=np.atleast_1d(self.intercept),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """Solutions along decreasing values of alpha, as `solve_path` returns them.
+
+    Attributes
+    ----------
+    alphas, objectives, gaps : ndarray of shape (n_alphas,)
+    solutions : list of Solution
+    """
+
+    alphas: NDArray[np.float64]
+    solutions: list[Solution] = field(repr=False)
+
+    @property
+    def objectives(self) -> NDArray[np.float64]:
+        return np.array([solution.objective for solution in self.solutions])
+
+    @property
+    def gaps(self) -> NDArray[np.float64]:
+        return np.array([solution.gap for solution in self.solutions])
+
+    def __len__(self) -> int:
+        return len(self.solutions)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Checked data of a program."""
+
+    X: check.Rows
+    y: NDArray[np.float64]  # (n, outputs)
+    single: bool  # y came without an axis of outputs
+    w: NDArray[np.float64]
+    activation: str
+    loss: str
+
+    @classmethod
+    def check(
+        cls, X: ArrayLike, y: ArrayLike, activation: str, loss: str, sample_weight: ArrayLike | None
+    ) -> Problem:
+        activation = check.choice(activation, "activation", check.ACTIVATIONS)
+        loss = check.choice(loss, "loss", check.LOSSES)
+        table = check.rows(X)
+        target, single = check.targets(y, len(table), loss)
+        if loss == "log_loss" and not single:
+            raise ValueError(f"y has shape {target.shape}; log_loss expects ({len(table)},)")
+        return cls(table, target, single, check.weights(sample_weight, len(table)), activation, loss)
+
+    def require(self, arrangements: Arrangements) -> None:
+        if not isinstance(arrangements, Arrangements):
+            raise TypeError(f"arrangements has type {type(arrangements).__name__}; expected Arrangements")
+        if arrangements.n_rows != len(self.X):
+            raise ValueError(
+                f"arrangements are of {arrangements.n_rows} rows; expected {len(self.X)}, as X has"
+            )
+
+    def block_shape(self, arrangements: Arrangements) -> tuple[int, ...]:
+        signs = 2 if self.activation == "relu" else 1
+        return (self.y.shape[1], len(arrangements), signs, arrangements.paths, self.X.shape[1])
+
+    def solution(
+        self,
+        report: _core.Report,
+        arrangements: Arrangements,
+        alpha: float,
+        blocks: NDArray[np.float64],
+        intercept: NDArray[np.float64],
+        n_rounds: int | None = None,
+        n_starts: int | None = None,
+    ) -> Solution:
+        if not math.isfinite(report.objective):
+            raise ValueError("the objective overflows: X or y has entries too large to square; rescale them")
+        result: check.Rows = blocks.reshape(self.block_shape(arrangements)).astype(self.X.dtype, copy=False)
+        return Solution(
+            objective=report.objective,
+            dual_objective=report.dual_objective,
+            gap=report.gap,
+            converged=report.converged,
+            n_iter=report.n_iter,
+            n_active=report.n_active,
+            alpha=alpha,
+            blocks=result[0] if self.single else result,
+            intercept=float(intercept[0]) if self.single else intercept,
+            arrangements=arrangements,
+            activation=self.activation,
+            loss=self.loss,
+            objective_at_zero=report.objective_at_zero,
+            history=[Record(*row) for row in report.history],
+            n_rounds=n_rounds,
+            n_starts=n_starts,
+        )
+
+
+def solver_options(
+    tol: float, max_iter: int, fit_intercept: bool, n_threads: int | None
+) -> _core.SolveOptions:
+    return _core.SolveOptions(
+        tol=check.at_least_zero(tol, "tol"),
+        max_iter=check.count(max_iter, "max_iter"),
+        fit_intercept=check.switch(fit_intercept, "fit_intercept"),
+        threads=check.threads(n_threads),
+    )
+
+
+def records(
+    callback: Callback | None,
+) -> Callable[[tuple[int, float, float, float, int, float]], object] | None:
+    checked = check.function(callback)
+    return None if checked is None else lambda row: checked(Record(*row))
+
+
+def start(
+    problem: Problem, arrangements: Arrangements, init: Solution | ArrayLike | None
+) -> tuple[check.Doubles, check.Doubles]:
+    """Blocks (C, P, S, paths * d) and intercept (C,) to start from; fresh ones, which the core overwrites."""
+    shape = problem.block_shape(arrangements)
+    flat = (*shape[:3], shape[3] * shape[4])
+    if init is None:
+        return np.zeros(flat), np.zeros(shape[0])
+    expected = shape[1:] if problem.single else shape
+    if isinstance(init, Solution):
+        blocks = check.array_of(init.blocks, expected, "init.blocks")
+        intercept = np.array(init.intercept, dtype=np.float64).reshape(shape[0])
+    else:
+        blocks = check.array_of(init, expected, "init")
+        intercept = np.zeros(shape[0])
+    return np.array(blocks, dtype=np.float64).reshape(flat), intercept
+
+
+def run(
+    problem: Problem,
+    arrangements: Arrangements,
+    alpha: float,
+    options: _core.SolveOptions,
+    init: Solution | ArrayLike | None = None,
+    callback: Callback | None = None,
+) -> Solution:
+    """`solve` after its checks, and without its warning."""
+    blocks, intercept = start(problem, arrangements, init)
+    report = _core.solve(
+        problem.X,
+        problem.y,
+        problem.w,
+        arrangements.core,
+        alpha,
+        problem.loss,
+        problem.activation == "relu",
+        options,
+        blocks,
+        intercept,
+        records(callback),
+    )
+    return problem.solution(report, arrangements, alpha, blocks, intercept)
+
+
+def run_search(
+    problem: Problem,
+    alpha: float,
+    width: list[int],
+    options: _core.SolveOptions,
+    search_options: _core.SearchOptions,
+    callback: Callback | None = None,
+) -> Solution:
+    """`search` after its checks, and without its warning."""
+    core, leaves, blocks, intercept, report, n_rounds, n_starts = _core.search(
+        problem.X,
+        problem.y,
+        problem.w,
+        alpha,
+        width,
+        problem.loss,
+        problem.activation == "relu",
+        options,
+        search_options,
+        records(callback),
+    )
+    arrangements = Arrangements(core, leaves.reshape(len(core), core.paths, problem.X.shape[1]))
+    return problem.solution(report, arrangements, alpha, blocks, intercept, n_rounds, n_starts)
+
+
+def warn_of_float32(problem: Problem, tol: float) -> None:
+    if problem.X.dtype == np.float32 and tol < FLOAT32_TOL:
+        warnings.warn(
+            f"tol is {tol:g}, and X is float32: blocks are rounded to float32 afterwards, which moves their "
+            f"objective by about 1e-7 of its value; pass float64 rows, or tol >= {FLOAT32_TOL:g}",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+
+
+def warn_of_gap(solutions: Sequence[Solution], tol: float, stacklevel: int = 3) -> None:
+    """One warning about those that did not converge, stating the worst."""
+    late = [solution for solution in solutions if not solution.converged]
+    if not late:
+        return
+    worst = max(late, key=lambda solution: solution.relative_gap)
+    which = (
+        ""
+        if len(solutions) == 1
+        else f"{len(late)} of {len(solutions)} programs did not converge; the worst: "
+    )
+    warnings.warn(
+        f"{which}duality gap {worst.gap:.2e} (relative {worst.relative_gap:.2e}, tol {tol:.0e}) after "
+        f"{worst.n_iter} iterations, objective {worst.objective:.6g}; raise max_iter or tol",
+        ConvergenceWarning,
+        stacklevel=stacklevel,
+    )
+
+
+def solve(
+    X: ArrayLike,
+    y: ArrayLike,
+    arrangements: Arrangements,
+    alpha: float,
+    *,
+    activation: str = "relu",
+    loss: str = "squared_error",
+    sample_weight: ArrayLike | None = None,
+    fit_intercept: bool = False,
+    tol: float = 1e-6,
+    max_iter: int = 10_000,
+    init: Solution | ArrayLike | None = None,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+) -> Solution:
+    r"""Solve the convex program over the given arrangements.
+
+    .. math:: \min_V \; \frac1n \sum_i w_i \, \ell\Big(b + \sum_g B_g (V_g^+ - V_g^-), y\Big)_i
+              + \alpha \sum_g (\|V_g^+\|_F + \|V_g^-\|_F) \quad \text{s.t. } V_g^\pm \in K_g
+
+    with `B_g V` the sum over paths p of ``signs[p] * mask[p] * (X @ V[p])``.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_rows, n_features)
+        float32 and float64 are solved as they are, other numbers as float64. A C-ordered array of either is
+        not copied. There is no column of ones unless X has one.
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        Two dimensions for ``loss="squared_error"`` only. For ``loss="log_loss"`` two values from {0, 1} or
+        {-1, +1}.
+    arrangements : Arrangements
+        Of the same rows.
+    alpha : float
+        Weight of the path norm against the *mean* loss, above 0.
+    activation : {"relu", "gated"}, default="relu"
+        "relu" keeps every block in the cone where its patterns are the true ones, and so gives a ReLU
+        network; "gated" leaves blocks free and gives a gated ReLU network.
+    loss : {"squared_error", "log_loss"}, default="squared_error"
+        ``(f - y)**2 / 2``, or ``log(1 + exp(-y * f))`` with y in {-1, +1}.
+    sample_weight : array-like of shape (n_rows,), optional
+        Not negative, not all zero; scaled to mean 1.
+    fit_intercept : bool, default=False
+        Whether to have an intercept, which is not penalised.
+    tol : float, default=1e-6
+        Stop when the duality gap is at most `tol` times the objective at zero.
+    max_iter : int, default=10000
+    init : Solution or array-like like `Solution.blocks`, optional
+        Where to start.
+    n_threads : int, optional
+        Number of threads; None for what OpenMP allows the process. The result does not depend on it.
+    callback : callable, optional
+        Called with a `Record` at every check of the gap. What it raises stops the solve.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is out of range or of the wrong kind or shape.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the gap is still above `tol` after `max_iter` iterations, or `tol` is below 1e-6 with float32 rows.
+    """
+    options = solver_options(tol, max_iter, fit_intercept, n_threads)
+    alpha = check.penalty(alpha)
+    problem = Problem.check(X, y, activation, loss, sample_weight)
+    problem.require(arrangements)
+    warn_of_float32(problem, options.tol)
+    solution = run(problem, arrangements, alpha, options, init, callback)
+    warn_of_gap([solution], options.tol)
+    return solution
+
+
+def alpha_max(
+    X: ArrayLike,
+    y: ArrayLike,
+    arrangements: Arrangements,
+    *,
+    activation: str = "relu",
+    loss: str = "squared_error",
+    sample_weight: ArrayLike | None = None,
+    fit_intercept: bool = False,
+    n_threads: int | None = None,
+) -> float:
+    """Smallest alpha at which the constant network is optimal over the given arrangements.
+
+    Parameters
+    ----------
+    X, y, arrangements, activation, loss, sample_weight, fit_intercept, n_threads
+        As for `solve`.
+
+    Returns
+    -------
+    float
+    """
+    intercept = check.switch(fit_intercept, "fit_intercept")
+    threads = check.threads(n_threads)
+    problem = Problem.check(X, y, activation, loss, sample_weight)
+    problem.require(arrangements)
+    return largest_alpha(problem, arrangements, intercept, threads)
+
+
+def largest_alpha(problem: Problem, arrangements: Arrangements, fit_intercept: bool, threads: int) -> float:
+    return _core.alpha_max(
+        problem.X,
+        problem.y,
+        problem.w,
+        arrangements.core,
+        problem.loss,
+        problem.activation == "relu",
+        fit_intercept,
+        threads,
+    )
+
+
+def solve_path(
+    X: ArrayLike,
+    y: ArrayLike,
+    arrangements: Arrangements,
+    alphas: ArrayLike | None = None,
+    n_alphas: int = 100,
+    eps: float = 1e-3,
+    *,
+    activation: str = "relu",
+    loss: str = "squared_error",
+    sample_weight: ArrayLike | None = None,
+    fit_intercept: bool = False,
+    tol: float = 1e-6,
+    max_iter: int = 10_000,
+    init: Solution | ArrayLike | None = None,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+) -> Path:
+    """Solve the program for decreasing values of alpha, each from the solution before it.
+
+    Parameters
+    ----------
+    X, y, arrangements
+        As for `solve`.
+    alphas : array-like of shape (n_alphas,), optional
+        In any order, all above 0; they are solved from the largest down. By default `n_alphas` values in
+        geometric progression from `alpha_max` down to ``eps * alpha_max``.
+    n_alphas : int, default=100
+    eps : float, default=1e-3
+        Between 0 and 1.
+    activation, loss, sample_weight, fit_intercept, tol, max_iter, init, n_threads, callback
+        As for `solve`; `init` is for the largest alpha.
+
+    Returns
+    -------
+    Path
+
+    Warns
+    -----
+    ConvergenceWarning
+        Once, if some gap is still above `tol` after `max_iter` iterations.
+    """
+    options = solver_options(tol, max_iter, fit_intercept, n_threads)
+    n_alphas = check.count(n_alphas, "n_alphas")
+    if not 0 < check.number(eps, "eps", "a number between 0 and 1") < 1:
+        raise ValueError(f"eps is {eps:g}; expected a number between 0 and 1")
+    given = None
+    if alphas is not None:
+        given = np.array(
+            [check.penalty(alpha, "an entry of alphas") for alpha in np.ravel(np.asarray(alphas)).tolist()]
+        )
+        if len(given) == 0:
+            raise ValueError("alphas is empty; expected at least one value")
+    problem = Problem.check(X, y, activation, loss, sample_weight)
+    problem.require(arrangements)
+    start(problem, arrangements, init)
+    check.function(callback)
+    warn_of_float32(problem, options.tol)
+
+    if given is None:
+        largest = largest_alpha(problem, arrangements, options.fit_intercept, options.threads)
+        if not largest > 0:
+            raise ValueError(
+                "alphas is None, and there is no grid: the constant network is optimal for every alpha"
+            )
+        given = largest * np.geomspace(1, eps, n_alphas)
+    grid = np.sort(given)[::-1]
+    solutions: list[Solution] = []
+    for alpha in grid.tolist():
+        solutions.append(
+            run(problem, arrangements, alpha, options, solutions[-1] if solutions else init, callback)
+        )
+    warn_of_gap(solutions, options.tol)
+    return Path(grid, solutions)
+
+
+def search(
+    X: ArrayLike,
+    y: ArrayLike,
+    alpha: float,
+    *,
+    depth: int = 2,
+    width: int | Sequence[int] = 4,
+    activation: str = "relu",
+    n_starts: int | None = None,
+    max_rounds: int | None = None,
+    random_state: check.RandomState = None,
+    loss: str = "squared_error",
+    sample_weight: ArrayLike | None = None,
+    fit_intercept: bool = False,
+    tol: float = 1e-6,
+    max_iter: int = 10_000,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+) -> Solution:
+    """Solve the program over arrangements that are searched for as well.
+
+    The set grows where a new sub-network would lower the objective, the leaf weights of all sub-networks
+    slide together, and the program over the arrangements reached is solved exactly; again until a number of
+    starts finds nothing better. The gap of the result covers its own arrangements. That nothing better was
+    found is the outcome of a search, not a certificate.
+
+    Parameters
+    ----------
+    X, y, alpha
+        As for `solve`.
+    depth : int, default=2
+        Number of layers of weights, at least 2.
+    width : int or sequence of int, default=4
+        ``(m_1, ..., m_{L-2})``; an integer stands for each of them, and means nothing at depth 2.
+    activation : {"relu", "gated"}, default="relu"
+    n_starts : int, optional
+        Starts of each round; None for the default of the compiled part.
+    max_rounds : int, optional
+        Most rounds; None for the default of the compiled part.
+    random_state : int, RandomState, Generator or None, default=None
+        Where random starts come from.
+    loss, sample_weight, fit_intercept, tol, max_iter, n_threads, callback
+        As for `solve`.
+
+    Returns
+    -------
+    Solution
+        Its `arrangements` holds the final set; `n_rounds` and `n_starts` say how far the search went.
+
+    Warns
+    -----
+    ConvergenceWarning
+        As `solve`, about the last program.
+    """
+    options = solver_options(tol, max_iter, fit_intercept, n_threads)
+    alpha = check.penalty(alpha)
+    shape = check.tree_width(depth, width)
+    settings = search_options(n_starts, max_rounds, random_state)
+    problem = Problem.check(X, y, activation, loss, sample_weight)
+    check.function(callback)
+    warn_of_float32(problem, options.tol)
+    solution = run_search(problem, alpha, shape, options, settings, callback)
+    warn_of_gap([solution], options.tol)
+    return solution
+
+
+def search_options(
+    n_starts: int | None, max_rounds: int | None, random_state: check.RandomState
+) -> _core.SearchOptions:
+    options = _core.SearchOptions(seed=check.seed(random_state))
+    if n_starts is not None:
+        options.n_starts = check.count(n_starts, "n_starts")
+    if max_rounds is not None:
+        options.max_rounds = check.count(max_rounds, "max_rounds")
+    return options

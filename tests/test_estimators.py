@@ -1,0 +1,531 @@
+"""The estimators: scikit-learn's contract, and that what comes out is what was trained."""
+
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import load_breast_cancer, load_iris, make_regression
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import (
+    check_class_weight_classifiers,
+    check_dataframe_column_names_consistency,
+    parametrize_with_checks,
+)
+
+import pathrelu as pr
+from pathrelu import PathReLUClassifier, PathReLURegressor
+from pathrelu.arrangements import Arrangements
+
+BOTH = [PathReLURegressor, PathReLUClassifier]
+SOURCES = ["search", "sample"]
+
+
+def problem(n=80, d=4, seed=0, classes=None):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    f = np.maximum(X @ rng.standard_normal((d, 3)), 0) @ [1, 1, -2] + 0.1 * rng.standard_normal(n)
+    f = (f - f.mean()) / f.std()
+    if classes is None:
+        return X, f
+    return X, np.searchsorted(np.quantile(f, np.arange(1, classes) / classes), f)
+
+
+def data_for(estimator, **options):
+    return problem(classes=2 if estimator is PathReLUClassifier else None, **options)
+
+
+# ---- The contract of scikit-learn --------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks(
+    [PathReLURegressor(), PathReLUClassifier(), PathReLUClassifier(arrangements="sample")]
+)
+def test_sklearn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", BOTH)
+def test_sklearn_checks_that_others_must_call_by_hand(estimator):
+    check_dataframe_column_names_consistency(estimator.__name__, estimator())
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_class_weights_move_the_boundary():
+    check_class_weight_classifiers("PathReLUClassifier", PathReLUClassifier())
+
+
+@pytest.mark.parametrize("estimator", BOTH)
+def test_constructor_parameters_are_only_stored(estimator):
+    marks = {name: object() for name in estimator().get_params()}
+    assert clone(estimator(), safe=False).get_params() == estimator().get_params()
+    for name, mark in marks.items():
+        assert getattr(estimator(**{name: mark}), name) is mark
+
+
+@pytest.mark.parametrize("estimator", BOTH)
+def test_a_fit_changes_no_parameter(estimator):
+    model = estimator(random_state=0, width=[2], depth=3, alpha=0.1)
+    before = dict(model.get_params())
+    model.fit(*data_for(estimator))
+    assert model.get_params() == before
+
+
+BAD_PARAMETERS = [
+    ("depth", 1, ValueError, r"depth is 1; expected an integer from 2 to 64"),
+    ("depth", 2.0, TypeError, r"depth is 2\.0; expected an integer"),
+    ("width", 0, ValueError, r"width is 0; expected an integer >= 1"),
+    ("width", (3, 3), ValueError, r"width has 2 entries; expected 0 for depth 2"),
+    ("width", "4", TypeError, r"width is '4'; expected an integer >= 1"),
+    ("alpha", 0, ValueError, r"alpha is 0; expected a finite number > 0: without the penalty"),
+    ("alpha", -1.0, ValueError, r"alpha is -1; expected a finite number > 0"),
+    ("alpha", np.inf, ValueError, r"alpha is inf; expected a finite number > 0"),
+    ("alpha", "auto", TypeError, r"alpha is 'auto'; expected a finite number > 0"),
+    ("alpha", True, TypeError, r"alpha is True"),
+    ("activation", "tanh", ValueError, r"activation is 'tanh'; expected 'relu' or 'gated'"),
+    ("activation", None, TypeError, r"activation is None; expected 'relu' or 'gated'"),
+    ("arrangements", "all", ValueError, r"arrangements is 'all'; expected 'search' or 'sample'"),
+    ("n_arrangements", 0, ValueError, r"n_arrangements is 0; expected an integer >= 1"),
+    ("bias", 1, TypeError, r"bias is 1; expected True or False"),
+    ("fit_intercept", "yes", TypeError, r"fit_intercept is 'yes'; expected True or False"),
+    ("standardize", None, TypeError, r"standardize is None; expected True or False"),
+    ("tol", -1e-3, ValueError, r"tol is -0\.001; expected a finite number >= 0"),
+    ("tol", np.nan, ValueError, r"tol is nan"),
+    ("max_iter", 0, ValueError, r"max_iter is 0; expected an integer >= 1"),
+    ("n_threads", 0, ValueError, r"n_threads is 0; expected an integer from 1 to 1024"),
+    ("n_threads", 10**6, ValueError, r"n_threads is 1000000; expected an integer from 1 to 1024"),
+    ("warm_start", 0, TypeError, r"warm_start is 0; expected True or False"),
+    ("random_state", -1, ValueError, r"random_state is -1; expected an integer >= 0"),
+    (
+        "random_state",
+        "0",
+        TypeError,
+        r"random_state is '0'; expected None, an integer, a RandomState or a Gen",
+    ),
+    ("verbose", -1, ValueError, r"verbose is -1; expected an integer >= 0"),
+    ("callback", 3, TypeError, r"callback is 3; expected None or a function of one record"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "error", "message"), BAD_PARAMETERS)
+@pytest.mark.parametrize("estimator", BOTH)
+def test_a_bad_parameter_is_refused_by_name(estimator, name, value, error, message):
+    X, y = data_for(estimator)
+    with pytest.raises(error, match=message):
+        estimator(**{name: value}).fit(X, y)
+
+
+def test_every_parameter_has_a_bad_value_in_the_tests():
+    tested = {name for name, *_ in BAD_PARAMETERS} | {"loss", "class_weight"}
+    for estimator in BOTH:
+        assert set(estimator().get_params()) <= tested
+
+
+def test_an_unknown_loss_and_class_weight_are_refused():
+    X, y = problem(classes=2)
+    with pytest.raises(ValueError, match="loss is 'log_loss'; expected 'squared_error'"):
+        PathReLURegressor(loss="log_loss").fit(X, y)
+    with pytest.raises(TypeError, match="class_weight is 3; expected a dict, 'balanced' or None"):
+        PathReLUClassifier(class_weight=3).fit(X, y)
+    with pytest.raises(TypeError, match="class_weight is 'even'; expected a dict, 'balanced' or None"):
+        PathReLUClassifier(class_weight="even").fit(X, y)
+    with pytest.raises(ValueError, match="class_weight has the value 0; expected all above 0"):
+        PathReLUClassifier(class_weight={0: 0}).fit(X, y)
+
+
+def test_arrangements_of_ones_own_are_refused_with_the_way_to_use_them():
+    X, y = problem()
+    own = Arrangements.from_gates(X, np.eye(4))
+    with pytest.raises(TypeError, match=r"fit scales, merges and reorders rows\. Use pathrelu\.solve"):
+        PathReLURegressor(arrangements=own).fit(X, y)
+
+
+@pytest.mark.parametrize("estimator", BOTH)
+def test_bad_data_is_refused(estimator):
+    X, y = data_for(estimator)
+    for bad, message in (
+        (X[:, 0], "Expected 2D array"),
+        (np.where(np.arange(4) == 2, np.nan, X), "NaN"),
+        (X[:5], "inconsistent numbers of samples"),
+        (X * 1j, "Complex data not supported"),
+        (X[:, :0], "0 feature"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            estimator().fit(bad, y)
+    for bad, message in (
+        (np.ones(3), r"sample_weight has shape \(3,\); expected \(80,\)"),
+        (np.zeros(80), "sample_weight is zero for every sample"),
+        (np.where(np.arange(80) == 7, -1, 1), "sample_weight has the value -1; expected none below 0"),
+        (np.full(80, np.nan), r"sample_weight has the value nan at index 0; expected finite numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            estimator().fit(X, y, sample_weight=bad)
+    with pytest.raises(NotFittedError):
+        estimator().predict(X)
+    with pytest.raises(ValueError, match="3 features, but .* is expecting 4 features"):
+        estimator(random_state=0).fit(X, y).predict(X[:, :3])
+
+
+def test_one_class_is_refused():
+    X, _ = problem()
+    with pytest.raises(
+        ValueError, match="y has one class, 'a', in samples of weight above 0; expected at least 2 classes"
+    ):
+        PathReLUClassifier().fit(X, ["a"] * 80)
+    with pytest.raises(ValueError, match="y has one class, 1"):
+        PathReLUClassifier().fit(X, np.arange(80) % 2, sample_weight=np.arange(80) % 2)
+
+
+# ---- What comes out is what was trained --------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"depth": 3, "width": 2},
+        {"bias": False},
+        {"fit_intercept": False},
+        {"standardize": False},
+        {"arrangements": "sample"},
+        {"arrangements": "sample", "activation": "gated", "depth": 3},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("classes", [None, 2, 3])
+def test_the_network_has_the_objective_that_was_reported(options, classes):
+    X, y = problem(classes=classes)
+    weight = np.random.default_rng(1).random(80)
+    if "standardize" not in options:
+        X = X * [1e-6, 1e-2, 1e2, 1e6] + [1e-5, 1, 0, -1e7]
+    estimator = PathReLURegressor if classes is None else PathReLUClassifier
+    model = estimator(alpha=0.02, random_state=0, **options).fit(X, y, weight)
+
+    loss = "squared_error" if classes is None else "log_loss"
+    objective = model.network_.objective(X, y, 0.02, loss=loss, sample_weight=weight)
+    # Gates may sit on a row; scaling rounds those differently than training did.
+    assert objective == pytest.approx(model.objective_, rel=1e-9)
+    assert 0 <= model.dual_gap_ <= 1e-4 * model.objective_ * 100
+    assert model.n_subnetworks_ == model.network_.n_subnetworks > 0
+    assert model.n_iter_ == model.history_[-1].n_iter or classes == 3
+    assert model.history_[-1].objective == pytest.approx(model.objective_) or classes == 3
+    if options.get("fit_intercept", True):
+        np.testing.assert_array_equal(model.intercept_, np.squeeze(model.network_.intercept))
+    else:
+        assert np.all(np.equal(model.intercept_, 0))
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-6, 1e6, 1e150])
+def test_the_scale_of_columns_changes_nothing(scale):
+    X, y = problem()
+    plain = PathReLURegressor(random_state=0).fit(X, y)
+    scaled = PathReLURegressor(random_state=0).fit(X * scale, y)
+    assert scaled.objective_ == pytest.approx(plain.objective_, rel=1e-3)
+    np.testing.assert_allclose(scaled.predict(X * scale), scaled.network_.predict(X * scale))
+    assert scaled.score(X * scale, y) == pytest.approx(plain.score(X, y), abs=1e-2)
+
+
+def test_constant_columns_do_no_harm():
+    X, y = problem()
+    for constant in (0.0, 0.1, 1e9):
+        wider = np.insert(X, 2, constant, axis=1)
+        for bias in (True, False):
+            model = PathReLURegressor(random_state=0, bias=bias).fit(wider, y)
+            assert np.isfinite(model.predict(wider)).all()
+            assert model.score(wider, y) > 0.9
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("estimator", BOTH)
+def test_row_order_and_repetition_change_no_bit(estimator, source):
+    X, y = data_for(estimator)
+    X[3] = -0.0
+    rng = np.random.default_rng(1)
+    weight = rng.random(80).round(3) * (rng.random(80) < 0.8)
+    model = estimator(arrangements=source, random_state=0, n_arrangements=100)
+    plain = clone(model).fit(X, y, weight)
+
+    order = rng.permutation(80)
+    shuffled = clone(model).fit(X[order], y[order], weight[order])
+    used = weight > 0
+    dropped = clone(model).fit(X[used] + 0.0, y[used], weight[used])
+    split = clone(model).fit(np.tile(X, (2, 1)), np.tile(y, 2), np.concatenate([weight / 4, weight * 0.75]))
+
+    for other in (shuffled, dropped):
+        np.testing.assert_array_equal(other.network_.leaf_weights, plain.network_.leaf_weights)
+        np.testing.assert_array_equal(other.network_.predict(X), plain.network_.predict(X))
+    np.testing.assert_allclose(split.network_.predict(X), plain.network_.predict(X), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_balanced_class_weights_are_the_weights_they_stand_for(classes):
+    X, y = problem(classes=classes)
+    X, y = X[y != 1], y[y != 1]
+    X, y = (X, y) if classes == 3 else problem(classes=2)
+    keep = (y != y.max()) | (np.arange(len(y)) % 3 == 0)
+    X, y = X[keep], y[keep]
+    weight = np.random.default_rng(0).random(len(y))
+    totals = {label: weight[y == label].sum() for label in np.unique(y)}
+    by_hand = weight / np.array([totals[label] for label in y])
+    balanced = PathReLUClassifier(class_weight="balanced", random_state=0).fit(X, y, weight)
+    plain = PathReLUClassifier(random_state=0).fit(X, y, by_hand)
+    np.testing.assert_allclose(
+        balanced.decision_function(X), plain.decision_function(X), rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("estimator", BOTH)
+def test_threads_change_no_bit(estimator, source):
+    X, y = data_for(estimator, n=150)
+    models = [
+        estimator(arrangements=source, random_state=0, n_threads=threads, n_arrangements=100).fit(X, y)
+        for threads in (1, 2, 3)
+    ]
+    for other in models[1:]:
+        np.testing.assert_array_equal(other.network_.leaf_weights, models[0].network_.leaf_weights)
+        assert other.objective_ == models[0].objective_
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_float32_stays_float32(source):
+    X, y = problem()
+    wide = PathReLURegressor(arrangements=source, random_state=0).fit(X, y)
+    narrow = PathReLURegressor(arrangements=source, random_state=0).fit(X.astype(np.float32), y)
+    assert narrow.network_.leaf_weights.dtype == narrow.predict(X.astype(np.float32)).dtype == np.float32
+    assert wide.predict(X).dtype == np.float64
+    assert narrow.objective_ == pytest.approx(wide.objective_, rel=1e-2)
+    objective = narrow.network_.objective(X.astype(np.float32), y, 0.01)
+    assert objective == pytest.approx(narrow.objective_, rel=1e-4)
+    classes = PathReLUClassifier(random_state=0).fit(X.astype(np.float32), y > 0)
+    assert classes.predict_proba(X.astype(np.float32)).dtype == np.float32
+
+
+def test_fortran_ordered_and_read_only_data_are_taken_and_left_alone():
+    X, y = problem()
+    expected = PathReLURegressor(random_state=0).fit(X, y).predict(X)
+    given = np.asfortranarray(X)
+    before = given.copy()
+    given.flags.writeable = y.flags.writeable = False
+    np.testing.assert_array_equal(PathReLURegressor(random_state=0).fit(given, y).predict(given), expected)
+    np.testing.assert_array_equal(given, before)
+
+
+# ---- Predictions -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], [False, True], [3, 7, 5], ["a", "b", "c"], [1.0, 2.0]])
+def test_labels_of_any_type_come_back(labels):
+    X, code = problem(classes=len(labels))
+    y = np.array(labels)[code]
+    model = PathReLUClassifier(random_state=0, alpha=1e-3).fit(X, y)
+    np.testing.assert_array_equal(model.classes_, np.unique(y))
+    assert model.predict(X).dtype == y.dtype
+    assert model.score(X, y) > 0.95
+    assert model.network_.classes == np.unique(y).tolist()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_probabilities_agree_with_the_decision_function(classes):
+    X, y = problem(classes=classes)
+    model = PathReLUClassifier(random_state=0).fit(X, y)
+    scores, share = model.decision_function(X), model.predict_proba(X)
+    sigmoid = 1 / (1 + np.exp(-scores))
+    expected = (
+        np.stack([1 - sigmoid, sigmoid], axis=1) if classes == 2 else sigmoid / sigmoid.sum(1, keepdims=True)
+    )
+    np.testing.assert_allclose(share, expected, rtol=1e-12)
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), share)
+    np.testing.assert_array_equal(model.predict(X), model.classes_[share.argmax(axis=1)])
+    assert log_loss(y, share) < 0.7 * np.log(classes)
+
+
+def test_probabilities_are_finite_however_large_the_scores():
+    X, y = problem(classes=3)
+    model = PathReLUClassifier(random_state=0).fit(X, y)
+    with np.errstate(all="raise", under="ignore"):
+        share = model.predict_proba(X * 1e5)
+    np.testing.assert_allclose(share.sum(axis=1), 1)
+    assert np.isfinite(model.predict_log_proba(X * 1e5)).all()
+
+
+def test_several_outputs_are_the_single_ones_side_by_side():
+    X, y = problem()
+    targets = np.stack([y, np.abs(y)], axis=1)
+    both = PathReLURegressor(random_state=0).fit(X, targets)
+    singles = [PathReLURegressor(random_state=0).fit(X, column) for column in targets.T]
+    np.testing.assert_allclose(both.predict(X), np.stack([m.predict(X) for m in singles], axis=1), rtol=1e-12)
+    assert both.objective_ == pytest.approx(sum(m.objective_ for m in singles))
+    assert both.objective_ == pytest.approx(both.network_.objective(X, targets, 0.01), rel=1e-9)
+    assert both.intercept_.shape == (2,)
+
+
+# ---- Among other tools -------------------------------------------------------
+
+
+def test_grid_search_pipelines_and_cross_validation_work():
+    X, y = problem(classes=2)
+    pipeline = make_pipeline(StandardScaler(), PathReLUClassifier(random_state=0))
+    grid = {"pathreluclassifier__alpha": [0.3, 0.01], "pathreluclassifier__depth": [2, 3]}
+    search = GridSearchCV(pipeline, grid, cv=3).fit(X, y)
+    assert search.best_params_["pathreluclassifier__alpha"] == 0.01
+    assert search.best_score_ > 0.8
+    X, y = problem()
+    model = TransformedTargetRegressor(PathReLURegressor(random_state=0), transformer=StandardScaler())
+    assert cross_val_score(model, X, 1000 * y, cv=3).min() > 0.7
+
+
+@pytest.mark.parametrize("estimator", BOTH)
+def test_pickling_keeps_predictions(estimator):
+    X, y = data_for(estimator)
+    model = estimator(random_state=0, arrangements="sample", warm_start=True, n_arrangements=50).fit(X, y)
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copy.predict(X), model.predict(X))
+    assert copy.history_ == model.history_
+
+
+def test_frames_give_names_to_the_network():
+    frame = load_iris(as_frame=True)
+    model = PathReLUClassifier(random_state=0).fit(frame.data, frame.target)
+    assert model.network_.feature_names == list(frame.data.columns)
+    assert model.score(frame.data, frame.target) > 0.95
+
+
+def test_two_python_threads_fit_at_once():
+    jobs = [problem(seed=seed) for seed in range(4)]
+
+    def fit(job):
+        return PathReLURegressor(random_state=0, n_threads=2).fit(*job).network_
+
+    serial = [fit(job) for job in jobs]
+    with ThreadPoolExecutor(2) as pool:
+        parallel = list(pool.map(fit, jobs))
+    for first, second in zip(serial, parallel, strict=True):
+        np.testing.assert_array_equal(first.leaf_weights, second.leaf_weights)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+@pytest.mark.parametrize("source", SOURCES)
+def test_ctrl_c_stops_a_long_fit_within_a_second(source):
+    script = f"""
+import numpy as np, pathrelu as pr
+rng = np.random.default_rng(0)
+X, y = rng.standard_normal((6000, 60)), rng.standard_normal(6000)
+model = pr.PathReLURegressor(
+    depth=3, alpha=1e-5, tol=0, max_iter=10**9, arrangements={source!r}, random_state=0, n_threads=2
+)
+print("begin", flush=True)
+try:
+    model.fit(X, y)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+    environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            assert process.stdout.readline() == "begin\n"
+            time.sleep(2)
+            begin = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "interrupted\n"
+            assert time.monotonic() - begin < 1
+        finally:
+            process.kill()
+
+
+# ---- Convergence, warm start, progress ---------------------------------------
+
+
+@pytest.mark.parametrize("estimator", BOTH)
+def test_stopping_early_warns_with_the_gap(estimator):
+    X, y = data_for(estimator)
+    model = estimator(alpha=1e-3, max_iter=1, tol=1e-8, arrangements="sample", random_state=0)
+    with pytest.warns(
+        ConvergenceWarning,
+        match=r"duality gap .* \(relative .*, tol 1e-08\) after 1 iterations, objective .*; raise max_iter or tol",
+    ) as caught:
+        model.fit(X, y)
+    assert f"{model.dual_gap_:.2e}" in str(caught[0].message)
+    assert caught[0].filename == __file__
+    assert model.n_iter_ == 1
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_warm_start_begins_where_the_last_fit_ended():
+    X, y = problem(n=200)
+    model = PathReLURegressor(
+        arrangements="sample", n_arrangements=200, warm_start=True, random_state=0, tol=1e-6
+    )
+    cold = model.fit(X, y).n_iter_
+    expected = model.objective_
+    assert model.fit(X, y).n_iter_ < cold / 2
+    assert model.objective_ == pytest.approx(expected, rel=1e-5)
+    warm = model.set_params(alpha=0.009).fit(X, y)
+    fresh = PathReLURegressor(
+        arrangements="sample", n_arrangements=200, random_state=0, tol=1e-6, alpha=0.009
+    ).fit(X, y)
+    assert warm.objective_ == pytest.approx(fresh.objective_, rel=1e-5)
+    assert warm.n_iter_ < fresh.n_iter_
+    model.fit(X[:, :3], y)
+    assert model.network_.n_features == 3
+    model.set_params(depth=3, n_arrangements=20).fit(X, y)
+    assert model.network_.depth == 3
+
+
+def test_progress_goes_to_the_logger_and_the_callback(caplog, capsys):
+    X, y = problem()
+    records = []
+    model = PathReLURegressor(verbose=2, callback=records.append, arrangements="sample", random_state=0)
+    with caplog.at_level(logging.INFO, logger="pathrelu"):
+        model.fit(X, y)
+    assert records
+    assert records[-1].gap == model.dual_gap_
+    assert len(caplog.records) == len(records) + 1
+    assert f"{model.n_subnetworks_} sub-networks" in caplog.messages[-1]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_a_callback_raises_stops_the_fit(source):
+    class StopError(Exception):
+        pass
+
+    def stop(_):
+        raise StopError
+
+    X, y = problem()
+    with pytest.raises(StopError):
+        PathReLURegressor(callback=stop, arrangements=source).fit(X, y)
+
+
+# ---- It is any good ----------------------------------------------------------
+
+
+def test_held_out_accuracy_on_breast_cancer():
+    X, y = load_breast_cancer(return_X_y=True)
+    scores = cross_val_score(PathReLUClassifier(alpha=0.003, random_state=0), X, y, cv=3)
+    assert scores.mean() > 0.96
+
+
+def test_deeper_networks_fit_too():
+    X, y = make_regression(100, 5, random_state=0)
+    y = np.abs(y / y.std())
+    for depth in (2, 3, 4):
+        model = PathReLURegressor(depth=depth, width=2, alpha=1e-3, random_state=0, max_iter=2000).fit(X, y)
+        assert model.score(X, y) > 0.98
+        assert isinstance(model.network_, pr.ParallelReLUNetwork)

@@ -1,0 +1,157 @@
+"""The search over arrangements: how good its networks are, and that they are what it says."""
+
+import numpy as np
+import pytest
+from problems import load
+
+import pathrelu as pr
+
+# Exact programs on 50 random gates leave 0.273, 0.085 and 0.024; see P0_OPTIMA in test_program.py.
+P0_TARGETS = (0.1810, 0.0325, 0.0056)
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((80, 4))
+    y = np.maximum(X @ rng.standard_normal((4, 3)), 0) @ [1, 1, -2] + 0.1 * rng.standard_normal(80)
+    return X, (y - y.mean()) / y.std()
+
+
+def small(loss, y):
+    return np.where(y > 0, 1.0, -1.0) if loss == "log_loss" else y
+
+
+def assert_is_its_own_network(solution, X, y, alpha, **options):
+    objective = solution.network().objective(X, y, alpha, **options)
+    assert objective == pytest.approx(solution.objective, rel=1e-9)
+
+
+@pytest.mark.parametrize("k", range(3))
+def test_search_on_p0_passes_its_target(k):
+    p = load("P0")
+    solution = pr.search(p.X, p.y, p.lams[k], random_state=0)
+    assert solution.network().objective(p.X, p.y, p.lams[k]) <= P0_TARGETS[k]
+    assert_is_its_own_network(solution, p.X, p.y, p.lams[k])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_search_on_p0_does_not_hang_on_its_seed(seed):
+    p = load("P0")
+    solution = pr.search(p.X, p.y, p.lams[1], random_state=seed)
+    assert solution.objective <= P0_TARGETS[1]
+
+
+@pytest.mark.parametrize("k", range(3))
+def test_search_on_t0_reaches_the_global_optimum(k):
+    p = load("T0")
+    everything = pr.solve(p.X, p.y, pr.Arrangements.from_gates(p.X, p.G.T), p.lams[k], tol=1e-9)
+    solution = pr.search(p.X, p.y, p.lams[k], random_state=0, tol=1e-8)
+    assert solution.objective >= everything.objective * (1 - 1e-7)
+    assert solution.objective <= everything.objective * 1.01
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize(("depth", "width"), [(2, 1), (3, 3), (4, 2)])
+def test_search_is_never_worse_than_the_exact_program_on_as_many_sampled_trees(
+    teacher, depth, width, loss, fit_intercept
+):
+    X, y = teacher
+    y = small(loss, y)
+    options = {"loss": loss, "fit_intercept": fit_intercept}
+    arrangements = pr.sample_arrangements(X, 100, depth=depth, width=width, random_state=0)
+    sampled = pr.solve(X, y, arrangements, 0.01, **options)
+
+    solution = pr.search(X, y, 0.01, depth=depth, width=width, random_state=0, **options)
+
+    assert solution.objective < sampled.objective
+    assert solution.arrangements.depth == depth
+    assert_is_its_own_network(solution, X, y, 0.01, loss=loss)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize(("depth", "width"), [(2, 1), (3, 3)])
+def test_search_ends_at_the_optimum_over_the_arrangements_it_holds(teacher, depth, width, activation):
+    X, y = teacher
+    solution = pr.search(X, y, 0.01, depth=depth, width=width, activation=activation, random_state=0)
+    polished = pr.solve(X, y, solution.arrangements, 0.01, activation=activation, tol=1e-8)
+    scale = np.mean(y**2) / 2
+    assert solution.converged
+    assert solution.objective - polished.objective <= 1.01e-6 * scale
+    assert polished.objective - solution.objective <= 1.01e-8 * scale
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+def test_gated_search_is_better_than_sampled_gates(teacher, loss):
+    X, y = teacher
+    y = small(loss, y)
+    sampled = pr.solve(
+        X, y, pr.sample_arrangements(X, 100, random_state=0), 0.01, activation="gated", loss=loss
+    )
+    solution = pr.search(X, y, 0.01, activation="gated", loss=loss, random_state=0)
+    assert solution.objective < sampled.objective
+    # The gates that come with the network give new rows the masks that the program had.
+    prediction = solution.network().predict(X)
+    slope = {"squared_error": (prediction - y) ** 2 / 2, "log_loss": np.logaddexp(0, -y * prediction)}[loss]
+    assert slope.mean() + 0.01 * solution.network().path_norm() == pytest.approx(solution.objective, rel=1e-9)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize(("depth", "width"), [(2, 1), (3, 3)])
+def test_search_is_reproducible_for_any_number_of_threads(teacher, depth, width, activation):
+    X, y = teacher
+    runs = [
+        pr.search(
+            X, y, 0.02, depth=depth, width=width, activation=activation, random_state=5, n_threads=threads
+        )
+        for threads in (1, 2, 3, 1)
+    ]
+    for other in runs[1:]:
+        assert np.array_equal(other.blocks, runs[0].blocks)
+        assert np.array_equal(other.arrangements.masks(), runs[0].arrangements.masks())
+        assert (other.objective, other.gap, other.n_iter) == (runs[0].objective, runs[0].gap, runs[0].n_iter)
+
+
+def test_more_penalty_gives_a_smaller_network(teacher):
+    X, y = teacher
+    norms = [pr.search(X, y, alpha, random_state=0).network().path_norm() for alpha in (0.003, 0.03, 0.3)]
+    assert norms[0] > norms[1] > norms[2]
+
+
+def test_a_penalty_beyond_every_score_gives_the_zero_network(teacher):
+    X, y = teacher
+    # No unit-norm sub-network has outputs longer than the largest singular value of X.
+    alpha = 1.01 * np.linalg.norm(X, 2) * np.linalg.norm(y) / len(y)
+    solution = pr.search(X, y, alpha, random_state=0)
+    assert solution.n_active == 0
+    assert solution.network().n_subnetworks == 0
+    assert not solution.network().predict(X).any()
+
+
+def test_search_respects_weights(teacher):
+    X, y = teacher
+    weight = np.where(np.arange(len(y)) < 40, 1.0, 0.0)
+    solution = pr.search(X, y, 0.01, sample_weight=weight, random_state=0)
+    halved = solution.network().objective(X[:40], y[:40], 0.01)
+    assert halved == pytest.approx(solution.objective, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (np.ones((1, 1)), np.ones(1)),
+        (np.zeros((6, 2)), np.arange(6.0)),
+        (np.repeat(np.eye(3), 4, axis=0), np.arange(12.0)),
+        (np.arange(10.0)[:, None], np.sin(np.arange(10.0))),
+        (np.random.default_rng(0).standard_normal((4, 9)), np.array([1.0, -1, 2, 0])),
+    ],
+    ids=["one number", "zero rows", "duplicated rows", "one column", "more columns than rows"],
+)
+@pytest.mark.parametrize("activation", ["relu", "gated"])
+def test_search_on_adverse_data(data, activation):
+    X, y = data
+    solution = pr.search(X, y, 0.01, activation=activation, random_state=0, fit_intercept=True)
+    assert np.isfinite(solution.objective)
+    assert solution.objective <= np.mean((y - y.mean()) ** 2) / 2 * (1 + 1e-9)
+    assert solution.gap <= 1e-6 * np.mean(y**2) / 2 * (1 + 1e-6) + 1e-15
