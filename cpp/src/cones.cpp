@@ -67,7 +67,7 @@ void drop(Facets& facets, Index dim, Index j) {
 
 template <class X>
 Cones<X>::Cones(Rows<X> rows, const Arrangements& arrangements)
-    : rows_(rows), arrangements_(arrangements), inverse_norm_(rows.rows) {
+    : rows_(rows), arrangements_(arrangements), inverse_norm_((rows.rows + kPad - 1) / kPad * kPad, 0.0) {
     require(rows.rows == arrangements.n_rows, "X has ", rows.rows, " rows; the arrangements were made for ",
             arrangements.n_rows);
     const auto& dense = kernels().dense<double>();
@@ -122,16 +122,13 @@ template <class X>
 void Cones<X>::find_violated(Index group, const double* v, double threshold, std::vector<Violated>& out) const {
     out.clear();
     const Index n = rows_.rows;
+    thread_local std::vector<Index> below;
+    thread_local std::vector<double> depth;
+    below.resize(n);
+    depth.resize(n);
     visit_slacks(group, v, [&](Index u, const double* pre, const std::uint64_t* on) {
-        for (Index i0 = 0; i0 < n; i0 += 64) {
-            const std::uint64_t bits = on[i0 / 64];
-            const Index count = std::min<Index>(64, n - i0);
-            for (Index k = 0; k < count; ++k) {
-                const double side = static_cast<double>(bits >> k & 1u) * 2 - 1;
-                const double depth = side * pre[i0 + k] * inverse_norm_[i0 + k];
-                if (depth < -threshold) out.push_back({depth, u * n + i0 + k});
-            }
-        }
+        const Index count = kernels().find_below(pre, inverse_norm_.data(), on, n, threshold, below.data(), depth.data());
+        for (Index k = 0; k < count; ++k) out.push_back({depth[k], u * n + below[k]});
     });
 }
 
@@ -202,15 +199,21 @@ double Cones<X>::project(Index group, const double* z_data, double stop_norm, Fa
             return std::find(facets.rows.begin(), facets.rows.end(), row) != facets.rows.end() ||
                    std::find(settled.begin(), settled.end(), row) != settled.end();
         };
+        const auto deeper = [](const Violated& a, const Violated& b) {
+            return a.depth != b.depth ? a.depth < b.depth : a.row < b.row;
+        };
+        // Facets themselves can come out as violated by rounding, so the deepest rows may all be known.
+        const std::size_t most = kBatch + facets.rows.size() + settled.size();
+        if (violated.size() > most) {
+            std::nth_element(violated.begin(), violated.begin() + most, violated.end(), deeper);
+            violated.resize(most);
+        }
         violated.erase(std::remove_if(violated.begin(), violated.end(),
                                       [&](const Violated& c) { return known(c.row); }),
                        violated.end());
         if (violated.empty()) return finish();
         if (violated.size() > kBatch) {
-            std::nth_element(violated.begin(), violated.begin() + kBatch, violated.end(),
-                             [](const Violated& a, const Violated& b) {
-                                 return a.depth != b.depth ? a.depth < b.depth : a.row < b.row;
-                             });
+            std::nth_element(violated.begin(), violated.begin() + kBatch, violated.end(), deeper);
             violated.resize(kBatch);
         }
         normals.resize(m, static_cast<Index>(violated.size()));
@@ -260,9 +263,11 @@ double Cones<X>::project(Index group, const double* z_data, double stop_norm, Fa
                     facets.R.push_back(length);
                     direction /= length;
                     facets.Q.insert(facets.Q.end(), direction.data(), direction.data() + m);
-                    restore();
-                    // Rounding can leave a multiplier below zero by itself; clip it, it is zero in truth.
-                    lambda = lambda.cwiseMax(0);
+                    step = -slack / length2;
+                    v += step * length * direction;
+                    Vector longer(k + 1);
+                    longer << lambda - step * r, multiplier + step;
+                    lambda = longer.cwiseMax(0);
                     break;
                 }
                 if (blocking < 0) {
@@ -282,6 +287,8 @@ double Cones<X>::project(Index group, const double* z_data, double stop_norm, Fa
             }
             if (v.norm() <= stop_norm) return v.norm();
         }
+        restore();  // sheds the roundings of the steps
+        lambda = lambda.cwiseMax(0);
     }
 }
 

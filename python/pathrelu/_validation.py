@@ -24,6 +24,8 @@ MOST_LAYERS = 64
 
 def numeric(values: Any, name: str) -> Rows:
     """Values as a float array: float32 stays, every other kind of number becomes float64."""
+    if values is None:
+        raise TypeError(f"{name} is None; expected an array of numbers")
     if hasattr(values, "toarray"):
         raise TypeError(f"{name} is sparse; expected a dense array (try {name}.toarray())")
     try:
@@ -47,6 +49,16 @@ def finite(array: Rows, name: str) -> None:
         place = tuple(int(i) for i in np.argwhere(bad)[0])
         where = place[0] if len(place) == 1 else place
         raise ValueError(f"{name} has the value {array[place]} at index {where}; expected finite numbers")
+
+
+def squarable(array: Rows, name: str) -> None:
+    """Refuse entries whose sums of squares could overflow, in the precision of the array."""
+    most = 1e15 if array.dtype == np.float32 else 1e140
+    largest = float(np.abs(array).max())
+    if largest > most:
+        raise ValueError(
+            f"{name} has entries up to {largest:.1e}; expected at most {most:.0e} in {array.dtype}: rescale it"
+        )
 
 
 def shape(array: NDArray[Any], expected: tuple[int, ...], name: str) -> None:

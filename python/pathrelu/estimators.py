@@ -111,6 +111,8 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
         columns = [(X - center) / scale, np.ones((len(X), 1))] if settings.bias else [(X - center) / scale]
         table = np.ascontiguousarray(np.concatenate(columns, axis=1), dtype=X.dtype)
         check.finite(table, "X after standardization")
+        check.squarable(table, "X")
+        check.squarable(y, "y")
 
         weight = check.unit_mean(w)
         problems = [

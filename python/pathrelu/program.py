@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -155,6 +154,8 @@ class Problem:
         loss = check.choice(loss, "loss", check.LOSSES)
         table = check.rows(X)
         target, single = check.targets(y, len(table), loss)
+        check.squarable(table, "X")
+        check.squarable(target, "y")
         if loss == "log_loss" and not single:
             raise ValueError(f"y has shape {target.shape}; log_loss expects ({len(table)},)")
         return cls(table, target, single, check.weights(sample_weight, len(table)), activation, loss)
@@ -181,8 +182,6 @@ class Problem:
         n_rounds: int | None = None,
         n_starts: int | None = None,
     ) -> Solution:
-        if not math.isfinite(report.objective):
-            raise ValueError("the objective overflows: X or y has entries too large to square; rescale them")
         result: check.Rows = blocks.reshape(self.block_shape(arrangements)).astype(self.X.dtype, copy=False)
         return Solution(
             objective=report.objective,

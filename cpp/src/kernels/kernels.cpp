@@ -319,6 +319,30 @@ void multiply(const T* A, Index rows, Index k, Index lda, const T* packed, Index
     }
 }
 
+// ---- Search for violated rows --------------------------------------------------------------------------------
+
+Index find_below(const double* pre, const double* inverse_norm, const std::uint64_t* bits, Index n,
+                 double threshold, Index* rows, double* values) {
+    Index found = 0;
+    double depth[kPad];
+    for (Index i0 = 0; i0 < n; i0 += kPad) {
+        const std::uint64_t word = bits[i0 / 64] >> (i0 % 64);
+        int any = 0;
+        for (Index k = 0; k < kPad; ++k) {
+            const double side = (word >> k & 1u) != 0 ? 1.0 : -1.0;
+            depth[k] = side * pre[i0 + k] * inverse_norm[i0 + k];
+            any |= depth[k] < -threshold;
+        }
+        if (!any) continue;
+        for (Index k = 0; k < least(kPad, n - i0); ++k)
+            if (depth[k] < -threshold) {
+                rows[found] = i0 + k;
+                values[found++] = depth[k];
+            }
+    }
+    return found;
+}
+
 // ---- Small dense algebra of the Newton step ------------------------------------------------------------------
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic>;
@@ -369,6 +393,7 @@ const KernelTable table = {PATHRELU_TEXT(PATHRELU_ISA),
                            masked_kernels<double, double>(),
                            dense_kernels<float>(),
                            dense_kernels<double>(),
+                           find_below,
                            add_gram,
                            solve_cholesky};
 

@@ -1,0 +1,373 @@
+"""The command line: what it writes, and that every error of the user is one message and exit code 2."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import pathrelu as pr
+from pathrelu._commands import commands
+
+RUNNER = CliRunner()
+
+
+def run(*arguments):
+    return RUNNER.invoke(commands, [str(argument) for argument in arguments])
+
+
+def train(path, *arguments, target="y", alpha=0.01):
+    output = path.with_name("model.npz")
+    return run("train", path, "--target", target, "--output", output, "--alpha", alpha, *arguments), output
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 3))
+    return pd.DataFrame(X, columns=["a", "b b", "c"]), np.abs(X[:, 0]) + X[:, 1]
+
+
+@pytest.fixture
+def csv(tmp_path, table):
+    X, f = table
+    path = tmp_path / "data.csv"
+    X.assign(y=f).to_csv(path, index=False)
+    return path
+
+
+def refused(result, *parts, output=None):
+    """Checks the error and returns its message."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    for part in parts:
+        assert part in result.stderr
+    if output is not None:
+        assert not output.exists()
+        assert not list(output.parent.glob("*.tmp"))
+
+
+# ---- What it does ------------------------------------------------------------
+
+
+def test_regression_predicts_what_the_estimator_does(csv, table, tmp_path):
+    X, f = table
+    result, model = train(csv, "--seed", 3, "--depth", 3, "--width", 2, "--threads", 1)
+    assert result.exit_code == 0, result.output
+    assert "regression of 'y' from 3 features" in result.stdout
+    assert "duality gap" in result.stdout
+    expected = pr.PathReLURegressor(depth=3, width=2, random_state=3).fit(X, f)
+    assert f"objective      {expected.objective_:.6g}" in result.stdout
+
+    out = tmp_path / "out.csv"
+    assert run("predict", model, csv, "--output", out).exit_code == 0
+    written = pd.read_csv(out)
+    assert list(written.columns) == ["y"]
+    np.testing.assert_allclose(written["y"], expected.predict(X), rtol=1e-12)
+
+    shown = run("predict", model, csv)
+    assert shown.stdout == out.read_text()
+
+
+def test_columns_are_found_by_name_and_others_ignored(csv, table, tmp_path):
+    X, _ = table
+    _, model = train(csv)
+    other = tmp_path / "rows.csv"
+    X[["c", "a", "b b"]].assign(more="text")[["more", "c", "a", "b b"]].to_csv(other, index=False)
+    assert run("predict", model, other).stdout == run("predict", model, csv).stdout
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["low", "high"],
+        ["0", "1"],
+        ["1", "2", "3"],
+        ["True", "False"],
+        ["007", "7"],
+        ["1.0", "2.0"],
+        ["-1", "1"],
+        ["café", "a,b"],
+        ["10000000000000000000000", "2"],
+        ["1_0", "10"],
+        ["yes", "1"],
+        ["inf", "x"],
+    ],
+    ids=str,
+)
+def test_labels_come_back_as_they_were_written(table, tmp_path, labels):
+    X, f = table
+    code = np.searchsorted(np.quantile(f, np.arange(1, len(labels)) / len(labels)), f)
+    cells = np.array(labels, dtype=object)[code]
+    path = tmp_path / "data.csv"
+    X.assign(y=cells).to_csv(path, index=False)
+    result, model = train(path, alpha=0.001)
+    assert result.exit_code == 0, result.output
+    assert f"classification of 'y' into {len(labels)} classes" in result.stdout
+    written = [line for line in run("predict", model, path).stdout.splitlines()[1:]]
+    expected = [f'"{cell}"' if "," in cell else cell for cell in cells]
+    assert np.mean([a == b for a, b in zip(written, expected, strict=True)]) > 0.9
+    assert set(written) == set(expected)
+
+
+def test_labels_that_are_integers_or_booleans_are_so_in_the_model(table, tmp_path):
+    X, f = table
+    path = tmp_path / "data.csv"
+    for column, expected in ((np.where(f > 1, 5, 3), [3, 5]), (f > 1, [False, True])):
+        X.assign(y=column).to_csv(path, index=False)
+        _, model = train(path)
+        classes = pr.load(model).classes
+        assert classes == expected
+        assert [type(label) for label in classes] == [type(label) for label in expected]
+
+
+def test_probabilities_are_those_of_the_estimator(table, tmp_path):
+    X, f = table
+    path = tmp_path / "data.csv"
+    labels = np.array(["p", "q", "r"])[np.searchsorted([0, 1], f)]
+    X.assign(y=labels).to_csv(path, index=False)
+    _, model = train(path)
+    written = (
+        pd.read_csv(tmp_path / "out.csv")
+        if run("predict", model, path, "--proba", "--output", tmp_path / "out.csv").exit_code == 0
+        else None
+    )
+    assert list(written.columns) == ["y", "probability of p", "probability of q", "probability of r"]
+    expected = pr.PathReLUClassifier(random_state=0).fit(X, labels)
+    np.testing.assert_allclose(written.iloc[:, 1:], expected.predict_proba(X), rtol=1e-9)
+    assert written["y"].tolist() == expected.predict(X).tolist()
+
+
+@pytest.mark.parametrize(
+    ("column", "task"),
+    [
+        (np.arange(60) % 2, "classification"),
+        (np.arange(60) % 20, "classification"),
+        (np.arange(60) % 21, "regression"),
+        (np.arange(60) / 7, "regression"),
+        (np.array(["a", "b"])[np.arange(60) % 2], "classification"),
+    ],
+)
+def test_the_task_is_taken_from_the_target(table, tmp_path, column, task):
+    path = tmp_path / "data.csv"
+    table[0].assign(y=column).to_csv(path, index=False)
+    result, _ = train(path, alpha=0.1)
+    assert result.stdout.startswith(f"{task} of 'y'")
+
+
+def test_the_task_can_be_given(table, tmp_path):
+    path = tmp_path / "data.csv"
+    table[0].assign(y=np.arange(60) % 2).to_csv(path, index=False)
+    result, _ = train(path, "--task", "regression")
+    assert result.stdout.startswith("regression")
+    table[0].assign(y=(np.arange(60) % 2) + 0.5).to_csv(path, index=False)
+    result, model = train(path, "--task", "classification")
+    assert result.stdout.startswith("classification")
+    assert pr.load(model).classes == ["0.5", "1.5"]
+
+
+def test_the_same_seed_writes_the_same_bytes(csv):
+    _, model = train(csv, "--seed", 1, "--threads", 1)
+    first = pr.load(model)
+    train(csv, "--seed", 1, "--threads", 2)
+    np.testing.assert_array_equal(pr.load(model).leaf_weights, first.leaf_weights)
+
+
+def test_numbers_are_read_to_the_last_bit(tmp_path, csv, table):
+    path = tmp_path / "rows.csv"
+    values = np.random.default_rng(0).standard_normal((50, 3)) * 10.0 ** np.arange(-20, 30)[:, None]
+    rows = pd.DataFrame(values, columns=table[0].columns)
+    path.write_text(
+        "\n".join([",".join(rows.columns), *(",".join(map(repr, row)) for row in values.tolist())])
+    )
+    _, model = train(csv)
+    out = tmp_path / "out.csv"
+    run("predict", model, path, "--output", out)
+    expected = pr.load(model).predict(values)
+    np.testing.assert_array_equal(pd.read_csv(out, float_precision="round_trip")["y"], expected)
+
+
+def test_a_warning_goes_to_stderr_and_the_model_is_written(csv):
+    result, model = train(csv, "--max-iter", 1, "--arrangements", "sample", "--tol", 1e-9)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Warning: duality gap")
+    assert result.stderr.count("\n") == 1
+    assert model.exists()
+
+
+def test_byte_order_marks_quotes_and_windows_line_ends_are_read(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ['"first, col",y', *(f'"{x}",{abs(x)}' for x in rng.standard_normal(30))]
+    path = tmp_path / "data.csv"
+    path.write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    result, model = train(path)
+    assert result.exit_code == 0, result.output
+    assert pr.load(model).feature_names == ["first, col"]
+
+
+def test_python_m_pathrelu_is_the_same_program(csv, tmp_path):
+    model = tmp_path / "m.npz"
+    command = [sys.executable, "-m", "pathrelu", "train", csv, "--target", "y", "--output", model]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "sub-networks" in done.stdout
+    assert model.exists()
+    done = subprocess.run(
+        [*command[:-1], tmp_path / "no" / "m.npz"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_demo_compares_with_two_rivals():
+    result = run("demo", "--threads", 1)
+    assert result.exit_code == 0, result.output
+    for part in (
+        "duality gap",
+        "sub-networks",
+        "PathReLUClassifier",
+        "LogisticRegression",
+        "MLPClassifier",
+        "held-out",
+    ):
+        assert part in result.stdout
+    ours = next(line for line in result.stdout.splitlines() if line.startswith("PathReLUClassifier"))
+    assert float(ours.split()[1]) > 0.95
+
+
+@pytest.mark.parametrize("missing", ["click", "pandas"])
+def test_a_missing_extra_is_one_line(missing):
+    script = f"import sys; sys.modules[{missing!r}] = None; from pathrelu.cli import main; main(['demo'])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert (
+        done.stderr
+        == f"Error: the command line needs {missing}; install it with `pip install pathrelu[cli]`\n"
+    )
+
+
+# ---- Errors of the user ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ("", "is empty"),
+        ("a,y\n", "has a header but no rows"),
+        ("a,a,y\n1,2,3\n", "has the column 'a' more than once"),
+        ("a,,y\n1,2,3\n", "has a column without a name"),
+        ("a,y\n1,2,3\n4,5,6\n", "is not a CSV file"),
+        ("a,y\n1,2\n4,5,6\n", "is not a CSV file"),
+        ("y\n1\n2\n", "has no column besides the target 'y'"),
+        ("a,z\n1,2\n", "has no column 'y'; it has 'a', 'z'"),
+        ("a,b,y\n1,2,3\n4,x y,6\n", "the cell 'x y' in column 'b', row 2 is not a number"),
+        ("a,b,y\n1,2,3\n4,True,6\n", "the cell 'True' in column 'b', row 2 is not a number"),
+        ("a,b,y\n1,True,3\n4,True,6\n", "the cell 'True' in column 'b', row 1 is not a number"),
+        ("a,b,y\n1,2,3\n4,1_000,6\n", "the cell '1_000' in column 'b', row 2 is not a number"),
+        ("a,b,y\n1,2,3\n4,,6\n", "the cell in column 'b', row 2 is empty"),
+        ("a,b,y\n1,2,3\n4, ,6\n", "the cell in column 'b', row 2 is empty"),
+        ("a,b,y\n1,2,3\n4,nan,6\n", "the cell 'nan' in column 'b', row 2 is not finite"),
+        ("a,b,y\n1,2,3\n4,NaN,6\n", "the cell 'NaN' in column 'b', row 2 is not finite"),
+        ("a,b,y\n1,2,3\n4,NA,6\n", "the cell 'NA' in column 'b', row 2 is not a number"),
+        ("a,b,y\n1,2,3\n4,-inf,6\n", "the cell '-inf' in column 'b', row 2 is not finite"),
+        ("a,b,y\n1,2,3\n4,1e999,6\n", "in column 'b', row 2 is not finite"),
+        ("a,b,y\n1,2,3\n4,5,\n", "the cell in column 'y', row 2 is missing"),
+        ("a,b,y\n1,2,3\n4,5\n", "the cell in column 'y', row 2 is missing"),
+        ("a,y,b\n1,2,3\n4,5\n", "the cell in column 'b', row 2 is empty"),
+        ("a,b,y\n1,2,3\n4,5,nan\n", "the cell 'nan' in column 'y', row 2 is missing"),
+        ("a,b,y\n1,2,3.5\n4,5,inf\n", "the cell 'inf' in column 'y', row 2 is not finite"),
+        ("a,b,y\n1,2,z\n4,5,z\n", "column 'y' has only the class 'z'; expected at least 2 classes"),
+        ("a,b,y\n1,2,1\n4,5,1\n", "column 'y' has only the class '1'; expected at least 2 classes"),
+    ],
+    ids=lambda content: content[1][:60],
+)
+def test_a_bad_table_is_refused_when_training(tmp_path, content):
+    text, message = content
+    path = tmp_path / "data.csv"
+    path.write_text(text)
+    result, output = train(path)
+    refused(result, message, "data.csv", output=output)
+    assert result.stderr.count("\n") == 1
+
+
+def test_files_that_are_not_there_or_not_text_are_refused(tmp_path):
+    result, output = train(tmp_path / "none.csv")
+    refused(result, "none.csv: No such file", output=output)
+    result, output = train(tmp_path)
+    refused(result, "directory")
+    (tmp_path / "binary.csv").write_bytes(bytes(range(256)))
+    result, output = train(tmp_path / "binary.csv")
+    refused(result, "binary.csv is not a CSV file", output=output)
+
+
+def test_a_bad_output_is_refused_before_reading(tmp_path):
+    for output, message in ((tmp_path, "is a directory"), (tmp_path / "no" / "m.npz", "is not a directory")):
+        refused(run("train", tmp_path / "none.csv", "--target", "y", "--output", output), message)
+        refused(run("predict", tmp_path / "none.npz", tmp_path / "none.csv", "--output", output), message)
+
+
+@pytest.mark.parametrize(("option", "value", "message"), [
+    ("--alpha", "0", "alpha is 0; expected a finite number > 0"),
+    ("--alpha", "nan", "alpha is nan"),
+    ("--alpha", "x", "'x' is not a valid float"),
+    ("--depth", "1", "depth is 1; expected an integer from 2 to 64"),
+    ("--width", "0", "width is 0"),
+    ("--seed", "-1", "random_state is -1"),
+    ("--threads", "0", "n_threads is 0"),
+    ("--tol", "-1", "tol is -1"),
+    ("--max-iter", "0", "max_iter is 0"),
+    ("--task", "clustering", "'clustering' is not one of"),
+    ("--activation", "tanh", "'tanh' is not one of"),
+    ("--color", "red", "No such option"),
+])  # fmt: skip
+def test_a_bad_option_is_refused(csv, option, value, message):
+    result, output = train(csv, option, value)
+    refused(result, message, output=output)
+
+
+def test_text_cannot_be_regressed_on(table, tmp_path):
+    path = tmp_path / "data.csv"
+    table[0].assign(y=["1", *["low"] * 59]).to_csv(path, index=False)
+    result, output = train(path, "--task", "regression")
+    refused(result, "the cell 'low' in column 'y', row 2 is not a number", output=output)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ("a,c\n1,2\n", "lacks 'b b'"),
+        ("a\n1\n", "lacks 'b b', 'c'"),
+        ("a,b b,c\n1,2,x\n", "the cell 'x' in column 'c', row 1 is not a number"),
+        ("a,b b,c\n1,2,\n", "the cell in column 'c', row 1 is empty"),
+        ("a,b b,c\n1,2,inf\n", "the cell 'inf' in column 'c', row 1 is not finite"),
+        ("a,b b,c\n", "has a header but no rows"),
+        ("", "is empty"),
+    ],
+    ids=lambda content: content[1],
+)
+def test_bad_rows_are_refused_when_predicting(csv, tmp_path, content):
+    _, model = train(csv)
+    rows, out = tmp_path / "rows.csv", tmp_path / "out.csv"
+    rows.write_text(content[0])
+    refused(run("predict", model, rows, "--output", out), content[1], "rows.csv", output=out)
+
+
+def test_a_file_that_is_not_a_model_is_refused(csv, tmp_path):
+    out = tmp_path / "out.csv"
+    refused(
+        run("predict", csv, csv, "--output", out),
+        "data.csv is not a network that pathrelu can read",
+        output=out,
+    )
+    refused(run("predict", tmp_path / "none.npz", csv), "none.npz: No such file")
+    nameless = tmp_path / "nameless.npz"
+    pr.ParallelReLUNetwork(np.ones((1, 1, 3))).save(nameless)
+    refused(run("predict", nameless, csv), "has no names of columns")
+
+
+def test_a_regression_has_no_probabilities(csv):
+    _, model = train(csv)
+    refused(run("predict", model, csv, "--proba"), "is a regression and has no probabilities")
