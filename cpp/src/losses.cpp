@@ -33,9 +33,10 @@ struct LogLoss {
         return p * (1 - p);
     }
     static double smoothness() { return 0.25; }
-    /// With q = -y u in [0, 1]: q log q + (1 - q) log(1 - q).
+    /// With q = -y u: q log q + (1 - q) log(1 - q) in [0, 1], infinite outside but for rounding.
     static double conjugate(double u, double y) {
-        const double q = std::min(1.0, std::max(0.0, -y * u));
+        const double q = -y * u;
+        if (q < -1e-12 || q > 1 + 1e-12) return std::numeric_limits<double>::infinity();
         return entropy(q) + entropy(1 - q);
     }
     static bool defined(double y) { return y == 1 || y == -1; }

@@ -233,8 +233,9 @@ class Solver {
     Matrix solve_by_conjugate_gradients(const Support& support, const Model& model, const Matrix& rhs);
     double newton(const Working<X>& work, Point& point, double step);
     void evaluate_dual(const Working<X>& work, const Model& model, DualTrial& trial);
-    int proximal_point(const Working<X>& work, Point& point, double step, double target);
-    void solve_working_set(const Working<X>& work, Point& point, double target);
+    int proximal_point(const Working<X>& work, Point& point, double step, double target,
+                       std::vector<double>& theta);
+    std::vector<double> solve_working_set(const Working<X>& work, Point& point, double target);
     double first_lipschitz(const Working<X>& work);
     double typical_step(const Point& point) const;
     void poll() {
@@ -672,9 +673,12 @@ double Solver<X>::newton(const Working<X>& work, Point& point, double step) {
 
 /// One step of the proximal point method: minimises the quadratic model of the loss plus penalty plus
 /// |Z - start|^2 / (2 step) over the working set by semismooth Newton on the dual (Li, Sun & Toh 2018), whose
-/// primal points stay in the cones. Returns the number of Newton steps, negative if the objective did not fall.
+/// primal points stay in the cones. Returns the number of Newton steps, negative if the objective did not fall;
+/// `theta` gets the subproblem's dual point, which is close to feasible: its scores exceed alpha by at most
+/// |Z - start| / step.
 template <class X>
-int Solver<X>::proximal_point(const Working<X>& work, Point& point, double step, double target) {
+int Solver<X>::proximal_point(const Working<X>& work, Point& point, double step, double target,
+                              std::vector<double>& theta) {
     const Model model = model_at(point, step);
     DualTrial now, next;
     now.theta = model.theta;
@@ -718,6 +722,7 @@ int Solver<X>::proximal_point(const Working<X>& work, Point& point, double step,
         std::swap(now, next);
     }
 
+    theta = std::move(now.theta);
     Point trial;
     for (double t = 1; t > 1e-3; t /= 2) {
         trial.Z = point.Z;
@@ -735,11 +740,22 @@ int Solver<X>::proximal_point(const Working<X>& work, Point& point, double step,
     return -1;
 }
 
+/// Solves over the working set to a gap of `target` there; returns the dual point that showed it, or the best.
 template <class X>
-void Solver<X>::solve_working_set(const Working<X>& work, Point& point, double target) {
+std::vector<double> Solver<X>::solve_working_set(const Working<X>& work, Point& point, double target) {
     evaluate(work.op, point);
-    std::vector<double> G(C_ * work.op.n_paths() * d_);
+    std::vector<double> G(C_ * work.op.n_paths() * d_), best_theta;
     double best_dual = -kInfinity, gap = kInfinity;
+    const auto try_dual = [&](std::vector<double> theta) {
+        adjoint(work.op, theta.data(), G.data());
+        const std::vector<double> score = scores(work.groups, G.data(), program_.alpha);
+        const double dual = dual_value(theta, *std::max_element(score.begin(), score.end()));
+        if (dual > best_dual || best_theta.empty()) {
+            best_dual = dual;
+            best_theta = std::move(theta);
+        }
+        gap = point.objective() - best_dual;
+    };
     double reach = 1;  // step of the proximal point method, in units that shrink a typical block by half
     int still = 0;
     fista(work, point, kFirstFista);
@@ -752,7 +768,10 @@ void Solver<X>::solve_working_set(const Working<X>& work, Point& point, double t
         }
         // Newton steps that bend at new facets or run along flat directions bring little.
         if (!(before - point.objective() > 0.5 * gap) && gap < kInfinity) {
-            const int newton_steps = proximal_point(work, point, reach * typical_step(point), target);
+            std::vector<double> theta;
+            const int newton_steps = proximal_point(work, point, reach * typical_step(point), target, theta);
+            try_dual(std::move(theta));
+            if (gap <= target) break;
             if (newton_steps < 0) {
                 reach = std::max(1e-3, reach / 8);
                 fista(work, point, kFista);
@@ -760,16 +779,12 @@ void Solver<X>::solve_working_set(const Working<X>& work, Point& point, double t
                 reach = std::min(1e3, reach * 4);
             }
         }
-        const std::vector<double> theta = dual_point(point.f.data());
-        adjoint(work.op, theta.data(), G.data());
-        const std::vector<double> score = scores(work.groups, G.data(), program_.alpha);
-        best_dual =
-            std::max(best_dual, dual_value(theta, *std::max_element(score.begin(), score.end())));
-        gap = point.objective() - best_dual;
-        if (gap <= target) return;
+        try_dual(dual_point(point.f.data()));
+        if (gap <= target) break;
         still = before - point.objective() <= 1e-16 * point.objective() ? still + 1 : 0;
-        if (still > 3) return;
+        if (still > 3) break;
     }
+    return best_theta;
 }
 
 /// The proximal step that shrinks a block of the typical size by half.
@@ -808,7 +823,7 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
 
     std::vector<Index> all(P);
     for (Index g = 0; g < P; ++g) all[g] = g;
-    std::vector<double> G(C_ * P * dim_), objectives;
+    std::vector<double> G(C_ * P * dim_), theta;
     double best_dual = -kInfinity;
     Working<X> work{{}, MaskedOperator<X>(program_.rows, program_.arrangements, {}, options_.threads)};
     Point point;
@@ -833,7 +848,7 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
             evaluate(work.op, point);
         }
 
-        const std::vector<double> theta = dual_point(point.f.data());
+        if (theta.empty()) theta = dual_point(point.f.data());
         adjoint(full_, theta.data(), G.data());
         const std::vector<double> score = scores(all, G.data(), program_.alpha);
         best_dual = std::max(best_dual, dual_value(theta, *std::max_element(score.begin(), score.end())));
@@ -881,11 +896,12 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         }
         if (count > groups_before) lipschitz_ = 0;
         groups_before = count;
-        solve_working_set(work, point, std::max(0.3 * tolerance, 0.1 * report.gap));
+        theta = solve_working_set(work, point, std::max(0.3 * tolerance, 0.1 * report.gap));
         for (Index b = 0; b < C_ * count * S_; ++b)
             std::copy(point.Z.data() + b * dim_, point.Z.data() + (b + 1) * dim_,
                       blocks.row(global_block(work.groups, b)));
     }
+    smooth(point.f.data());  // sets the intercept that belongs to the point
     std::copy(intercept_.begin(), intercept_.end(), intercept.begin());
     return report;
 }

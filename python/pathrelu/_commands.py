@@ -116,7 +116,7 @@ def train_file(
 ) -> PathReLUClassifier | PathReLURegressor:
     """Train on a CSV file and save the network."""
     check_output(output)
-    frame = read(data, text=target)
+    frame = read(data)
     if target not in frame:
         refuse(f"{data} has no column {target!r}; it has {listed(frame.columns)}")
     names = [name for name in frame.columns if name != target]
@@ -220,8 +220,8 @@ def run_demo(alpha: float, seed: int, n_threads: int | None) -> None:
         click.echo(f"{name:<28}{accuracy:>8.4f}  {seconds:.2f}")
 
 
-def read(path: Path, text: str | None = None) -> pd.DataFrame:
-    """A CSV file with a header: numbers where a whole column is numeric, the column `text` as written."""
+def read(path: Path) -> pd.DataFrame:
+    """A CSV file with a header, every cell as it is written."""
     with open(path, newline="", encoding="utf-8-sig") as file:
         try:
             header = next(csv.reader(file), [])
@@ -240,11 +240,9 @@ def read(path: Path, text: str | None = None) -> pd.DataFrame:
             frame = pd.read_csv(
                 path,
                 encoding="utf-8-sig",
-                dtype=None if text is None else {text: str},
+                dtype=str,
                 na_filter=False,
                 index_col=False,
-                float_precision="round_trip",
-                low_memory=False,
             )
     except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
         refuse(f"{path} is not a CSV file: {error}")
@@ -254,19 +252,7 @@ def read(path: Path, text: str | None = None) -> pd.DataFrame:
 
 
 def features(path: Path, frame: pd.DataFrame, names: list[str]) -> NDArray[np.float64]:
-    X = np.empty((len(frame), len(names)))
-    for k, name in enumerate(names):
-        cells = frame[name].to_numpy()
-        X[:, k] = (
-            cells
-            if cells.dtype.kind in "iuf"
-            else column(path, name, frame[name].astype(str).to_numpy(object))
-        )
-        bad = ~np.isfinite(X[:, k])
-        if bad.any():
-            row = int(bad.argmax())
-            refuse_cell(path, name, row, str(frame[name].iloc[row]), "is not finite")
-    return X
+    return np.stack([column(path, name, frame[name].to_numpy(object)) for name in names], axis=1)
 
 
 def column(path: Path, name: str, cells: NDArray[np.object_]) -> NDArray[np.float64]:
@@ -288,7 +274,7 @@ def column(path: Path, name: str, cells: NDArray[np.object_]) -> NDArray[np.floa
 def parsed(cells: NDArray[np.object_]) -> NDArray[np.float64] | None:
     """Cells as numbers, or None; underscores, which Python allows in numbers, do not make one."""
     try:
-        return None if any("_" in cell for cell in cells) else np.array([float(cell) for cell in cells])
+        return None if any("_" in cell for cell in cells) else cells.astype(np.float64)
     except ValueError:
         return None
 

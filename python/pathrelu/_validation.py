@@ -57,7 +57,7 @@ def squarable(array: Rows, name: str) -> None:
     largest = float(np.abs(array).max())
     if largest > most:
         raise ValueError(
-            f"{name} has entries up to {largest:.1e}; expected at most {most:.0e} in {array.dtype}: rescale it"
+            f"{name} has entries up to {largest:.1e}; expected at most {most:.0e} in {array.dtype}: rescale"
         )
 
 

@@ -500,8 +500,9 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         used = weight > 0
         labels, code = np.unique(np.asarray(y)[used], return_inverse=True)
         if len(labels) < 2:
+            only = labels.tolist()[0]
             raise ValueError(
-                f"y has one class, {labels.tolist()[0]!r}, in samples of weight above 0; expected at least 2 classes"
+                f"y has one class, {only!r}, in samples of weight above 0; expected at least 2 classes"
             )
         weight = weight[used] * _class_weights(self.class_weight, labels, code, weight[used])
 

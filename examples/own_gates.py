@@ -1,0 +1,25 @@
+"""Solve the convex program over gates of one's own, with both activations and a depth-3 network."""
+
+import numpy as np
+
+import pathrelu as pr
+
+rng = np.random.default_rng(0)
+X = rng.standard_normal((150, 6))
+y = np.maximum(X[:, 0] - X[:, 1], 0) - np.abs(X[:, 2]) + 0.1 * rng.standard_normal(150)
+
+gates = pr.Arrangements.from_gates(X, rng.standard_normal((60, 6)))
+# 20 trees with one root and two leaves each; the second leaf's edge is negative.
+trees = pr.Arrangements.from_trees(X, rng.standard_normal((20, 2, 6)), signs=[1, -1])
+
+for name, arrangements in (("depth 2", gates), ("depth 3", trees)):
+    print(f"{name}: {len(arrangements)} distinct arrangements")
+    for activation in ("gated", "relu"):
+        alpha = 0.1 * pr.alpha_max(X, y, arrangements, activation=activation)
+        solution = pr.solve(X, y, arrangements, alpha, activation=activation, tol=1e-8)
+        network = solution.network()
+        print(
+            f"  {activation:<5}  objective {solution.objective:.6f}, gap {solution.gap:.0e}, "
+            f"network's own objective {network.objective(X, y, alpha):.6f}, "
+            f"{solution.n_active} of {solution.blocks.shape[0] * solution.blocks.shape[1]} blocks"
+        )
