@@ -6,6 +6,7 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "parallel.hpp"
 #include "trees.hpp"
 
 namespace pathrelu {
@@ -114,7 +115,8 @@ Arrangements arrangements_from_trees(Rows<X> rows, MatView<const double> W, MatV
     // Groups of one task: their leaves fill a few panels of the product.
     const Index per_task = std::max<Index>(1, 64 / paths);
     const Index tasks = (P + per_task - 1) / per_task;
-#pragma omp parallel num_threads(threads) if (threads > 1)
+    const int team = threads_for(rows.size() * P * paths, threads);
+#pragma omp parallel num_threads(team) if (team > 1)
     {
         LeafProduct<double> product;
         std::vector<double> tile(kTileRows * rows.cols);

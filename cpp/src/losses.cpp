@@ -6,6 +6,8 @@
 #include <limits>
 #include <vector>
 
+#include "parallel.hpp"
+
 namespace pathrelu {
 namespace {
 
@@ -55,7 +57,7 @@ template <class L>
 class EntrywiseLoss final : public Loss {
   public:
     EntrywiseLoss(MatView<const double> y, VecView<const double> w, int threads)
-        : y_(y), w_(w), threads_(threads) {}
+        : y_(y), w_(w), threads_(threads_for(20 * y.size(), threads)) {}
 
     void check_targets(MatView<const double> y) const override {
         for (Index k = 0; k < y.size(); ++k)
@@ -137,8 +139,8 @@ class EntrywiseLoss final : public Loss {
             const double reach = 10 * (1 + std::abs(b));
             const double step_length = curvature > 0 ? std::min(std::abs(slope) / curvature, reach) : reach;
             double next = slope > 0 ? b - step_length : b + step_length;
-            if (!(next > low && next < high)) next = 0.5 * (low + high);
             if (next == b) return b;
+            if (!(next > low && next < high)) next = 0.5 * (low + high);
             b = next;
         }
         return b;

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "parallel.hpp"
 #include "trees.hpp"
 
 namespace pathrelu {
@@ -61,12 +62,13 @@ void predict(Rows<X> rows, const NetworkView& net, MatView<X> out, int threads) 
     const TreeShape& shape = net.shape;
     const Index paths = shape.paths(), units = shape.units();
     const bool gated = net.gates.rows > 0;
+    const int team = threads_for(rows.size() * K * paths, threads);
     const Index per_pass = std::max<Index>(1, kPassLeaves / paths);
     for (Index i = 0; i < n; ++i)
         for (Index c = 0; c < C; ++c) out(i, c) = static_cast<X>(net.intercept[c]);
     for (Index k0 = 0; k0 < K; k0 += per_pass) {
         const Index count = std::min(per_pass, K - k0);
-#pragma omp parallel num_threads(threads) if (threads > 1)
+#pragma omp parallel num_threads(team) if (team > 1)
         {
             Leaves<X> leaves(net.W, net.bias, k0 * paths, count * paths);
             std::optional<Leaves<double>> gates;

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "kernels/table.hpp"
+#include "parallel.hpp"
 
 namespace pathrelu {
 namespace {
@@ -44,7 +45,8 @@ MaskedOperator<X>::MaskedOperator(Rows<X> rows, const Arrangements& arrangements
         for (Index b = 0; b < blocks; ++b)
             by_rows_[b * P + p] = static_cast<std::uint32_t>(mask[b / 2] >> (b % 2 * 32));
     }
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    const int team = threads_for(n * P / 8, threads);
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
     for (Index b = 0; b < blocks; ++b) {
         const Index count = std::min<Index>(32, n - b * 32);
         for (Index c = 0; c * 32 < P; ++c) {
@@ -71,7 +73,8 @@ void MaskedOperator<X>::forward_in(const double* V, double* out) const {
         for (Index j = 0; j < d; ++j)
             signed_weights[p * d + j] = static_cast<T>(sign_[p] * V[p * d + j]);
     const MaskWords masks{by_rows_.data(), by_paths_.data(), n_rows(), n_paths()};
-    kernels().masked<X, T>().forward(rows_.data, d, masks, signed_weights.data(), out, threads_);
+    kernels().masked<X, T>().forward(rows_.data, d, masks, signed_weights.data(), out,
+                                         threads_for(n_rows() * n_paths() * d, threads_));
 }
 
 template <class X>
@@ -80,7 +83,8 @@ void MaskedOperator<X>::adjoint_in(const double* r, double* out) const {
     const Index d = dim();
     const std::vector<T> residual(r, r + n_rows());
     const MaskWords masks{by_rows_.data(), by_paths_.data(), n_rows(), n_paths()};
-    kernels().masked<X, T>().adjoint(rows_.data, d, masks, residual.data(), out, threads_);
+    kernels().masked<X, T>().adjoint(rows_.data, d, masks, residual.data(), out,
+                                         threads_for(n_rows() * n_paths() * d, threads_));
     for (Index p = 0; p < n_paths(); ++p)
         if (sign_[p] < 0)
             for (Index j = 0; j < d; ++j) out[p * d + j] = -out[p * d + j];

@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 
+#include "parallel.hpp"
 #include "trees.hpp"
 
 namespace pathrelu {
@@ -165,7 +166,8 @@ void Search<X>::evaluate(const Trees& trees, Evaluation& out, bool keep_roots) c
                     trees.signs[k * edges + shape_.layer_begin(l) + p / shape_.leaves_below(l)];
     LeafProduct<double> shared;
     shared.set_weights(trees.V.data(), K * paths, d_, d_);
-#pragma omp parallel num_threads(solve_options_.threads) if (solve_options_.threads > 1)
+    const int team = threads_for(n_ * K * dim_, solve_options_.threads);
+#pragma omp parallel num_threads(team) if (team > 1)
     {
         LeafProduct<double> product = shared;
         std::vector<double> tile(kTileRows * d_), value(units);
@@ -207,7 +209,8 @@ double Search<X>::slide_objective(const Trees& trees, std::vector<double>& gradi
     const MaskWords masks{work.words.data(), nullptr, n_, K * paths};
     for (Index c = 0; c < C_; ++c) {
         for (Index i = 0; i < n_; ++i) column[i] = theta[i * C_ + c];
-        kernels().masked<X, double>().adjoint(rows_.data, d_, masks, column.data(), G.data(), solve_options_.threads);
+        kernels().masked<X, double>().adjoint(rows_.data, d_, masks, column.data(), G.data(),
+                                              threads_for(n_ * K * dim_, solve_options_.threads));
         for (Index k = 0; k < K; ++k)
             if (trees.output[k] == c)
                 for (Index p = 0; p < paths; ++p)
@@ -330,7 +333,7 @@ void Search<X>::ascend(Trees& starts, const std::vector<double>& theta, std::vec
         for (Index c = 0; c < C_; ++c) {
             for (Index i = 0; i < n_; ++i) column[i] = theta[i * C_ + c];
             kernels().masked<X, double>().adjoint(rows_.data, d_, masks, column.data(), G.data(),
-                                                  solve_options_.threads);
+                                                  threads_for(n_ * K * dim_, solve_options_.threads));
             for (Index k = 0; k < K; ++k) {
                 if (starts.output[k] != c) continue;
                 Map g(G.data() + k * dim_, dim_);

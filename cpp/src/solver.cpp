@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "kernels/table.hpp"
+#include "parallel.hpp"
 
 namespace pathrelu {
 namespace {
@@ -24,6 +25,7 @@ using Map = Eigen::Map<Vector>;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Relative size of differences of objectives that rounding alone explains.
 constexpr double kRounding = 1e-14;
+constexpr double kLost = 1e-12;  ///< the same for a loss at a point reached by extrapolation
 constexpr int kFirstFista = 20;  ///< steps that find the support of a new working set
 constexpr int kFista = 10;       ///< steps where the proximal point method got nowhere
 constexpr double kRidgeReach = 1e8;  ///< proximal step of the plain Newton step: a ridge against rounding only
@@ -166,7 +168,8 @@ class Solver {
     std::vector<double> scores(const std::vector<Index>& groups, const double* G, double floor) {
         const Index k = static_cast<Index>(groups.size());
         std::vector<double> out(C_ * k * S_);
-#pragma omp parallel num_threads(options_.threads) if (options_.threads > 1)
+        const int team = team_for(C_ * k * S_);
+#pragma omp parallel num_threads(team) if (team > 1)
         {
             std::vector<double> z(dim_), v(dim_);
 #pragma omp for schedule(dynamic)
@@ -209,6 +212,11 @@ class Solver {
         }
         Map(out, dim_) *= 1 - threshold / norm;
         return norm - threshold;
+    }
+
+    /// Threads for a loop over blocks that projects them.
+    int team_for(Index blocks) const {
+        return threads_for(blocks * dim_ * (cones_ ? n_ : 1), options_.threads);
     }
 
     // ---- inner solver ---------------------------------------------------------------------------------------
@@ -270,7 +278,8 @@ const Eigen::SelfAdjointEigenSolver<Matrix>& Solver<X>::row_moments() {
         for (Index i = 0; i < n_; i += kGramRows) {
             const Index count = std::min(kGramRows, n_ - i);
             wide.assign(program_.rows.row(i), program_.rows.row(i) + count * d_);
-            kernels().add_gram(wide.data(), count, d_, moments.data(), options_.threads);
+            kernels().add_gram(wide.data(), count, d_, moments.data(),
+                               threads_for(count * d_ * d_ / 2, options_.threads));
         }
         row_moments_.emplace(Eigen::Map<const Matrix>(moments.data(), d_, d_) / static_cast<double>(n_));
     }
@@ -312,7 +321,8 @@ void Solver<X>::fista(const Working<X>& work, Point& point, int steps) {
         adjoint(work.op, dual_point(fY.data()).data(), G.data());
         for (;;) {
             std::vector<double> linear(blocks), square(blocks);
-#pragma omp parallel num_threads(options_.threads) if (options_.threads > 1)
+            const int team = team_for(blocks);
+#pragma omp parallel num_threads(team) if (team > 1)
             {
                 std::vector<double> z(dim_);
 #pragma omp for schedule(dynamic, 4)
@@ -326,10 +336,15 @@ void Solver<X>::fista(const Working<X>& work, Point& point, int steps) {
                 }
             }
             evaluate(work.op, next);
-            double model = smooth_y + kRounding * std::abs(smooth_y);
-            for (Index b = 0; b < blocks; ++b) model += linear[b] + lipschitz_ / 2 * square[b];
-            if (next.smooth <= model) break;
+            double model = smooth_y, quadratic = 0;
+            for (Index b = 0; b < blocks; ++b) {
+                model += linear[b];
+                quadratic += lipschitz_ / 2 * square[b];
+            }
+            // Where the model's curvature is lost in the rounding of the loss there is nothing to compare.
+            if (!(next.smooth > model + quadratic) || quadratic <= kLost * std::abs(smooth_y)) break;
             lipschitz_ *= 2;
+            poll();
         }
         lipschitz_ *= 0.95;
         if (next.objective() > point.objective() && t > 1) {  // momentum overshot: plain step from the best point
@@ -385,7 +400,8 @@ void Solver<X>::evaluate_dual(const Working<X>& work, const Model& model, DualTr
     adjoint(work.op, trial.theta.data(), G.data());
     trial.Z.resize(model.start.Z.size());
     trial.f.resize(n_ * C_);
-#pragma omp parallel num_threads(options_.threads) if (options_.threads > 1)
+    const int team = team_for(blocks);
+#pragma omp parallel num_threads(team) if (team > 1)
     {
         std::vector<double> z(dim_);
 #pragma omp for schedule(dynamic, 4)
@@ -499,7 +515,8 @@ bool Solver<X>::solve_dense(const Support& support, const Model& model, const Ma
     // S_a = N_a (root I + (1 - root) u u^T) for an orthonormal basis N_a of the tangent space.
     std::vector<Matrix> basis(A);
     std::vector<Index> offset(A + 1, 0);
-#pragma omp parallel for num_threads(options_.threads) if (options_.threads > 1) schedule(dynamic)
+    const int team = threads_for(A * dim_ * dim_ * kGramRows, options_.threads);
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(dynamic)
     for (Index a = 0; a < A; ++a) {
         Matrix N = Matrix::Identity(dim_, dim_);
         const Index facets = active[a].facets ? active[a].facets->size() : 0;
@@ -521,7 +538,7 @@ bool Solver<X>::solve_dense(const Support& support, const Model& model, const Ma
         for (Index i = 0; i < count; ++i)
             for (Index j = 0; j < d_; ++j) rows(i, j) = static_cast<double>(program_.rows(i0 + i, j));
         Eigen::Map<RowMajor> E(buffer.data(), count, m);
-#pragma omp parallel for num_threads(options_.threads) if (options_.threads > 1) schedule(dynamic)
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(dynamic)
         for (Index a = 0; a < A; ++a) {
             auto columns = E.middleCols(offset[a], basis[a].cols());
             columns.setZero();
@@ -536,7 +553,7 @@ bool Solver<X>::solve_dense(const Support& support, const Model& model, const Ma
         const ConstMap h(model.h.data() + i0, count);
         weighted.noalias() += E.transpose() * h;
         E.array().colwise() *= h.array().sqrt();
-        kernels().add_gram(buffer.data(), count, m, H.data(), options_.threads);
+        kernels().add_gram(buffer.data(), count, m, H.data(), threads_for(count * m * m / 2, options_.threads));
     }
     Eigen::Map<Matrix> gram(H.data(), m, m);
     if (options_.fit_intercept)
@@ -641,7 +658,8 @@ double Solver<X>::newton(const Working<X>& work, Point& point, double step) {
     Matrix moved(dim_, A);
     for (const double t : lengths) {
         poll();
-#pragma omp parallel num_threads(options_.threads) if (options_.threads > 1)
+        const int team = team_for(A);
+#pragma omp parallel num_threads(team) if (team > 1)
         {
             std::vector<double> z(dim_);
 #pragma omp for schedule(dynamic)

@@ -94,6 +94,22 @@ void intercept_balances_the_dual_point(const std::string& name) {
     }
 }
 
+void optimal_intercept_stays_where_it_is(const std::string& name) {
+    for (unsigned seed = 100; seed < 200; ++seed) {
+        Data data(name, 80, 1, seed);
+        const auto loss = data.loss(name);
+        for (double& value : data.f)
+            value += seed % 2 ? 10 : -10;  // a Newton step can be less than b's last bit
+        double b = 0;
+        loss->optimal_intercept(data.f.data(), &b);
+        const double first = b;
+        for (int again = 0; again < 5; ++again) {
+            loss->optimal_intercept(data.f.data(), &b);
+            CHECK_NEAR(b, first, 1e-14 * (1 + std::abs(first)));
+        }
+    }
+}
+
 void bits_do_not_depend_on_threads(const std::string& name) {
     const Data data(name, 10007, 1, 45);
     const auto one = data.loss(name);
@@ -135,6 +151,7 @@ int main() {
         slopes_and_curvatures_are_derivatives(name);
         duality_is_weak_everywhere_and_strong_at_the_dual_point(name);
         intercept_balances_the_dual_point(name);
+        optimal_intercept_stays_where_it_is(name);
         bits_do_not_depend_on_threads(name);
     }
     extreme_margins_stay_finite();
