@@ -1,6 +1,7 @@
 # make demo    install into .venv and train on a bundled table
 # make test    C++ tests and Python tests
-# make lint    format, style and types
+# make lint    style, format and types
+# make format  write Python and C++ in the project's format
 # make bench   masked products against NumPy
 # make asan    C++ tests under the address and undefined-behaviour sanitizers
 # make clean
@@ -23,7 +24,7 @@ USE_VENV = export PATH="$(RUN):$$PATH" \
 SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE cpp/CMakeLists.txt \
 	$(shell find cpp/include cpp/src cpp/bindings python -not -name '*.so' -not -path '*__pycache__*')
 
-.PHONY: demo test lint bench asan clean built-dev built-asan
+.PHONY: demo test lint format bench asan clean built-dev built-asan
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -45,6 +46,11 @@ lint: $(VENV)/.dev
 	@$(RUN)/ruff format --check --quiet
 	@$(RUN)/mypy
 	@find cpp -name '*.[ch]pp' -exec $(RUN)/clang-format --dry-run -Werror {} +
+
+format: $(VENV)/.dev
+	@$(RUN)/ruff check --quiet --fix
+	@$(RUN)/ruff format --quiet
+	@find cpp -name '*.[ch]pp' -exec $(RUN)/clang-format -i {} +
 
 clean:
 	rm -rf build dist .venv .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache

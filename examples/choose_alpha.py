@@ -1,4 +1,4 @@
-"""Follow the solutions from the zero network down in alpha, and keep the one that predicts held-out rows best."""
+"""Follow the solutions from the zero network down in alpha; keep the one that predicts held-out rows best."""
 
 import numpy as np
 

@@ -13,7 +13,7 @@ shown, held_out, y, truth = train_test_split(table, label, stratify=label, rando
 
 model = pr.PathReLUClassifier(alpha=0.01, random_state=0).fit(shown, y)
 print(f"held-out accuracy {model.score(held_out, truth):.3f}, {model.n_subnetworks_} sub-networks")
-print(f"objective {model.objective_:.4f}, at most {model.dual_gap_:.1e} above the optimum over its arrangements")
+print(f"objective {model.objective_:.4f}, gap over its arrangements {model.dual_gap_:.1e}")
 
 with tempfile.TemporaryDirectory() as folder:
     file = Path(folder) / "wine.npz"

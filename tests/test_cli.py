@@ -108,7 +108,7 @@ def test_labels_come_back_as_they_were_written(table, tmp_path, labels):
     result, model = train(path, alpha=0.001)
     assert result.exit_code == 0, result.output
     assert f"classification of 'y' into {len(labels)} classes" in result.stdout
-    written = [line for line in run("predict", model, path).stdout.splitlines()[1:]]
+    written = run("predict", model, path).stdout.splitlines()[1:]
     expected = [f'"{cell}"' if "," in cell else cell for cell in cells]
     assert np.mean([a == b for a, b in zip(written, expected, strict=True)]) > 0.9
     assert set(written) == set(expected)
@@ -188,7 +188,7 @@ def test_numbers_are_read_to_the_last_bit(tmp_path, csv, table):
     out = tmp_path / "out.csv"
     run("predict", model, path, "--output", out)
     expected = pr.load(model).predict(values)
-    np.testing.assert_array_equal(pd.read_csv(out, float_precision="round_trip")["y"], expected)
+    assert [float(cell) for cell in out.read_text().splitlines()[1:]] == expected.tolist()
 
 
 def test_a_warning_goes_to_stderr_and_the_model_is_written(csv):

@@ -1,4 +1,4 @@
-"""What a newcomer runs: the examples, the README's blocks, and what the files around the code say of each other."""
+"""What a newcomer runs: examples and README blocks; and what the files around the code say of each other."""
 
 import re
 import runpy

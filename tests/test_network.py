@@ -1,4 +1,4 @@
-"""Networks: predictions are those of the layers, norms and objectives are the definition's, files are safe."""
+"""Networks: predictions are those of the layers, norms and objectives by the definition, files are safe."""
 
 import io
 import json

@@ -1,6 +1,7 @@
 #include <pathrelu/error.hpp>
 #include <pathrelu/operators.hpp>
 
+#include <algorithm>
 #include <bitset>
 #include <numeric>
 
@@ -68,6 +69,7 @@ template <class X>
 template <class T>
 void MaskedOperator<X>::forward_in(const double* V, double* out) const {
     const Index d = dim();
+    if (n_paths() == 0) return std::fill(out, out + n_rows(), 0.0);
     std::vector<T> signed_weights(n_paths() * d);
     for (Index p = 0; p < n_paths(); ++p)
         for (Index j = 0; j < d; ++j)
@@ -81,6 +83,7 @@ template <class X>
 template <class T>
 void MaskedOperator<X>::adjoint_in(const double* r, double* out) const {
     const Index d = dim();
+    if (n_paths() == 0) return;
     const std::vector<T> residual(r, r + n_rows());
     const MaskWords masks{by_rows_.data(), by_paths_.data(), n_rows(), n_paths()};
     kernels().masked<X, T>().adjoint(rows_.data, d, masks, residual.data(), out,

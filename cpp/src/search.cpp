@@ -302,8 +302,8 @@ void Search<X>::slide(Trees& trees) {
     }
 }
 
-/// Ascent of sigma theta^T h(U) over unit U for all starts at once; scores of the best points met, which
-/// replace the starts.
+/// Ascent of sigma theta^T h(U) over unit U for all starts at once; the best points met replace the starts. Scored by
+/// that value, or by |B^T theta| of their patterns (gated).
 template <class X>
 void Search<X>::ascend(Trees& starts, const std::vector<double>& theta, std::vector<double>& score) {
     const Index K = starts.size(), paths = shape_.paths();
@@ -319,16 +319,19 @@ void Search<X>::ascend(Trees& starts, const std::vector<double>& theta, std::vec
             if (norm > 0) u /= norm;
         }
         evaluate(starts, work, true);
-        for (Index k = 0; k < K; ++k) {
-            double value = 0;
-            for (Index i = 0; i < n_; ++i) value += theta[i * C_ + starts.output[k]] * work.roots[k * n_ + i];
-            value *= starts.sigma[k];
-            if (value > score[k]) {
-                score[k] = value;
-                std::copy(starts.V.data() + k * dim_, starts.V.data() + (k + 1) * dim_, best.data() + k * dim_);
+        const auto keep_best = [&](Index k, double value) {
+            if (value <= score[k]) return;
+            score[k] = value;
+            std::copy_n(starts.V.data() + k * dim_, dim_, best.data() + k * dim_);
+        };
+        if (relu_)
+            for (Index k = 0; k < K; ++k) {
+                double value = 0;
+                for (Index i = 0; i < n_; ++i)
+                    value += theta[i * C_ + starts.output[k]] * work.roots[k * n_ + i];
+                keep_best(k, starts.sigma[k] * value);
             }
-        }
-        if (step == kAscentSteps) break;
+        if (relu_ && step == kAscentSteps) break;
         const MaskWords masks{work.words.data(), nullptr, n_, K * paths};
         for (Index c = 0; c < C_; ++c) {
             for (Index i = 0; i < n_; ++i) column[i] = theta[i * C_ + c];
@@ -340,6 +343,7 @@ void Search<X>::ascend(Trees& starts, const std::vector<double>& theta, std::vec
                 for (Index p = 0; p < paths; ++p)
                     g.segment(p * d_, d_) *= starts.sigma[k] * work.path_sign[k * paths + p];
                 const double norm = g.norm();
+                if (!relu_) keep_best(k, norm);  // of the pattern, whatever the weights on it
                 if (norm > 0) Map(starts.V.data() + k * dim_, dim_) += kAscentStep / norm * g;
             }
         }
@@ -432,7 +436,7 @@ Trees Search<X>::grow(const Trees& current, Index round, const std::vector<doubl
     for (const Index k : order) {
         if (score[k] <= floor && !kept.empty()) break;
         Index& count = kept_per_kind[2 * starts.output[k] + (starts.sigma[k] > 0)];
-        if (count >= kMostNew) continue;
+        if (count >= (relu_ ? kMostNew : 4 * kMostNew)) continue;
         std::vector<std::uint32_t> key{static_cast<std::uint32_t>(starts.output[k]), starts.sigma[k] > 0};
         for (Index p = 0; p < shape_.paths(); ++p)
             for (Index b = 0; b < words; ++b) key.push_back(work.words[b * columns + k * shape_.paths() + p]);
@@ -499,7 +503,8 @@ void Search<X>::polish(const Trees& trees) {
     for (Index k = 0; k < trees.size(); ++k) source.emplace_back(k, -1);
 
     const std::vector<Index> kept = next.distinct();
-    if (kept.empty()) return;
+    const bool first = result_.report.history.empty();
+    if (kept.empty() && !first) return;
     const Index P = static_cast<Index>(kept.size());
     std::vector<double> kept_weights;
     for (const Index g : kept)
@@ -534,7 +539,7 @@ void Search<X>::polish(const Trees& trees) {
     n_iter_ += report.n_iter;
     report.n_iter = n_iter_;
     report.seconds = seconds();
-    const bool better = result_.blocks.empty() || report.objective < result_.report.objective;
+    const bool better = first || report.objective < result_.report.objective;
     report.history = std::move(result_.report.history);
     const SolveReport& reached = better ? report : result_.report;
     Record record = reached;

@@ -35,6 +35,10 @@ constexpr Index kDenseNewton = 600;  ///< unknowns up to which the Newton system
 constexpr Index kConjugateGradients = 150;
 constexpr Index kGramRows = 256;  ///< rows of the reduced matrix held at a time
 
+double largest(const std::vector<double>& values) {
+    return values.empty() ? 0 : *std::max_element(values.begin(), values.end());
+}
+
 class Clock {
   public:
     double seconds() const {
@@ -88,7 +92,6 @@ class Solver {
           intercept_(C_, 0.0),
           shifted_(n_ * C_) {
         require(program.rows.rows == program.y.rows, "y has ", program.y.rows, " rows; X has ", program.rows.rows);
-        require(program.groups() > 0, "arrangements is empty; expected at least one group");
         if (program.relu) {
             cones_.emplace(program.rows, program.arrangements);
             score_facets_.resize(program.blocks());
@@ -767,7 +770,7 @@ std::vector<double> Solver<X>::solve_working_set(const Working<X>& work, Point& 
     const auto try_dual = [&](std::vector<double> theta) {
         adjoint(work.op, theta.data(), G.data());
         const std::vector<double> score = scores(work.groups, G.data(), program_.alpha);
-        const double dual = dual_value(theta, *std::max_element(score.begin(), score.end()));
+        const double dual = dual_value(theta, largest(score));
         if (dual > best_dual || best_theta.empty()) {
             best_dual = dual;
             best_theta = std::move(theta);
@@ -869,7 +872,7 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         if (theta.empty()) theta = dual_point(point.f.data());
         adjoint(full_, theta.data(), G.data());
         const std::vector<double> score = scores(all, G.data(), program_.alpha);
-        best_dual = std::max(best_dual, dual_value(theta, *std::max_element(score.begin(), score.end())));
+        best_dual = std::max(best_dual, dual_value(theta, largest(score)));
         const double gap_before = report.gap;
         report.n_iter = n_iter_;
         report.objective = point.objective();
@@ -932,7 +935,7 @@ double Solver<X>::alpha_max() {
     std::vector<Index> all(program_.groups());
     for (Index g = 0; g < program_.groups(); ++g) all[g] = g;
     const std::vector<double> score = scores(all, G.data(), 0);
-    return *std::max_element(score.begin(), score.end());
+    return largest(score);
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ import click
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 
 from pathrelu import PathReLUClassifier, PathReLURegressor, __version__, load
 from pathrelu.estimators import log_probabilities, winners
@@ -102,6 +103,7 @@ def reported() -> Iterator[None]:
     """Errors of the user as one line, and warnings as one line each."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("always", ConvergenceWarning)
             warnings.showwarning = lambda message, *_, **__: click.echo(f"Warning: {message}", err=True)
             yield
     except OSError as error:
@@ -245,7 +247,7 @@ def read(path: Path) -> pd.DataFrame:
                 index_col=False,
             )
     except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
-        refuse(f"{path} is not a CSV file: {error}")
+        refuse(f"{path} is not a CSV file: {str(error).strip()}")
     if len(frame) == 0:
         refuse(f"{path} has a header but no rows")
     return frame

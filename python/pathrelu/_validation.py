@@ -140,17 +140,20 @@ def number(value: Any, name: str, wanted: str) -> float:
     return float(value)
 
 
-def penalty(alpha: Any, name: str = "alpha") -> float:
+def positive(value: Any, name: str, reason: str = "") -> float:
     wanted = "a finite number > 0"
-    value = number(alpha, name, wanted)
-    if value == 0:
-        raise ValueError(
-            f"{name} is 0; expected {wanted}: without the penalty the convex program is no longer the "
-            "training problem of a network and has no bound to certify it"
-        )
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} is {value:g}; expected {wanted}")
-    return value
+    result = number(value, name, wanted)
+    if not (math.isfinite(result) and result > 0):
+        raise ValueError(f"{name} is {result:g}; expected {wanted}{reason if result == 0 else ''}")
+    return result
+
+
+def penalty(alpha: Any, name: str = "alpha") -> float:
+    reason = (
+        ": without the penalty the convex program is no longer the training problem of a network and has no bound "
+        "to certify it"
+    )
+    return positive(alpha, name, reason)
 
 
 def at_least_zero(value: Any, name: str) -> float:

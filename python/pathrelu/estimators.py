@@ -595,7 +595,7 @@ def moments(
     middle = np.where(center & (table.min(axis=0) == table.max(axis=0)), table[0], middle)
     table -= middle
     reach = _nonzero(np.abs(table).max(axis=0))
-    return middle, np.sqrt(share @ (table / reach) ** 2) * reach
+    return middle, _nonzero(np.sqrt(share @ (table / reach) ** 2) * reach)
 
 
 def _nonzero(values: NDArray[np.float64]) -> NDArray[np.float64]:

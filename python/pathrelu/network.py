@@ -99,7 +99,7 @@ class _Network:
         self.scale = check.array_of(np.ones(d) if scale is None else scale, (d,), "scale").astype(np.float64)
         if (self.scale <= 0).any():
             raise ValueError(f"scale has the value {self.scale.min():g}; expected all above 0")
-        self.bias_scale = check.penalty(bias_scale, "bias_scale")
+        self.bias_scale = check.positive(bias_scale, "bias_scale")
         self.classes = _labels(classes, len(self.intercept))
         self.feature_names = _names(feature_names, d)
         if target is not None and not isinstance(target, str):

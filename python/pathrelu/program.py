@@ -207,7 +207,7 @@ def solver_options(
     tol: float, max_iter: int, fit_intercept: bool, n_threads: int | None
 ) -> _core.SolveOptions:
     return _core.SolveOptions(
-        tol=check.at_least_zero(tol, "tol"),
+        tol=check.positive(tol, "tol"),
         max_iter=check.count(max_iter, "max_iter"),
         fit_intercept=check.switch(fit_intercept, "fit_intercept"),
         threads=check.threads(n_threads),
