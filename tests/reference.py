@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear
 from scipy.special import xlogy
 
 Array = NDArray[np.float64]
@@ -118,12 +118,12 @@ def unit_rows(A: Array) -> Array:
 
 
 def project(A: Array, z: Array) -> Array:
-    """Projection of z on {v : A v >= 0}; its dual is non-negative least squares, min ||A^T a + z||."""
-    A = unit_rows(A)
-    if not len(A) or not np.any(z):
+    """Projection of z on {v : A v >= 0}; its dual is least squares, min ||A^T a + z||, over a >= 0."""
+    A, scale = unit_rows(A), np.linalg.norm(z)
+    if not len(A) or scale == 0:
         return z.copy()
-    scale = np.linalg.norm(z)
-    a, _ = nnls(A.T, -z / scale, maxiter=100 * len(A))
+    # By BVLS: SciPy's nnls stops short of the optimum on degenerate rows.
+    a = lsq_linear(A.T, -z / scale, (0, np.inf), method="bvls", tol=1e-14).x
     return z + scale * (A.T @ a)
 
 

@@ -50,7 +50,7 @@ def test_forward_is_the_dense_matrix(level, case, threads, exact):
     X, groups, rng = case
     V = rng.standard_normal((len(groups) * groups.paths, X.shape[1]))
 
-    out = _core.masked_forward(X, core_arrangements(groups), V, threads, exact)
+    out = _core.masked_operator(X, core_arrangements(groups), threads).forward(V, exact)
 
     A = groups.dense(X.astype(float))
     dtype = np.float64 if exact else X.dtype
@@ -65,7 +65,7 @@ def test_adjoint_is_the_transposed_dense_matrix(level, case, threads, exact):
     X, groups, rng = case
     r = rng.standard_normal(len(X))
 
-    out = _core.masked_adjoint(X, core_arrangements(groups), r, threads, exact)
+    out = _core.masked_operator(X, core_arrangements(groups), threads).adjoint(r, exact)
 
     A = groups.dense(X.astype(float))
     dtype = np.float64 if exact else X.dtype
@@ -78,12 +78,12 @@ def test_adjoint_is_the_transposed_dense_matrix(level, case, threads, exact):
 @given(operators(), st.integers(1, 3))
 def test_forward_and_adjoint_are_each_other_s_transpose(level, case, threads):
     X, groups, rng = case
-    arrangements = core_arrangements(groups)
+    operator = _core.masked_operator(X, core_arrangements(groups), threads)
     V = rng.standard_normal((len(groups) * groups.paths, X.shape[1]))
     r = rng.standard_normal(len(X))
 
-    left = r @ _core.masked_forward(X, arrangements, V, threads)
-    right = V.ravel() @ _core.masked_adjoint(X, arrangements, r, threads).ravel()
+    left = r @ operator.forward(V)
+    right = V.ravel() @ operator.adjoint(r).ravel()
 
     size = np.abs(r) @ np.abs(groups.dense(X.astype(float))) @ np.abs(V.ravel())
     assert abs(left - right) <= np.finfo(float).eps * (V.size + len(r)) * size
@@ -101,8 +101,9 @@ def test_bits_do_not_depend_on_the_number_of_threads(level, n, d, P, width, dtyp
     V = rng.standard_normal((P * len(path_units(width)), d))
     r = rng.standard_normal(n)
 
-    forward = [_core.masked_forward(X, arrangements, V, threads, exact) for threads in (1, 2, 3, 8)]
-    adjoint = [_core.masked_adjoint(X, arrangements, r, threads, exact) for threads in (1, 2, 3, 8)]
+    operators = [_core.masked_operator(X, arrangements, threads) for threads in (1, 2, 3, 8)]
+    forward = [operator.forward(V, exact) for operator in operators]
+    adjoint = [operator.adjoint(r, exact) for operator in operators]
 
     for other in forward[1:]:
         assert np.array_equal(other, forward[0])
@@ -113,16 +114,23 @@ def test_bits_do_not_depend_on_the_number_of_threads(level, n, d, P, width, dtyp
 def test_wrong_input_is_refused_not_copied():
     rng = np.random.default_rng(0)
     arrangements = core_arrangements(random_groups(rng, 6, 5, ()))
-    X, V, r = np.ones((6, 3)), np.ones((5, 3)), np.ones(6)
+    operator = _core.masked_operator(np.ones((6, 3)), arrangements, 1)
 
     with pytest.raises(ValueError, match=r"X has 7 rows; the arrangements were made for 6"):
-        _core.masked_forward(np.ones((7, 3)), arrangements, V, 1)
+        _core.masked_operator(np.ones((7, 3)), arrangements, 1)
+    for bad in (np.ones((6, 3), np.float16), np.ones((3, 6)).T, np.ones((6, 3)).tolist()):
+        with pytest.raises(TypeError, match="incompatible function arguments"):
+            _core.masked_operator(bad, arrangements, 1)
     with pytest.raises(ValueError, match=r"V has shape \(4, 3\); expected \(5, 3\)"):
-        _core.masked_forward(X, arrangements, np.ones((4, 3)), 1)
+        operator.forward(np.ones((4, 3)))
     with pytest.raises(ValueError, match="r has"):
-        _core.masked_adjoint(X, arrangements, np.ones(5), 1)
-    for bad in (np.ones((6, 3), np.float16), np.ones((3, 6)).T, X.tolist()):
-        with pytest.raises(TypeError, match="incompatible function arguments"):
-            _core.masked_forward(bad, arrangements, V, 1)
-        with pytest.raises(TypeError, match="incompatible function arguments"):
-            _core.masked_adjoint(bad, arrangements, r, 1)
+        operator.adjoint(np.ones(5))
+    with pytest.raises(TypeError, match="incompatible function arguments"):
+        operator.adjoint(np.ones(6, np.float32))
+
+
+def test_an_operator_keeps_its_rows():
+    rng = np.random.default_rng(0)
+    groups, X, r = random_groups(rng, 6, 5, ()), rng.standard_normal((6, 3)), rng.standard_normal(6)
+    operator = _core.masked_operator(X.copy(), core_arrangements(groups), 1)
+    np.testing.assert_allclose(operator.adjoint(r).ravel(), groups.dense(X).T @ r, atol=1e-14)

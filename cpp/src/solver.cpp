@@ -733,11 +733,15 @@ int Solver<X>::proximal_point(const Working<X>& work, Point& point, double step,
         for (Index i = 0; i < n_ * C_; ++i)
             if (model.h[i] > 0) slope += delta[i] * (q[i] / model.h[i]);
         bool accepted = false;
-        for (double t = 1; t > 1e-3 && !accepted; t /= 2) {
+        for (double t = 1; t > 1e-3;) {
             next.theta.resize(n_ * C_);
             for (Index i = 0; i < n_ * C_; ++i) next.theta[i] = now.theta[i] + t * delta[i];
             evaluate_dual(work, model, next);
-            accepted = next.value >= now.value + 1e-4 * t * slope - kRounding * std::abs(now.value);
+            const double rise = next.value - now.value;
+            accepted = rise >= 1e-4 * t * slope - kRounding * std::abs(now.value);
+            if (accepted) break;
+            // Maximum of the parabola through both values with this slope.
+            t *= std::clamp(0.5 * t * slope / (t * slope - rise), 0.1, 0.6);
         }
         if (!accepted) break;
         std::swap(now, next);

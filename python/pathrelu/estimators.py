@@ -135,7 +135,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
         self.intercept_ = solutions[0].intercept if len(solutions) == 1 else self.network_.intercept
         self.objective_ = sum(solution.objective for solution in solutions)
         self.dual_gap_ = sum(solution.gap for solution in solutions)
-        self.n_iter_ = sum(solution.n_iter for solution in solutions)
+        self.n_iter_ = sum(max(1, solution.n_iter) for solution in solutions)
         self.n_subnetworks_ = self.network_.n_subnetworks
         self.history_ = [record for solution in solutions for record in solution.history]
         program.warn_of_gap(solutions, settings.options.tol, stacklevel=4)
@@ -258,6 +258,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     dual_gap_ : float
         Upper bound on how far `objective_` is above the optimum over the arrangements used.
     n_iter_ : int
+        Of the solver, over all outputs; at least 1 for each.
     n_subnetworks_ : int
     history_ : list of Record
         Of each output after the other.
@@ -405,6 +406,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
     dual_gap_ : float
         Upper bound on how far `objective_` is above the optimum over the arrangements used.
     n_iter_ : int
+        Of the solver, over all outputs; at least 1 for each.
     n_subnetworks_ : int
     history_ : list of Record
         Of each class after the other.
