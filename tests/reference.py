@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import lsq_linear
+from scipy.optimize import lsq_linear, nnls
 from scipy.special import xlogy
 
 Array = NDArray[np.float64]
@@ -122,9 +122,14 @@ def project(A: Array, z: Array) -> Array:
     A, scale = unit_rows(A), np.linalg.norm(z)
     if not len(A) or scale == 0:
         return z.copy()
-    # By BVLS: SciPy's nnls stops short of the optimum on degenerate rows.
-    a = lsq_linear(A.T, -z / scale, (0, np.inf), method="bvls", tol=1e-14).x
-    return z + scale * (A.T @ a)
+    # Each of the two stops short on some degenerate rows. Multipliers are >= 0 in both; the better is the one
+    # nearer to the other conditions: A v >= 0 and no multiplier on a row with slack.
+    multipliers = (
+        nnls(A.T, -z / scale, maxiter=100 * len(A))[0],
+        lsq_linear(A.T, -z / scale, (0, np.inf), method="bvls", tol=1e-14).x,
+    )
+    points = [z + scale * (A.T @ a) for a in multipliers]
+    return min(points, key=lambda v: max(-(A @ v).min() * scale, abs(v @ (z - v))))
 
 
 def project_cvxpy(A: Array, z: Array) -> Array:

@@ -100,7 +100,7 @@ def with_opposite_rows(rng, X):
 
 
 def with_near_duplicates(rng, X):
-    return np.concatenate([X, X + 1e-6 * rng.standard_normal(X.shape)])
+    return np.concatenate([X, X + 1e-4 * rng.standard_normal(X.shape)])
 
 
 def of_low_rank(rng, X):
@@ -151,7 +151,7 @@ def test_projection_on_cones_of_degenerate_rows(rows, width, cone):
 @pytest.mark.parametrize("thickness", [1e-9, 1e-11, 1e-13])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_projection_on_a_cone_as_thin_as_rounding_stays_in_it(width, thickness):
-    # Half the rows are almost the opposite constraint of another: multipliers are out of the reference's reach.
+    # Half the rows are almost the opposite of another, which is beyond the reference.
     for seed in range(300):
         rng = np.random.default_rng(seed)
         X = rng.standard_normal(((4, 8, 15)[seed % 3], 3))

@@ -50,9 +50,15 @@ def data_for(estimator, **options):
 # ---- The contract of scikit-learn --------------------------------------------
 
 
+# One check has targets with a standard deviation of 40, for which the default alpha is tiny: hence max_iter.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(
-    [PathReLURegressor(), PathReLUClassifier(), PathReLUClassifier(arrangements="sample")]
+    [
+        PathReLURegressor(max_iter=300),
+        PathReLUClassifier(),
+        PathReLURegressor(arrangements="sample", activation="gated", n_arrangements=100, max_iter=300),
+        PathReLUClassifier(arrangements="sample", n_arrangements=100),
+    ]
 )
 def test_sklearn_checks(estimator, check):
     check(estimator)
@@ -522,6 +528,15 @@ def test_held_out_accuracy_on_breast_cancer():
     X, y = load_breast_cancer(return_X_y=True)
     scores = cross_val_score(PathReLUClassifier(alpha=0.003, random_state=0), X, y, cv=3)
     assert scores.mean() > 0.96
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("estimator", BOTH)
+def test_rows_of_zeros_give_the_best_constant(estimator, source):
+    y = np.array([0, 1, 1, 1])
+    model = estimator(arrangements=source, bias=False, random_state=0).fit(np.zeros((4, 2)), y)
+    assert model.n_subnetworks_ == 0
+    assert model.intercept_ == pytest.approx(0.75 if estimator is PathReLURegressor else np.log(3), rel=1e-4)
 
 
 def test_deeper_networks_fit_too():

@@ -6,8 +6,10 @@
 
 #include <Eigen/Dense>
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <limits>
 #include <optional>
 
@@ -171,20 +173,14 @@ class Solver {
     std::vector<double> scores(const std::vector<Index>& groups, const double* G, double floor) {
         const Index k = static_cast<Index>(groups.size());
         std::vector<double> out(C_ * k * S_);
-        const int team = team_for(C_ * k * S_);
-#pragma omp parallel num_threads(team) if (team > 1)
-        {
-            std::vector<double> z(dim_), v(dim_);
-#pragma omp for schedule(dynamic)
-            for (Index b = 0; b < C_ * k * S_; ++b) {
-                const ConstMap g(G + b / S_ * dim_, dim_);
-                out[b] = g.norm();
-                if (!cones_ || out[b] <= floor) continue;
-                Map(z.data(), dim_) = sigma(b) * g;
-                const Index global = global_block(groups, b);
-                out[b] = cones_->project(group_of(global), z.data(), floor, score_facets_[global], v.data());
-            }
-        }
+        for_blocks(C_ * k * S_, [&](Index b, double* z, double* v) {
+            const ConstMap g(G + b / S_ * dim_, dim_);
+            out[b] = g.norm();
+            if (!cones_ || out[b] <= floor) return;
+            Map(z, dim_) = sigma(b) * g;
+            const Index global = global_block(groups, b);
+            out[b] = cones_->project(group_of(global), z, floor, score_facets_[global], v);
+        });
         return out;
     }
 
@@ -217,9 +213,30 @@ class Solver {
         return norm - threshold;
     }
 
-    /// Threads for a loop over blocks that projects them.
-    int team_for(Index blocks) const {
-        return threads_for(blocks * dim_ * (cones_ ? n_ : 1), options_.threads);
+    /// body(b, z, v) for every block in parallel, with scratch z, v (dim). The calling thread polls between its
+    /// blocks, since a sweep of projections can take long; what poll throws leaves after the sweep is cut short.
+    template <class Body>
+    void for_blocks(Index blocks, Body body) {
+        const int team = threads_for(blocks * dim_ * (cones_ ? n_ : 1), options_.threads);
+        std::atomic<bool> stop{false};
+        std::exception_ptr error;
+#pragma omp parallel num_threads(team) if (team > 1)
+        {
+            std::vector<double> z(dim_), v(dim_);
+#pragma omp for schedule(dynamic)
+            for (Index b = 0; b < blocks; ++b) {
+                if (stop.load(std::memory_order_relaxed)) continue;
+                body(b, z.data(), v.data());
+                if (!on_calling_thread()) continue;
+                try {
+                    poll();
+                } catch (...) {
+                    error = std::current_exception();
+                    stop = true;
+                }
+            }
+        }
+        if (error) std::rethrow_exception(error);
     }
 
     // ---- inner solver ---------------------------------------------------------------------------------------
@@ -324,20 +341,14 @@ void Solver<X>::fista(const Working<X>& work, Point& point, int steps) {
         adjoint(work.op, dual_point(fY.data()).data(), G.data());
         for (;;) {
             std::vector<double> linear(blocks), square(blocks);
-            const int team = team_for(blocks);
-#pragma omp parallel num_threads(team) if (team > 1)
-            {
-                std::vector<double> z(dim_);
-#pragma omp for schedule(dynamic, 4)
-                for (Index b = 0; b < blocks; ++b) {
-                    const ConstMap y(Y.data() + b * dim_, dim_), g(G.data() + b / S_ * dim_, dim_);
-                    Map(z.data(), dim_) = y + sigma(b) / lipschitz_ * g;
-                    prox(global_block(work.groups, b), z.data(), 1 / lipschitz_, next.Z.data() + b * dim_);
-                    const ConstMap moved(next.Z.data() + b * dim_, dim_);
-                    linear[b] = -sigma(b) * g.dot(moved - y);
-                    square[b] = (moved - y).squaredNorm();
-                }
-            }
+            for_blocks(blocks, [&](Index b, double* z, double*) {
+                const ConstMap y(Y.data() + b * dim_, dim_), g(G.data() + b / S_ * dim_, dim_);
+                Map(z, dim_) = y + sigma(b) / lipschitz_ * g;
+                prox(global_block(work.groups, b), z, 1 / lipschitz_, next.Z.data() + b * dim_);
+                const ConstMap moved(next.Z.data() + b * dim_, dim_);
+                linear[b] = -sigma(b) * g.dot(moved - y);
+                square[b] = (moved - y).squaredNorm();
+            });
             evaluate(work.op, next);
             double model = smooth_y, quadratic = 0;
             for (Index b = 0; b < blocks; ++b) {
@@ -403,21 +414,14 @@ void Solver<X>::evaluate_dual(const Working<X>& work, const Model& model, DualTr
     adjoint(work.op, trial.theta.data(), G.data());
     trial.Z.resize(model.start.Z.size());
     trial.f.resize(n_ * C_);
-    const int team = team_for(blocks);
-#pragma omp parallel num_threads(team) if (team > 1)
-    {
-        std::vector<double> z(dim_);
-#pragma omp for schedule(dynamic, 4)
-        for (Index b = 0; b < blocks; ++b) {
-            const ConstMap start(model.start.Z.data() + b * dim_, dim_), g(G.data() + b / S_ * dim_, dim_);
-            Map(z.data(), dim_) = start + model.step * sigma(b) * g;
-            const double norm =
-                prox(global_block(work.groups, b), z.data(), model.step, trial.Z.data() + b * dim_);
-            const ConstMap moved(trial.Z.data() + b * dim_, dim_);
-            proximal[b] = program_.alpha * norm + (moved - start).squaredNorm() / (2 * model.step);
-            value[b] = proximal[b] - sigma(b) * g.dot(moved);
-        }
-    }
+    for_blocks(blocks, [&](Index b, double* z, double*) {
+        const ConstMap start(model.start.Z.data() + b * dim_, dim_), g(G.data() + b / S_ * dim_, dim_);
+        Map(z, dim_) = start + model.step * sigma(b) * g;
+        const double norm = prox(global_block(work.groups, b), z, model.step, trial.Z.data() + b * dim_);
+        const ConstMap moved(trial.Z.data() + b * dim_, dim_);
+        proximal[b] = program_.alpha * norm + (moved - start).squaredNorm() / (2 * model.step);
+        value[b] = proximal[b] - sigma(b) * g.dot(moved);
+    });
     forward(work.op, trial.Z.data(), trial.f.data());
     trial.value = model.start.smooth;
     trial.proximal = 0;
@@ -660,26 +664,19 @@ double Solver<X>::newton(const Working<X>& work, Point& point, double step) {
     Point trial = point;
     Matrix moved(dim_, A);
     for (const double t : lengths) {
-        poll();
-        const int team = team_for(A);
-#pragma omp parallel num_threads(team) if (team > 1)
-        {
-            std::vector<double> z(dim_);
-#pragma omp for schedule(dynamic)
-            for (Index a = 0; a < A; ++a) {
-                const Active& block = on.active[a];
-                Map(z.data(), dim_) = block.norm * block.direction + t * x.col(a);
-                if (Map(z.data(), dim_).dot(block.direction) <= 0) {
-                    moved.col(a).setZero();
-                } else if (cones_) {
-                    const Index global = global_block(work.groups, block.index);
-                    cones_->project(group_of(global), z.data(), 0, prox_facets_[global], moved.col(a).data());
-                } else {
-                    moved.col(a) = Map(z.data(), dim_);
-                }
-                Map(trial.Z.data() + block.index * dim_, dim_) = moved.col(a);
+        for_blocks(A, [&](Index a, double* z, double*) {
+            const Active& block = on.active[a];
+            Map(z, dim_) = block.norm * block.direction + t * x.col(a);
+            if (Map(z, dim_).dot(block.direction) <= 0) {
+                moved.col(a).setZero();
+            } else if (cones_) {
+                const Index global = global_block(work.groups, block.index);
+                cones_->project(group_of(global), z, 0, prox_facets_[global], moved.col(a).data());
+            } else {
+                moved.col(a) = Map(z, dim_);
             }
-        }
+            Map(trial.Z.data() + block.index * dim_, dim_) = moved.col(a);
+        });
         predict(on, moved, trial.f);
         trial.smooth = smooth(trial.f.data());
         trial.penalty = penalty(trial.Z);
@@ -836,15 +833,12 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
     report.objective_at_zero = smooth(std::vector<double>(n_ * C_, 0.0).data());
     const double tolerance = options_.tol * std::max(report.objective_at_zero, std::numeric_limits<double>::min());
 
-    if (cones_) {  // a start outside its cone is projected
-        std::vector<double> v(dim_);
-        for (Index b = 0; b < blocks.rows; ++b) {
-            const Map z(blocks.row(b), dim_);
-            if (z.squaredNorm() == 0) continue;
-            cones_->project(group_of(b), blocks.row(b), 0, prox_facets_[b], v.data());
-            std::copy(v.begin(), v.end(), blocks.row(b));
-        }
-    }
+    if (cones_)  // a start outside its cone is projected
+        for_blocks(blocks.rows, [&](Index b, double*, double* v) {
+            if (Map(blocks.row(b), dim_).squaredNorm() == 0) return;
+            cones_->project(group_of(b), blocks.row(b), 0, prox_facets_[b], v);
+            std::copy(v, v + dim_, blocks.row(b));
+        });
 
     std::vector<Index> all(P);
     for (Index g = 0; g < P; ++g) all[g] = g;
