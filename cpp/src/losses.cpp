@@ -22,6 +22,43 @@ struct SquaredError {
     static double conjugate(double u, double y) { return u * (0.5 * u + y); }
     static bool defined(double) { return true; }
     static const char* targets() { return "finite numbers"; }
+    static constexpr double kLargestSlope = std::numeric_limits<double>::infinity();
+};
+
+/// Quadratic up to |f - y| = 1, then linear.
+struct Huber {
+    static double value(double f, double y) {
+        const double r = std::abs(f - y);
+        return r <= 1 ? 0.5 * r * r : r - 0.5;
+    }
+    static double slope(double f, double y) { return std::clamp(f - y, -1.0, 1.0); }
+    static double curvature(double f, double y) { return std::abs(f - y) <= 1 ? 1 : 0; }
+    static double smoothness() { return 1; }
+    /// That of the squared error for slopes up to 1, infinite beyond but for rounding.
+    static double conjugate(double u, double y) {
+        return std::abs(u) <= 1 + 1e-12 ? SquaredError::conjugate(u, y) : std::numeric_limits<double>::infinity();
+    }
+    static bool defined(double) { return true; }
+    static const char* targets() { return "finite numbers"; }
+    static constexpr double kLargestSlope = 1;
+};
+
+/// max(0, 1 - y f)^2 / 2 for y = -1 or +1.
+struct SquaredHinge {
+    static double value(double f, double y) { return 0.5 * slack(f, y) * slack(f, y); }
+    static double slope(double f, double y) { return -y * slack(f, y); }
+    static double curvature(double f, double y) { return slack(f, y) > 0 ? 1 : 0; }
+    static double smoothness() { return 1; }
+    /// That of the squared error where -y u >= 0, infinite elsewhere but for rounding.
+    static double conjugate(double u, double y) {
+        return y * u <= 1e-12 ? SquaredError::conjugate(u, y) : std::numeric_limits<double>::infinity();
+    }
+    static bool defined(double y) { return y == 1 || y == -1; }
+    static const char* targets() { return "-1 or +1"; }
+    static constexpr double kLargestSlope = std::numeric_limits<double>::infinity();
+
+  private:
+    static double slack(double f, double y) { return std::max(0.0, 1 - y * f); }
 };
 
 struct LogLoss {
@@ -151,20 +188,23 @@ class EntrywiseLoss final : public Loss {
     int threads_;
 };
 
-/// The dual of a general loss is defined on a convex set that holds 0 and theta: s = 1 is safe, more is not.
+/// Losses whose conjugate is u y + u^2 / 2 on its domain: the dual is a concave quadratic in s, kept in the domain.
 template <class L>
-double EntrywiseLoss<L>::best_scale(const double*, double cap) const {
-    return std::min(1.0, cap);
+double EntrywiseLoss<L>::best_scale(const double* theta, double cap) const {
+    const auto slope = [&](Index i, Index k) { return w_[i] > 0 ? -n() * theta[k] / w_[i] : 0.0; };
+    const double linear = -sum([&](Index i, Index k) { return w_[i] * slope(i, k) * y_.data[k]; });
+    const double quadratic = sum([&](Index i, Index k) { return w_[i] * slope(i, k) * slope(i, k); });
+    double steepest = 0;
+    for (Index i = 0; i < y_.rows; ++i)
+        for (Index c = 0; c < y_.cols; ++c) steepest = std::max(steepest, std::abs(slope(i, i * y_.cols + c)));
+    if (steepest > 0) cap = std::min(cap, L::kLargestSlope / steepest);
+    return quadratic > 0 ? std::clamp(linear / quadratic, 0.0, cap) : std::min(1.0, cap);
 }
 
-/// Concave quadratic in s: s * sum(theta y) - s^2 * sum(n theta^2 / w) / 2.
+/// The dual is defined on a convex set that holds 0 and theta: s = 1 is safe, more is not.
 template <>
-double EntrywiseLoss<SquaredError>::best_scale(const double* theta, double cap) const {
-    const double linear = n() * sum([&](Index, Index k) { return theta[k] * y_.data[k]; });
-    const double quadratic = n() * sum([&](Index i, Index k) {
-                                 return w_[i] > 0 ? n() * theta[k] * theta[k] / w_[i] : 0.0;
-                             });
-    return quadratic > 0 ? std::min(cap, std::max(0.0, linear / quadratic)) : std::min(1.0, cap);
+double EntrywiseLoss<LogLoss>::best_scale(const double*, double cap) const {
+    return std::min(1.0, cap);
 }
 
 /// The minimiser is the weighted mean residual, whatever the start.
@@ -186,7 +226,9 @@ std::unique_ptr<Loss> make_loss(const std::string& name, MatView<const double> y
     std::unique_ptr<Loss> loss;
     if (name == "squared_error") loss = std::make_unique<EntrywiseLoss<SquaredError>>(y, w, threads);
     if (name == "log_loss") loss = std::make_unique<EntrywiseLoss<LogLoss>>(y, w, threads);
-    require(loss != nullptr, "loss is '", name, "'; expected 'squared_error' or 'log_loss'");
+    if (name == "huber") loss = std::make_unique<EntrywiseLoss<Huber>>(y, w, threads);
+    if (name == "squared_hinge") loss = std::make_unique<EntrywiseLoss<SquaredHinge>>(y, w, threads);
+    require(loss != nullptr, "loss is '", name, "'; expected 'squared_error', 'log_loss', 'huber' or 'squared_hinge'");
     loss->check_targets(y);
     return loss;
 }

@@ -440,7 +440,7 @@ template <class X>
 void Solver<X>::apply_curvature(const Model& model, std::vector<double>& q) const {
     for (Index c = 0; c < C_; ++c) {
         double mean = 0;
-        if (options_.fit_intercept) {
+        if (options_.fit_intercept && model.h_sum[c] > 0) {
             for (Index i = 0; i < n_; ++i) mean += model.h[i * C_ + c] * q[i * C_ + c];
             mean /= model.h_sum[c];
         }
@@ -563,7 +563,7 @@ bool Solver<X>::solve_dense(const Support& support, const Model& model, const Ma
         kernels().add_gram(buffer.data(), count, m, H.data(), threads_for(count * m * m / 2, options_.threads));
     }
     Eigen::Map<Matrix> gram(H.data(), m, m);
-    if (options_.fit_intercept)
+    if (options_.fit_intercept && model.h_sum[0] > 0)
         gram.triangularView<Eigen::Lower>() -= weighted * weighted.transpose() / model.h_sum[0];
     Vector y(m);
     for (Index a = 0; a < A; ++a) y.segment(offset[a], basis[a].cols()) = basis[a].transpose() * rhs.col(a);

@@ -30,7 +30,8 @@ class Loss {
     virtual void optimal_intercept(const double* f, double* b) const = 0;
 };
 
-/// "squared_error": (f - y)^2 / 2.  "log_loss": log(1 + exp(-y f)) for y = -1 or +1.
+/// "squared_error": (f - y)^2 / 2.  "huber": the same up to |f - y| = 1, then |f - y| - 1/2.
+/// For y = -1 or +1, "log_loss": log(1 + exp(-y f)); "squared_hinge": max(0, 1 - y f)^2 / 2.
 /// y (n, C) and w (n), of mean 1, are read in place. Throws std::invalid_argument for an unknown name.
 std::unique_ptr<Loss> make_loss(const std::string& name, MatView<const double> y, VecView<const double> w,
                                 int threads);
