@@ -19,7 +19,8 @@ void bind_from_trees(py::class_<Arrangements>& c) {
             return arrangements_from_trees<X>(rows, W, signs, shape, threads);
         },
         py::arg("X").noconvert(), py::arg("W").noconvert(), py::arg("signs").noconvert(), py::arg("width"),
-        py::arg("threads"), "Patterns of trees with leaf weights W (P, paths * d) and edge signs (P, edges).");
+        py::arg("threads"),
+        "Patterns of trees with leaf weights W (P, paths * d) and edge signs (P, edges).");
 }
 
 Array<bool> unpacked(const std::vector<std::uint64_t>& words, Index P, Index K, Index n) {
@@ -65,7 +66,8 @@ void register_arrangements(py::module_& m) {
             const Index paths = a.shape.paths();
             std::vector<std::uint64_t> words(a.size() * paths * a.words());
             for (Index g = 0; g < a.size(); ++g)
-                for (Index p = 0; p < paths; ++p) a.path_mask(g, p, words.data() + (g * paths + p) * a.words());
+                for (Index p = 0; p < paths; ++p)
+                    a.path_mask(g, p, words.data() + (g * paths + p) * a.words());
             return unpacked(words, a.size(), paths, a.n_rows);
         },
         "bool (P, paths, n).");
@@ -90,9 +92,10 @@ void register_arrangements(py::module_& m) {
     });
     c.def(py::pickle(
         [](const Arrangements& a) {
-            return py::make_tuple(a.shape.width(), a.n_rows,
-                                  py::bytes(reinterpret_cast<const char*>(a.signs.data()), a.signs.size()),
-                                  py::bytes(reinterpret_cast<const char*>(a.patterns.data()), a.patterns.size() * 8));
+            return py::make_tuple(
+                a.shape.width(), a.n_rows,
+                py::bytes(reinterpret_cast<const char*>(a.signs.data()), a.signs.size()),
+                py::bytes(reinterpret_cast<const char*>(a.patterns.data()), a.patterns.size() * 8));
         },
         [](const py::tuple& state) {
             require(state.size() == 4, "pickled Arrangements has ", state.size(), " parts; expected 4");

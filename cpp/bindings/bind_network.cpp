@@ -8,20 +8,15 @@ namespace {
 template <class X>
 Array<X> predict_arrays(const Array<X>& x, const Array<double>& center, const Array<double>& scale,
                         const Array<double>& W, const Array<double>& bias, const Array<double>& gates,
-                        const Array<double>& gate_bias, const Array<std::int8_t>& signs, const Array<double>& coef,
-                        const Array<std::int64_t>& output, const Array<double>& intercept,
-                        std::vector<Index> width, int threads) {
+                        const Array<double>& gate_bias, const Array<std::int8_t>& signs,
+                        const Array<double>& coef, const Array<std::int64_t>& output,
+                        const Array<double>& intercept, std::vector<Index> width, int threads) {
     const auto rows = matrix(x, "X");
-    const NetworkView network{TreeShape(std::move(width)),
-                              vector(center, "center"),
-                              vector(scale, "scale"),
-                              matrix(W, "W"),
-                              vector(bias, "bias"),
-                              matrix(gates, "gates"),
-                              vector(gate_bias, "gate_bias"),
-                              matrix(signs, "signs"),
-                              vector(coef, "coef"),
-                              vector(output, "output"),
+    const NetworkView network{TreeShape(std::move(width)),    vector(center, "center"),
+                              vector(scale, "scale"),         matrix(W, "W"),
+                              vector(bias, "bias"),           matrix(gates, "gates"),
+                              vector(gate_bias, "gate_bias"), matrix(signs, "signs"),
+                              vector(coef, "coef"),           vector(output, "output"),
                               vector(intercept, "intercept")};
     Array<X> out({rows.rows, network.intercept.size});
     const MatView<X> f{out.mutable_data(), rows.rows, network.intercept.size};

@@ -64,7 +64,8 @@ void bind(py::module_& m, const char* name) {
 
 void register_kernels(py::module_& m) {
     m.def("kernel_level", &kernel_level, "The instruction set in use.");
-    m.def("kernel_levels", &kernel_levels, "Instruction sets this build and processor can run, slowest first.");
+    m.def("kernel_levels", &kernel_levels,
+          "Instruction sets this build and processor can run, slowest first.");
     m.def("use_kernels", &use_kernels, py::arg("level"), "Switches the instruction set, for tests.");
     m.def(
         "default_threads",

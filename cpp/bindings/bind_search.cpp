@@ -18,14 +18,15 @@ py::tuple search_arrays(const Array<X>& x, const Array<double>& y, const Array<d
     SearchResult result;
     {
         const py::gil_scoped_release nogil;
-        result = search(rows, targets, weights, alpha, loss, relu, shape, solve_options, search_options, observer);
+        result =
+            search(rows, targets, weights, alpha, loss, relu, shape, solve_options, search_options, observer);
     }
     const Index P = result.arrangements.size(), dim = shape.paths() * rows.cols;
     auto W = copy_of(result.weights, std::vector<Index>{P, dim});
     auto blocks = copy_of(result.blocks, std::vector<Index>{targets.cols, P, relu ? 2 : 1, dim});
     auto intercept = copy_of(result.intercept, std::vector<Index>{targets.cols});
-    return py::make_tuple(std::move(result.arrangements), W, blocks, intercept, result.report, result.n_rounds,
-                          result.n_failed_starts);
+    return py::make_tuple(std::move(result.arrangements), W, blocks, intercept, result.report,
+                          result.n_rounds, result.n_failed_starts);
 }
 
 template <class X>
@@ -33,7 +34,8 @@ void bind(py::module_& m) {
     m.def("search", &search_arrays<X>, py::arg("X").noconvert(), py::arg("y").noconvert(),
           py::arg("w").noconvert(), py::arg("alpha"), py::arg("width"), py::arg("loss"), py::arg("relu"),
           py::arg("solve_options"), py::arg("search_options"), py::arg("callback") = py::none(),
-          "(arrangements, weights (P, paths * d), blocks (C, P, signs, paths * d), intercept, report, n_rounds, "
+          "(arrangements, weights (P, paths * d), blocks (C, P, signs, paths * d), intercept, report, "
+          "n_rounds, "
           "n_failed_starts)");
 }
 

@@ -12,10 +12,11 @@ SolveReport solve_arrays(const Array<X>& x, const Array<double>& y, const Array<
                          const SolveOptions& options, Array<double>& blocks, Array<double>& intercept,
                          const py::object& callback) {
     const Program<X> program{matrix(x, "X"), matrix(y, "y"), vector(w, "w"), arrangements, alpha, loss, relu};
-    require(blocks.ndim() == 4 && blocks.shape(0) == program.outputs() && blocks.shape(1) == program.groups() &&
-                blocks.shape(2) == program.signs() && blocks.shape(3) == program.dim(),
-            "blocks must have the shape (", program.outputs(), ", ", program.groups(), ", ", program.signs(), ", ",
-            program.dim(), ")");
+    require(blocks.ndim() == 4 && blocks.shape(0) == program.outputs() &&
+                blocks.shape(1) == program.groups() && blocks.shape(2) == program.signs() &&
+                blocks.shape(3) == program.dim(),
+            "blocks must have the shape (", program.outputs(), ", ", program.groups(), ", ", program.signs(),
+            ", ", program.dim(), ")");
     const MatView<double> Z{blocks.mutable_data(), program.blocks(), program.dim()};
     const auto b = mutable_vector(intercept, "intercept");
     const Observer observer = observer_for(callback);
@@ -25,15 +26,19 @@ SolveReport solve_arrays(const Array<X>& x, const Array<double>& y, const Array<
 
 template <class X>
 void bind(py::module_& m) {
-    m.def("solve", &solve_arrays<X>, py::arg("X").noconvert(), py::arg("y").noconvert(), py::arg("w").noconvert(),
-          py::arg("arrangements"), py::arg("alpha"), py::arg("loss"), py::arg("relu"), py::arg("options"),
-          py::arg("blocks").noconvert(), py::arg("intercept").noconvert(), py::arg("callback") = py::none(),
-          "Solves the program from blocks (C, P, signs, paths * d) and intercept (C), which are overwritten.");
+    m.def(
+        "solve", &solve_arrays<X>, py::arg("X").noconvert(), py::arg("y").noconvert(),
+        py::arg("w").noconvert(), py::arg("arrangements"), py::arg("alpha"), py::arg("loss"), py::arg("relu"),
+        py::arg("options"), py::arg("blocks").noconvert(), py::arg("intercept").noconvert(),
+        py::arg("callback") = py::none(),
+        "Solves the program from blocks (C, P, signs, paths * d) and intercept (C), which are overwritten.");
     m.def(
         "alpha_max",
-        [](const Array<X>& x, const Array<double>& y, const Array<double>& w, const Arrangements& arrangements,
-           const std::string& loss, bool relu, bool fit_intercept, int threads) {
-            const Program<X> program{matrix(x, "X"), matrix(y, "y"), vector(w, "w"), arrangements, 1, loss, relu};
+        [](const Array<X>& x, const Array<double>& y, const Array<double>& w,
+           const Arrangements& arrangements, const std::string& loss, bool relu, bool fit_intercept,
+           int threads) {
+            const Program<X> program{
+                matrix(x, "X"), matrix(y, "y"), vector(w, "w"), arrangements, 1, loss, relu};
             const py::gil_scoped_release nogil;
             return alpha_max(program, fit_intercept, threads);
         },

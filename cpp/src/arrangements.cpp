@@ -16,7 +16,8 @@ TreeShape::TreeShape(std::vector<Index> width) : width_(std::move(width)) {
     const Index layers = static_cast<Index>(width_.size()) + 1;
     leaves_below_.assign(layers, 1);
     for (Index l = 1; l < layers; ++l) {
-        require(width_[l - 1] >= 1, "width has the entry ", width_[l - 1], "; every entry must be at least 1");
+        require(width_[l - 1] >= 1, "width has the entry ", width_[l - 1],
+                "; every entry must be at least 1");
         leaves_below_[l] = leaves_below_[l - 1] * width_[l - 1];
         require(leaves_below_[l] <= kMostLeaves, "width gives a tree of more than ", kMostLeaves, " leaves");
     }

@@ -23,7 +23,9 @@ constexpr double kDependent = 1e-22;
 /// Violated rows taken up after each product with all of X.
 constexpr std::size_t kBatch = 16;
 
-double* column(std::vector<double>& R, Index j) { return R.data() + j * (j + 1) / 2; }
+double* column(std::vector<double>& R, Index j) {
+    return R.data() + j * (j + 1) / 2;
+}
 
 /// x <- R^{-1} x for the packed upper triangle.
 void solve_upper(std::vector<double>& R, Vector& x) {
@@ -88,8 +90,8 @@ void Cones<X>::visit_slacks(Index group, const double* v, Visit visit) const {
     // Pre-activations of every unit, (units, ldc): leaves by one product, parents from their children.
     thread_local std::vector<double> value;
     value.resize(shape.units() * ldc);
-    kernels().dense<double>().multiply(v, shape.paths(), rows_.cols, rows_.cols, packed_.data(), n, value.data(),
-                                       ldc);
+    kernels().dense<double>().multiply(v, shape.paths(), rows_.cols, rows_.cols, packed_.data(), n,
+                                       value.data(), ldc);
     for (Index l = 0; l < shape.layers(); ++l) {
         for (Index u = shape.layer_begin(l); u < shape.layer_begin(l + 1); ++u) {
             double* pre = value.data() + u * ldc;
@@ -119,7 +121,8 @@ void Cones<X>::slack(Index group, const double* v, double* out) const {
 }
 
 template <class X>
-void Cones<X>::find_violated(Index group, const double* v, double threshold, std::vector<Violated>& out) const {
+void Cones<X>::find_violated(Index group, const double* v, double threshold,
+                             std::vector<Violated>& out) const {
     out.clear();
     const Index n = rows_.rows;
     thread_local std::vector<Index> below;
@@ -127,7 +130,8 @@ void Cones<X>::find_violated(Index group, const double* v, double threshold, std
     below.resize(n);
     depth.resize(n);
     visit_slacks(group, v, [&](Index u, const double* pre, const std::uint64_t* on) {
-        const Index count = kernels().find_below(pre, inverse_norm_.data(), on, n, threshold, below.data(), depth.data());
+        const Index count =
+            kernels().find_below(pre, inverse_norm_.data(), on, n, threshold, below.data(), depth.data());
         for (Index k = 0; k < count; ++k) out.push_back({depth[k], u * n + below[k]});
     });
 }
@@ -208,9 +212,9 @@ double Cones<X>::project(Index group, const double* z_data, double stop_norm, Fa
             std::nth_element(violated.begin(), violated.begin() + most, violated.end(), deeper);
             violated.resize(most);
         }
-        violated.erase(std::remove_if(violated.begin(), violated.end(),
-                                      [&](const Violated& c) { return known(c.row); }),
-                       violated.end());
+        violated.erase(
+            std::remove_if(violated.begin(), violated.end(), [&](const Violated& c) { return known(c.row); }),
+            violated.end());
         if (violated.empty()) return finish();
         if (violated.size() > kBatch) {
             std::nth_element(violated.begin(), violated.begin() + kBatch, violated.end(), deeper);
@@ -225,7 +229,8 @@ double Cones<X>::project(Index group, const double* z_data, double stop_norm, Fa
             Vector slacks = normals.transpose() * v;
             double slack = slacks.minCoeff(&best);
             if (slack >= -kFeasible * scale) {
-                // Two roundings of one slack can differ about whether it is violated: then nothing is left to do.
+                // Two roundings of one slack can differ about whether it is violated: then nothing is left to
+                // do.
                 if (!moved) return finish();
                 break;
             }

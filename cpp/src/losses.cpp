@@ -36,7 +36,8 @@ struct Huber {
     static double smoothness() { return 1; }
     /// That of the squared error for slopes up to 1, infinite beyond but for rounding.
     static double conjugate(double u, double y) {
-        return std::abs(u) <= 1 + 1e-12 ? SquaredError::conjugate(u, y) : std::numeric_limits<double>::infinity();
+        return std::abs(u) <= 1 + 1e-12 ? SquaredError::conjugate(u, y)
+                                        : std::numeric_limits<double>::infinity();
     }
     static bool defined(double) { return true; }
     static const char* targets() { return "finite numbers"; }
@@ -98,7 +99,8 @@ class EntrywiseLoss final : public Loss {
 
     void check_targets(MatView<const double> y) const override {
         for (Index k = 0; k < y.size(); ++k)
-            require(L::defined(y.data[k]), "y has the entry ", y.data[k], "; this loss expects ", L::targets());
+            require(L::defined(y.data[k]), "y has the entry ", y.data[k], "; this loss expects ",
+                    L::targets());
     }
 
     double value(const double* f) const override {
@@ -188,7 +190,8 @@ class EntrywiseLoss final : public Loss {
     int threads_;
 };
 
-/// Losses whose conjugate is u y + u^2 / 2 on its domain: the dual is a concave quadratic in s, kept in the domain.
+/// Losses whose conjugate is u y + u^2 / 2 on its domain: the dual is a concave quadratic in s, kept in the
+/// domain.
 template <class L>
 double EntrywiseLoss<L>::best_scale(const double* theta, double cap) const {
     const auto slope = [&](Index i, Index k) { return w_[i] > 0 ? -n() * theta[k] / w_[i] : 0.0; };
@@ -196,7 +199,8 @@ double EntrywiseLoss<L>::best_scale(const double* theta, double cap) const {
     const double quadratic = sum([&](Index i, Index k) { return w_[i] * slope(i, k) * slope(i, k); });
     double steepest = 0;
     for (Index i = 0; i < y_.rows; ++i)
-        for (Index c = 0; c < y_.cols; ++c) steepest = std::max(steepest, std::abs(slope(i, i * y_.cols + c)));
+        for (Index c = 0; c < y_.cols; ++c)
+            steepest = std::max(steepest, std::abs(slope(i, i * y_.cols + c)));
     if (steepest > 0) cap = std::min(cap, L::kLargestSlope / steepest);
     return quadratic > 0 ? std::clamp(linear / quadratic, 0.0, cap) : std::min(1.0, cap);
 }
@@ -228,7 +232,8 @@ std::unique_ptr<Loss> make_loss(const std::string& name, MatView<const double> y
     if (name == "log_loss") loss = std::make_unique<EntrywiseLoss<LogLoss>>(y, w, threads);
     if (name == "huber") loss = std::make_unique<EntrywiseLoss<Huber>>(y, w, threads);
     if (name == "squared_hinge") loss = std::make_unique<EntrywiseLoss<SquaredHinge>>(y, w, threads);
-    require(loss != nullptr, "loss is '", name, "'; expected 'squared_error', 'log_loss', 'huber' or 'squared_hinge'");
+    require(loss != nullptr, "loss is '", name,
+            "'; expected 'squared_error', 'log_loss', 'huber' or 'squared_hinge'");
     loss->check_targets(y);
     return loss;
 }

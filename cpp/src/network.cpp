@@ -22,8 +22,8 @@ void check(const NetworkView& net, Index d) {
     require_shape("signs", net.signs, K, net.shape.edges());
     require_size("output", net.output, K);
     for (Index k = 0; k < K; ++k)
-        require(net.output[k] >= 0 && net.output[k] < net.intercept.size, "output has the entry ", net.output[k],
-                "; expected 0 .. ", net.intercept.size - 1);
+        require(net.output[k] >= 0 && net.output[k] < net.intercept.size, "output has the entry ",
+                net.output[k], "; expected 0 .. ", net.intercept.size - 1);
 }
 
 /// Leaf weights of some trees in precision T, with their products on a tile of rows.

@@ -72,11 +72,10 @@ void MaskedOperator<X>::forward_in(const double* V, double* out) const {
     if (n_paths() == 0) return std::fill(out, out + n_rows(), 0.0);
     std::vector<T> signed_weights(n_paths() * d);
     for (Index p = 0; p < n_paths(); ++p)
-        for (Index j = 0; j < d; ++j)
-            signed_weights[p * d + j] = static_cast<T>(sign_[p] * V[p * d + j]);
+        for (Index j = 0; j < d; ++j) signed_weights[p * d + j] = static_cast<T>(sign_[p] * V[p * d + j]);
     const MaskWords masks{by_rows_.data(), by_paths_.data(), n_rows(), n_paths()};
     kernels().masked<X, T>().forward(rows_.data, d, masks, signed_weights.data(), out,
-                                         threads_for(n_rows() * n_paths() * d, threads_));
+                                     threads_for(n_rows() * n_paths() * d, threads_));
 }
 
 template <class X>
@@ -87,7 +86,7 @@ void MaskedOperator<X>::adjoint_in(const double* r, double* out) const {
     const std::vector<T> residual(r, r + n_rows());
     const MaskWords masks{by_rows_.data(), by_paths_.data(), n_rows(), n_paths()};
     kernels().masked<X, T>().adjoint(rows_.data, d, masks, residual.data(), out,
-                                         threads_for(n_rows() * n_paths() * d, threads_));
+                                     threads_for(n_rows() * n_paths() * d, threads_));
     for (Index p = 0; p < n_paths(); ++p)
         if (sign_[p] < 0)
             for (Index j = 0; j < d; ++j) out[p * d + j] = -out[p * d + j];

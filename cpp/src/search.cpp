@@ -58,7 +58,8 @@ struct Trees {
     }
     double largest_norm(Index dim) const {
         double largest = 0;
-        for (Index k = 0; k < size(); ++k) largest = std::max(largest, ConstMap(V.data() + k * dim, dim).norm());
+        for (Index k = 0; k < size(); ++k)
+            largest = std::max(largest, ConstMap(V.data() + k * dim, dim).norm());
         return largest;
     }
     void add(const double* weights, Index dim, const std::int8_t* sign, Index edges, double s, Index c) {
@@ -71,19 +72,19 @@ struct Trees {
 
 /// Slides stop when a step gains less than this share of the objective.
 constexpr double kSlideGain = 1e-9;
-constexpr int kMemory = 12;          // pairs that L-BFGS keeps
-constexpr int kAscentSteps = 40;     // of one start
-constexpr double kAscentStep = 0.5;  // of a unit vector towards the normalised gradient
-constexpr Index kMostNew = 15;       // trees added per output and sign in a round
+constexpr int kMemory = 12;           // pairs that L-BFGS keeps
+constexpr int kAscentSteps = 40;      // of one start
+constexpr double kAscentStep = 0.5;   // of a unit vector towards the normalised gradient
+constexpr Index kMostNew = 15;        // trees added per output and sign in a round
 constexpr double kRoundGain = 3e-5;   // a round that gains a smaller share does not pay
-constexpr double kNegligible = 1e-5; // trees below this share of the largest norm are dropped after a slide
+constexpr double kNegligible = 1e-5;  // trees below this share of the largest norm are dropped after a slide
 
 template <class X>
 class Search {
   public:
-    Search(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha, const std::string& loss,
-           bool relu, const TreeShape& shape, const SolveOptions& solve_options, const SearchOptions& options,
-           const Observer& observer)
+    Search(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
+           const std::string& loss, bool relu, const TreeShape& shape, const SolveOptions& solve_options,
+           const SearchOptions& options, const Observer& observer)
         : rows_(rows),
           y_(y),
           w_(w),
@@ -110,10 +111,10 @@ class Search {
   private:
     /// What one evaluation of trees on all rows gives.
     struct Evaluation {
-        std::vector<double> roots;          // (K, n) relu outputs of the roots, if asked for
-        std::vector<double> f;              // (n, C), without the intercept
-        std::vector<std::uint32_t> words;   // (ceil(n / 32), K * paths) path masks
-        std::vector<std::int8_t> path_sign; // (K * paths)
+        std::vector<double> roots;           // (K, n) relu outputs of the roots, if asked for
+        std::vector<double> f;               // (n, C), without the intercept
+        std::vector<std::uint32_t> words;    // (ceil(n / 32), K * paths) path masks
+        std::vector<std::int8_t> path_sign;  // (K * paths)
     };
     void evaluate(const Trees& trees, Evaluation& out, bool keep_roots) const;
     double slide_objective(const Trees& trees, std::vector<double>& gradient, Evaluation& work);
@@ -186,7 +187,8 @@ void Search<X>::evaluate(const Trees& trees, Evaluation& out, bool keep_roots) c
                     const double root = std::max(value[units - 1], 0.0);
                     out.f[i * C_ + trees.output[k]] += trees.sigma[k] * root;
                     if (keep_roots) out.roots[k * n_ + i] = root;
-                    visit_paths(shape_, sign, value.data(), [&](Index p, int) { words[k * paths + p] |= bit; });
+                    visit_paths(shape_, sign, value.data(),
+                                [&](Index p, int) { words[k * paths + p] |= bit; });
                 }
             }
         }
@@ -250,8 +252,7 @@ void Search<X>::slide(Trees& trees) {
             a[m] = memory[m].rho * memory[m].s.dot(direction);
             direction -= a[m] * memory[m].y;
         }
-        if (!memory.empty())
-            direction *= 1 / (memory.back().rho * memory.back().y.squaredNorm());
+        if (!memory.empty()) direction *= 1 / (memory.back().rho * memory.back().y.squaredNorm());
         for (std::size_t m = 0; m < memory.size(); ++m)
             direction += (a[m] - memory[m].rho * memory[m].y.dot(direction)) * memory[m].s;
         double slope = direction.dot(g);
@@ -302,8 +303,8 @@ void Search<X>::slide(Trees& trees) {
     }
 }
 
-/// Ascent of sigma theta^T h(U) over unit U for all starts at once; the best points met replace the starts. Scored by
-/// that value, or by |B^T theta| of their patterns (gated).
+/// Ascent of sigma theta^T h(U) over unit U for all starts at once; the best points met replace the starts.
+/// Scored by that value, or by |B^T theta| of their patterns (gated).
 template <class X>
 void Search<X>::ascend(Trees& starts, const std::vector<double>& theta, std::vector<double>& score) {
     const Index K = starts.size(), paths = shape_.paths();
@@ -396,7 +397,8 @@ Trees Search<X>::grow(const Trees& current, Index round, const std::vector<doubl
             } else if (kind <= 2 && current.size() > 0) {  // an active tree, moved across nearby facets
                 const Index k = random.below(current.size());
                 const ConstMap v(current.V.data() + k * dim_, dim_);
-                const double spread = v.norm() / std::sqrt(static_cast<double>(dim_)) * (kind == 1 ? 0.3 : 1.0);
+                const double spread =
+                    v.norm() / std::sqrt(static_cast<double>(dim_)) * (kind == 1 ? 0.3 : 1.0);
                 for (Index j = 0; j < dim_; ++j) weights[j] = v[j] + spread * random.normal();
                 std::copy_n(current.signs.begin() + k * edges, edges, sign.begin());
             } else if (kind <= 4) {  // rows of X, and differences of two
@@ -405,8 +407,8 @@ Trees Search<X>::grow(const Trees& current, Index round, const std::vector<doubl
                     const X* b = rows_.row(random.below(n_));
                     const double side = random.next() & 1u ? 1 : -1;
                     for (Index j = 0; j < d_; ++j)
-                        weights[p * d_ + j] =
-                            side * (static_cast<double>(a[j]) - (kind == 4 ? static_cast<double>(b[j]) : 0.0));
+                        weights[p * d_ + j] = side * (static_cast<double>(a[j]) -
+                                                      (kind == 4 ? static_cast<double>(b[j]) : 0.0));
                 }
             } else {
                 for (double& v : weights) v = random.normal();
@@ -488,12 +490,14 @@ void Search<X>::polish(const Trees& trees) {
         for (Index g = 0; g < old.size(); ++g) {
             bool nonzero = false;
             for (Index c = 0; c < C_; ++c)
-                nonzero |= ConstMap(result_.blocks.data() + (c * old.size() + g) * dim_, dim_).squaredNorm() > 0;
+                nonzero |=
+                    ConstMap(result_.blocks.data() + (c * old.size() + g) * dim_, dim_).squaredNorm() > 0;
             if (nonzero) used.push_back(g);
         }
         next = old.select(used);
         for (const Index g : used)
-            weights.insert(weights.end(), result_.weights.begin() + g * dim_, result_.weights.begin() + (g + 1) * dim_);
+            weights.insert(weights.end(), result_.weights.begin() + g * dim_,
+                           result_.weights.begin() + (g + 1) * dim_);
         for (const Index g : used) source.emplace_back(-1, g);
     }
     const MatView<const double> W{trees.V.data(), trees.size(), dim_};
@@ -515,7 +519,8 @@ void Search<X>::polish(const Trees& trees) {
     for (Index g = 0; g < next.size(); ++g) {
         // The kept group with these patterns, if the group is not zero.
         const auto same = [&](Index k) {
-            return std::equal(next.pattern(g, 0), next.pattern(g, 0) + pattern_size, arrangements.pattern(k, 0)) &&
+            return std::equal(next.pattern(g, 0), next.pattern(g, 0) + pattern_size,
+                              arrangements.pattern(k, 0)) &&
                    std::equal(next.sign(g), next.sign(g) + shape_.edges(), arrangements.sign(k));
         };
         Index k = 0;
@@ -534,8 +539,8 @@ void Search<X>::polish(const Trees& trees) {
     const Program<X> program{rows_, y_, w_, arrangements, alpha_, loss_name_, relu_};
     SolveOptions options = solve_options_;
     options.max_iter = std::max<Index>(1, solve_options_.max_iter - n_iter_);
-    SolveReport report = solve<X>(program, options, {blocks.data(), C_ * P * S, dim_},
-                                  {intercept.data(), C_}, {observer_.poll, {}});
+    SolveReport report = solve<X>(program, options, {blocks.data(), C_ * P * S, dim_}, {intercept.data(), C_},
+                                  {observer_.poll, {}});
     n_iter_ += report.n_iter;
     report.n_iter = n_iter_;
     report.seconds = seconds();
@@ -573,8 +578,8 @@ SearchResult Search<X>::run() {
         const Index edges = shape_.edges();
         Trees candidate = current;
         for (Index k = 0; k < grown.size(); ++k)
-            candidate.add(grown.V.data() + k * dim_, dim_, grown.signs.data() + k * edges, edges, grown.sigma[k],
-                          grown.output[k]);
+            candidate.add(grown.V.data() + k * dim_, dim_, grown.signs.data() + k * edges, edges,
+                          grown.sigma[k], grown.output[k]);
         if (relu_ && found) {
             slide(candidate);
             candidate = candidate.above(kNegligible * candidate.largest_norm(dim_), dim_, edges);
@@ -593,8 +598,9 @@ SearchResult Search<X>::run() {
 
 template <class X>
 SearchResult search(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
-                    const std::string& loss, bool relu, const TreeShape& shape, const SolveOptions& solve_options,
-                    const SearchOptions& options, const Observer& observer) {
+                    const std::string& loss, bool relu, const TreeShape& shape,
+                    const SolveOptions& solve_options, const SearchOptions& options,
+                    const Observer& observer) {
     require(rows.rows == y.rows, "y has ", y.rows, " rows; X has ", rows.rows);
     return Search<X>(rows, y, w, alpha, loss, relu, shape, solve_options, options, observer).run();
 }

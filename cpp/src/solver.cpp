@@ -30,10 +30,11 @@ constexpr double kRounding = 1e-14;
 constexpr double kLost = 1e-12;  ///< the same for a loss at a point reached by extrapolation
 constexpr int kFirstFista = 20;  ///< steps that find the support of a new working set
 constexpr int kFista = 10;       ///< steps where the proximal point method got nowhere
-constexpr double kRidgeReach = 1e8;  ///< proximal step of the plain Newton step: a ridge against rounding only
-constexpr int kNewton = 20;      ///< Newton steps of one step of the proximal point method
+constexpr double kRidgeReach =
+    1e8;                     ///< proximal step of the plain Newton step: a ridge against rounding only
+constexpr int kNewton = 20;  ///< Newton steps of one step of the proximal point method
 constexpr double kNewtonResidual = 1e-2;  ///< of the Newton system where it is solved iteratively
-constexpr Index kDenseNewton = 600;  ///< unknowns up to which the Newton system is formed and factorised
+constexpr Index kDenseNewton = 600;       ///< unknowns up to which the Newton system is formed and factorised
 constexpr Index kConjugateGradients = 150;
 constexpr Index kGramRows = 256;  ///< rows of the reduced matrix held at a time
 
@@ -93,7 +94,8 @@ class Solver {
           full_(program.rows, program.arrangements, options.threads),
           intercept_(C_, 0.0),
           shifted_(n_ * C_) {
-        require(program.rows.rows == program.y.rows, "y has ", program.y.rows, " rows; X has ", program.rows.rows);
+        require(program.rows.rows == program.y.rows, "y has ", program.y.rows, " rows; X has ",
+                program.rows.rows);
         if (program.relu) {
             cones_.emplace(program.rows, program.arrangements);
             score_facets_.resize(program.blocks());
@@ -105,7 +107,8 @@ class Solver {
     double alpha_max();
 
   private:
-    // ---- the program's parts --------------------------------------------------------------------------------
+    // ---- the program's parts
+    // --------------------------------------------------------------------------------
     Index block_index(Index c, Index g, Index s) const { return (c * program_.groups() + g) * S_ + s; }
     double sigma(Index block) const { return block % S_ == 0 ? 1 : -1; }
     Index group_of(Index block) const { return block / S_ % program_.groups(); }
@@ -169,7 +172,8 @@ class Solver {
         point.penalty = penalty(point.Z);
     }
 
-    /// |proj_K(sigma B^T theta)| of every block of the groups, where it exceeds `floor`; elsewhere a bound <= floor.
+    /// |proj_K(sigma B^T theta)| of every block of the groups, where it exceeds `floor`; elsewhere a bound <=
+    /// floor.
     std::vector<double> scores(const std::vector<Index>& groups, const double* G, double floor) {
         const Index k = static_cast<Index>(groups.size());
         std::vector<double> out(C_ * k * S_);
@@ -195,7 +199,8 @@ class Solver {
         return loss_->dual_value(theta.data(), loss_->best_scale(theta.data(), cap));
     }
 
-    /// out <- prox of step * (alpha |.| + indicator of the cone) at z, for the program's block `global`; its norm.
+    /// out <- prox of step * (alpha |.| + indicator of the cone) at z, for the program's block `global`; its
+    /// norm.
     double prox(Index global, const double* z, double step, double* out) {
         const double threshold = step * program_.alpha;
         double norm;
@@ -213,8 +218,9 @@ class Solver {
         return norm - threshold;
     }
 
-    /// body(b, z, v) for every block in parallel, with scratch z, v (dim). The calling thread polls between its
-    /// blocks, since a sweep of projections can take long; what poll throws leaves after the sweep is cut short.
+    /// body(b, z, v) for every block in parallel, with scratch z, v (dim). The calling thread polls between
+    /// its blocks, since a sweep of projections can take long; what poll throws leaves after the sweep is cut
+    /// short.
     template <class Body>
     void for_blocks(Index blocks, Body body) {
         const int team = threads_for(blocks * dim_ * (cones_ ? n_ : 1), options_.threads);
@@ -239,7 +245,8 @@ class Solver {
         if (error) std::rethrow_exception(error);
     }
 
-    // ---- inner solver ---------------------------------------------------------------------------------------
+    // ---- inner solver
+    // ---------------------------------------------------------------------------------------
     void fista(const Working<X>& work, Point& point, int steps);
     struct Active;
     struct Support;
@@ -361,7 +368,8 @@ void Solver<X>::fista(const Working<X>& work, Point& point, int steps) {
             poll();
         }
         lipschitz_ *= 0.95;
-        if (next.objective() > point.objective() && t > 1) {  // momentum overshot: plain step from the best point
+        if (next.objective() > point.objective() &&
+            t > 1) {  // momentum overshot: plain step from the best point
             Y = point.Z;
             fY = point.f;
             t = 1;
@@ -381,12 +389,12 @@ void Solver<X>::fista(const Working<X>& work, Point& point, int steps) {
 /// A nonzero block with what the proximal map's derivative needs.
 template <class X>
 struct Solver<X>::Active {
-    Index index;   // in the working set
-    Index slot;    // (output, group) in the operator over the support
+    Index index;  // in the working set
+    Index slot;   // (output, group) in the operator over the support
     Index output;
     double sigma;
     double norm;
-    double root;   // sqrt of the map's shrinkage
+    double root;  // sqrt of the map's shrinkage
     const Facets* facets;
     Vector direction;
 };
@@ -448,7 +456,8 @@ void Solver<X>::apply_curvature(const Model& model, std::vector<double>& q) cons
     }
 }
 
-/// The blocks of Z that are not zero, with the derivative of the proximal map there, and the operator over them.
+/// The blocks of Z that are not zero, with the derivative of the proximal map there, and the operator over
+/// them.
 template <class X>
 typename Solver<X>::Support Solver<X>::support(const Working<X>& work, const std::vector<double>& Z,
                                                double step) const {
@@ -499,9 +508,9 @@ Matrix Solver<X>::correlate(const Support& support, const std::vector<double>& r
     return out;
 }
 
-/// x <- (M^-1 / step + B^T H B)^-1 rhs on the tangent spaces of the facets, M the derivative of the proximal map:
-/// M^-1 / step = I / step + (alpha / |z|) (I - u u^T), the curvature of the penalty with a ridge. Solved as
-/// x = S (I / step + E^T H E)^-1 S^T rhs with M = S S^T, E = B S.
+/// x <- (M^-1 / step + B^T H B)^-1 rhs on the tangent spaces of the facets, M the derivative of the proximal
+/// map: M^-1 / step = I / step + (alpha / |z|) (I - u u^T), the curvature of the penalty with a ridge. Solved
+/// as x = S (I / step + E^T H E)^-1 S^T rhs with M = S S^T, E = B S.
 template <class X>
 Matrix Solver<X>::solve_newton_system(const Support& support, const Model& model, const Matrix& rhs) {
     Index unknowns = 0;
@@ -560,7 +569,8 @@ bool Solver<X>::solve_dense(const Support& support, const Model& model, const Ma
         const ConstMap h(model.h.data() + i0, count);
         weighted.noalias() += E.transpose() * h;
         E.array().colwise() *= h.array().sqrt();
-        kernels().add_gram(buffer.data(), count, m, H.data(), threads_for(count * m * m / 2, options_.threads));
+        kernels().add_gram(buffer.data(), count, m, H.data(),
+                           threads_for(count * m * m / 2, options_.threads));
     }
     Eigen::Map<Matrix> gram(H.data(), m, m);
     if (options_.fit_intercept && model.h_sum[0] > 0)
@@ -573,9 +583,11 @@ bool Solver<X>::solve_dense(const Support& support, const Model& model, const Ma
     return true;
 }
 
-/// By conjugate gradients, preconditioned by density * mean curvature * X^T X of each path in its eigenvectors.
+/// By conjugate gradients, preconditioned by density * mean curvature * X^T X of each path in its
+/// eigenvectors.
 template <class X>
-Matrix Solver<X>::solve_by_conjugate_gradients(const Support& support, const Model& model, const Matrix& rhs) {
+Matrix Solver<X>::solve_by_conjugate_gradients(const Support& support, const Model& model,
+                                               const Matrix& rhs) {
     const std::vector<Active>& active = support.active;
     const Index A = static_cast<Index>(active.size()), paths = dim_ / d_;
     const Index slots = support.op.n_paths() / paths;
@@ -628,7 +640,8 @@ Matrix Solver<X>::solve_by_conjugate_gradients(const Support& support, const Mod
 
 template <class X>
 Model Solver<X>::model_at(const Point& point, double step) {
-    Model model{point, dual_point(point.f.data()), std::vector<double>(n_ * C_), std::vector<double>(C_, 0.0), step};
+    Model model{point, dual_point(point.f.data()), std::vector<double>(n_ * C_), std::vector<double>(C_, 0.0),
+                step};
     loss_->curvature(shifted_.data(), model.h.data());
     for (Index i = 0; i < n_; ++i)
         for (Index c = 0; c < C_; ++c) model.h_sum[c] += model.h[i * C_ + c];
@@ -652,8 +665,8 @@ double Solver<X>::newton(const Working<X>& work, Point& point, double step) {
     const Matrix x = solve_newton_system(on, model, -gradient);
     const double slope = gradient.cwiseProduct(x).sum();
     if (!(slope < 0)) return 0;
-    // Along directions in which the curvature vanishes the step is long and the objective linear until a block
-    // reaches zero; that length is tried when halving fails.
+    // Along directions in which the curvature vanishes the step is long and the objective linear until a
+    // block reaches zero; that length is tried when halving fails.
     double first_zero = kInfinity;
     for (Index a = 0; a < A; ++a) {
         const double rate = -on.active[a].direction.dot(x.col(a));
@@ -691,9 +704,9 @@ double Solver<X>::newton(const Working<X>& work, Point& point, double step) {
 
 /// One step of the proximal point method: minimises the quadratic model of the loss plus penalty plus
 /// |Z - start|^2 / (2 step) over the working set by semismooth Newton on the dual (Li, Sun & Toh 2018), whose
-/// primal points stay in the cones. Returns the number of Newton steps, negative if the objective did not fall;
-/// `theta` gets the subproblem's dual point, which is close to feasible: its scores exceed alpha by at most
-/// |Z - start| / step.
+/// primal points stay in the cones. Returns the number of Newton steps, negative if the objective did not
+/// fall; `theta` gets the subproblem's dual point, which is close to feasible: its scores exceed alpha by at
+/// most |Z - start| / step.
 template <class X>
 int Solver<X>::proximal_point(const Working<X>& work, Point& point, double step, double target,
                               std::vector<double>& theta) {
@@ -762,7 +775,8 @@ int Solver<X>::proximal_point(const Working<X>& work, Point& point, double step,
     return -1;
 }
 
-/// Solves over the working set to a gap of `target` there; returns the dual point that showed it, or the best.
+/// Solves over the working set to a gap of `target` there; returns the dual point that showed it, or the
+/// best.
 template <class X>
 std::vector<double> Solver<X>::solve_working_set(const Working<X>& work, Point& point, double target) {
     evaluate(work.op, point);
@@ -815,7 +829,9 @@ double Solver<X>::typical_step(const Point& point) const {
     Index n_active = 0;
     for (std::size_t k = 0; k < point.Z.size(); k += dim_)
         n_active += ConstMap(point.Z.data() + k, dim_).squaredNorm() > 0;
-    return point.penalty > 0 ? point.penalty / (program_.alpha * program_.alpha * static_cast<double>(n_active)) : 1;
+    return point.penalty > 0
+               ? point.penalty / (program_.alpha * program_.alpha * static_cast<double>(n_active))
+               : 1;
 }
 
 template <class X>
@@ -831,7 +847,8 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
 
     SolveReport report;
     report.objective_at_zero = smooth(std::vector<double>(n_ * C_, 0.0).data());
-    const double tolerance = options_.tol * std::max(report.objective_at_zero, std::numeric_limits<double>::min());
+    const double tolerance =
+        options_.tol * std::max(report.objective_at_zero, std::numeric_limits<double>::min());
 
     if (cones_)  // a start outside its cone is projected
         for_blocks(blocks.rows, [&](Index b, double*, double* v) {
@@ -880,7 +897,8 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         for (Index b = 0; b < blocks.rows; ++b) report.n_active += Map(blocks.row(b), dim_).squaredNorm() > 0;
         report.seconds = clock_.seconds();
         report.converged = report.gap <= tolerance;
-        const double fallen = report.history.empty() ? kInfinity : report.history.back().objective - report.objective;
+        const double fallen =
+            report.history.empty() ? kInfinity : report.history.back().objective - report.objective;
         report.history.push_back(report);
         if (observer_.record) observer_.record(report);
         if (report.converged || n_iter_ >= options_.max_iter) break;
@@ -952,10 +970,10 @@ double alpha_max(const Program<X>& program, bool fit_intercept, int threads) {
     return Solver<X>(program, options, {}).alpha_max();
 }
 
-template SolveReport solve<float>(const Program<float>&, const SolveOptions&, MatView<double>, VecView<double>,
-                                  const Observer&);
-template SolveReport solve<double>(const Program<double>&, const SolveOptions&, MatView<double>, VecView<double>,
-                                   const Observer&);
+template SolveReport solve<float>(const Program<float>&, const SolveOptions&, MatView<double>,
+                                  VecView<double>, const Observer&);
+template SolveReport solve<double>(const Program<double>&, const SolveOptions&, MatView<double>,
+                                   VecView<double>, const Observer&);
 template double alpha_max<float>(const Program<float>&, bool, int);
 template double alpha_max<double>(const Program<double>&, bool, int);
 

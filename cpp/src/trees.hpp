@@ -8,7 +8,8 @@
 
 namespace pathrelu {
 
-/// Rows of one tile of a product: a multiple of the kernel's six rows, small enough for the first-level cache.
+/// Rows of one tile of a product: a multiple of the kernel's six rows, small enough for the first-level
+/// cache.
 constexpr Index kTileRows = 96;
 
 /// Products of row tiles with a fixed set of weight vectors.
@@ -45,13 +46,15 @@ void tree_values(const TreeShape& shape, const std::int8_t* sign, const T* leave
         Index c = shape.layer_begin(l - 1);
         for (Index u = shape.layer_begin(l); u < shape.layer_begin(l + 1); ++u) {
             T sum = 0;
-            for (Index k = 0; k < children; ++k, ++c) sum += static_cast<T>(sign[c]) * std::max(value[c], T(0));
+            for (Index k = 0; k < children; ++k, ++c)
+                sum += static_cast<T>(sign[c]) * std::max(value[c], T(0));
             value[u] = sum;
         }
     }
 }
 
-/// Visits the paths of one tree that are on everywhere, given the pre-activations of all units: on(path, sign).
+/// Visits the paths of one tree that are on everywhere, given the pre-activations of all units: on(path,
+/// sign).
 template <class T, class Visit>
 void visit_paths(const TreeShape& shape, const std::int8_t* sign, const T* value, Visit on) {
     for (Index p = 0; p < shape.paths(); ++p) {

@@ -6,11 +6,12 @@
 
 namespace pathrelu {
 
-/// Shape of a tree with width (m_1, ..., m_{L-2}): one root, every unit of hidden layer l + 1 has m_l children.
+/// Shape of a tree with width (m_1, ..., m_{L-2}): one root, every unit of hidden layer l + 1 has m_l
+/// children.
 ///
 /// Units are numbered layer by layer: the leaves 0 .. paths - 1 first, the root last; children of one unit
-/// are consecutive. Edge u joins unit u to its parent, so there is one fewer edge than units. The leaves below
-/// a unit are consecutive too, and a leaf stands for its path.
+/// are consecutive. Edge u joins unit u to its parent, so there is one fewer edge than units. The leaves
+/// below a unit are consecutive too, and a leaf stands for its path.
 class TreeShape {
   public:
     /// Throws std::invalid_argument for a width below 1 or a tree of more than 2^20 leaves.
@@ -58,8 +59,8 @@ struct Arrangements {
     Arrangements select(const std::vector<Index>& groups) const;
     void append(const Arrangements& other);
 
-    /// First occurrences of the groups that differ in some pattern or sign and have a path with a mask that is
-    /// not zero everywhere; in order. Compares exactly (hashes only sort candidates).
+    /// First occurrences of the groups that differ in some pattern or sign and have a path with a mask that
+    /// is not zero everywhere; in order. Compares exactly (hashes only sort candidates).
     std::vector<Index> distinct() const;
 };
 

@@ -30,9 +30,10 @@ class Cones {
     Index dim() const { return arrangements_.shape.paths() * rows_.cols; }
 
     /// v <- projection of z on K_g, and its norm. Dual active set of Goldfarb and Idnani (1983) with rows
-    /// brought in lazily; v is on the facets returned to rounding and violates no row by more than 1e-13 |x_i| |z|.
-    /// The norm falls along the way, so where only norms above `stop_norm` matter the work ends as soon as the
-    /// norm is known not to exceed it; v is then not a projection and the norm returned is an upper bound.
+    /// brought in lazily; v is on the facets returned to rounding and violates no row by more than 1e-13
+    /// |x_i| |z|. The norm falls along the way, so where only norms above `stop_norm` matter the work ends as
+    /// soon as the norm is known not to exceed it; v is then not a projection and the norm returned is an
+    /// upper bound.
     double project(Index group, const double* z, double stop_norm, Facets& facets, double* v) const;
 
     /// out (units, n) <- the left sides of the constraints.

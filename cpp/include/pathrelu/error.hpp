@@ -22,8 +22,8 @@ void require(bool ok, const Parts&... parts) {
 
 template <class T>
 void require_shape(const char* name, const MatView<T>& a, Index rows, Index cols) {
-    require(a.rows == rows && a.cols == cols, name, " has shape (", a.rows, ", ", a.cols, "); expected (", rows,
-            ", ", cols, ")");
+    require(a.rows == rows && a.cols == cols, name, " has shape (", a.rows, ", ", a.cols, "); expected (",
+            rows, ", ", cols, ")");
 }
 
 template <class T>

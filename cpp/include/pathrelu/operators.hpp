@@ -18,7 +18,8 @@ class MaskedOperator {
 
     MaskedOperator(Rows<X> rows, const Arrangements& arrangements, int threads);
     /// Only the given groups.
-    MaskedOperator(Rows<X> rows, const Arrangements& arrangements, const std::vector<Index>& groups, int threads);
+    MaskedOperator(Rows<X> rows, const Arrangements& arrangements, const std::vector<Index>& groups,
+                   int threads);
 
     Index n_rows() const { return rows_.rows; }
     Index n_paths() const { return static_cast<Index>(sign_.size()); }

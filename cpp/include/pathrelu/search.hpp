@@ -30,7 +30,8 @@ struct SearchResult {
 /// The same bits for any number of threads.
 template <class X>
 SearchResult search(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
-                    const std::string& loss, bool relu, const TreeShape& shape, const SolveOptions& solve_options,
-                    const SearchOptions& options, const Observer& observer = {});
+                    const std::string& loss, bool relu, const TreeShape& shape,
+                    const SolveOptions& solve_options, const SearchOptions& options,
+                    const Observer& observer = {});
 
 }  // namespace pathrelu

@@ -13,9 +13,9 @@ namespace pathrelu {
 /// over V_g^+, V_g^- in the cone K_g (relu), or over U_g = V_g^+ - V_g^- free (gated).
 template <class X>
 struct Program {
-    Rows<X> rows;              ///< (n, d)
-    MatView<const double> y;   ///< (n, C)
-    VecView<const double> w;   ///< (n), mean 1
+    Rows<X> rows;             ///< (n, d)
+    MatView<const double> y;  ///< (n, C)
+    VecView<const double> w;  ///< (n), mean 1
     const Arrangements& arrangements;
     double alpha;
     std::string loss;
@@ -58,9 +58,9 @@ struct Observer {
     std::function<void(const Record&)> record;
 };
 
-/// Solves the program from what `blocks` (C * P * signs, paths * d) and `intercept` (C) hold, which are overwritten.
-/// Blocks outside their cones are projected first. Every iterate is feasible; the objective never rises
-/// from one check to the next.
+/// Solves the program from what `blocks` (C * P * signs, paths * d) and `intercept` (C) hold, which are
+/// overwritten. Blocks outside their cones are projected first. Every iterate is feasible; the objective
+/// never rises from one check to the next.
 ///
 /// Working sets of groups; inside, FISTA with backtracking and restart (Beck & Teboulle 2009, O'Donoghue &
 /// Candes 2015) finds the support and the facets, truncated Newton steps on them finish. The intercept is

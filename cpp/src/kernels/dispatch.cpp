@@ -43,9 +43,13 @@ std::atomic<const KernelTable*>& chosen() {
 
 }  // namespace
 
-const KernelTable& kernels() { return *chosen().load(std::memory_order_relaxed); }
+const KernelTable& kernels() {
+    return *chosen().load(std::memory_order_relaxed);
+}
 
-std::string kernel_level() { return kernels().name; }
+std::string kernel_level() {
+    return kernels().name;
+}
 
 std::vector<std::string> kernel_levels() {
     std::vector<std::string> names;

@@ -82,7 +82,9 @@ inline Vec<T> broadcast(T a) {
 }
 #endif
 
-inline Index least(Index a, Index b) { return a < b ? a : b; }
+inline Index least(Index a, Index b) {
+    return a < b ? a : b;
+}
 
 /// Scratch that is aligned to a cache line and freed at the end of its scope.
 template <class T>
@@ -101,16 +103,17 @@ class Scratch {
     char* raw_;
 };
 
-// ---- Sums over subsets, by tables (Arlazarov, Dinic, Kronrod, Faradzev 1970) --------------------------------
+// ---- Sums over subsets, by tables (Arlazarov, Dinic, Kronrod, Faradzev 1970)
+// --------------------------------
 //
-// Both products add up vectors chosen by bits: rows r_i x_i chosen by a path's mask, or weights v_p chosen by a
-// row's. Four vectors have 16 sums; a table of them turns four masked additions into one. Eight tables serve one
-// 32-bit word.
+// Both products add up vectors chosen by bits: rows r_i x_i chosen by a path's mask, or weights v_p chosen by
+// a row's. Four vectors have 16 sums; a table of them turns four masked additions into one. Eight tables
+// serve one 32-bit word.
 
 constexpr int kWord = 32;
 constexpr int kTables = kWord / 4;
-/// Widest chunk of columns, in vectors: eight tables of 16 sums then take 32 KiB with 64-byte vectors, which a
-/// first-level cache still holds beside the accumulators.
+/// Widest chunk of columns, in vectors: eight tables of 16 sums then take 32 KiB with 64-byte vectors, which
+/// a first-level cache still holds beside the accumulators.
 constexpr int kMaxVectors = 4;
 
 /// The chunks of columns that the tables are built for: as equal as whole vectors allow.
@@ -124,7 +127,8 @@ struct Chunks {
     Index count;
 };
 
-/// Tables (kTables, 16, NV vectors) of the sums of source vectors 4k .. 4k+3; bit b of the index chooses 4k + b.
+/// Tables (kTables, 16, NV vectors) of the sums of source vectors 4k .. 4k+3; bit b of the index chooses 4k +
+/// b.
 template <class T, int NV>
 inline void build_tables(const T* source, T* tables) {
     constexpr int kWidth = NV * kLanes<T>;
@@ -197,7 +201,8 @@ void adjoint_chunk(const X* x, Index d, MaskWords M, const T* r, Index col, Inde
 template <class X, class T>
 void adjoint(const X* x, Index d, MaskWords M, const T* r, double* out, int threads) {
     const Chunks<T> chunks(d);
-    // Pieces of paths only where chunks of columns cannot occupy every thread alike: each builds the tables anew.
+    // Pieces of paths only where chunks of columns cannot occupy every thread alike: each builds the tables
+    // anew.
     const Index pieces = chunks.count % threads == 0 ? 1 : least(threads, (M.P + 15) / 16);
     const Index per_piece = (M.P + pieces - 1) / pieces;
     constexpr Index kWidest = kMaxVectors * kLanes<T>;
@@ -231,7 +236,8 @@ void forward_chunk(const X* x, Index d, MaskWords M, const T* V, Index col, Inde
     for (Index k = 0; k < count * kWidth; ++k) sums[k] = 0;
     for (Index c = 0; c * kWord < M.P; ++c) {
         const Index p = c * kWord;
-        fill_source(V + p * d, d, least(kWord, M.P - p), col, used, kWidth, static_cast<const T*>(nullptr), source);
+        fill_source(V + p * d, d, least(kWord, M.P - p), col, used, kWidth, static_cast<const T*>(nullptr),
+                    source);
         build_tables<T, NV>(source, tables);
         add_chosen<T, NV>(tables, M.by_paths + c * M.n + i0, count, sums);
     }
@@ -267,7 +273,8 @@ void forward(const X* x, Index d, MaskWords M, const T* V, double* out, int thre
     }
 }
 
-// ---- Dense product whose entries do not depend on their place ------------------------------------------------
+// ---- Dense product whose entries do not depend on their place
+// ------------------------------------------------
 
 /// Vectors of one packed panel. Panels are interleaved over k, so one step loads kPanel vectors of B.
 constexpr int kPanel = 2;
@@ -319,7 +326,8 @@ void multiply(const T* A, Index rows, Index k, Index lda, const T* packed, Index
     }
 }
 
-// ---- Search for violated rows --------------------------------------------------------------------------------
+// ---- Search for violated rows
+// --------------------------------------------------------------------------------
 
 Index find_below(const double* pre, const double* inverse_norm, const std::uint64_t* bits, Index n,
                  double threshold, Index* rows, double* values) {
@@ -343,7 +351,8 @@ Index find_below(const double* pre, const double* inverse_norm, const std::uint6
     return found;
 }
 
-// ---- Small dense algebra of the Newton step ------------------------------------------------------------------
+// ---- Small dense algebra of the Newton step
+// ------------------------------------------------------------------
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic>;
 using RowMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;

@@ -46,8 +46,9 @@ struct KernelTable {
     MaskedKernels<double, double> masked_dd;
     DenseKernels<float> dense_f;
     DenseKernels<double> dense_d;
-    /// Rows whose sign(bit) * pre * inverse_norm is below -threshold: their indices and those values; returns how
-    /// many. Row 64 w + k belongs to bit k of bits[w]; pre and inverse_norm are readable up to a multiple of kPad.
+    /// Rows whose sign(bit) * pre * inverse_norm is below -threshold: their indices and those values; returns
+    /// how many. Row 64 w + k belongs to bit k of bits[w]; pre and inverse_norm are readable up to a multiple
+    /// of kPad.
     Index (*find_below)(const double* pre, const double* inverse_norm, const std::uint64_t* bits, Index n,
                         double threshold, Index* rows, double* values);
     /// H (m, m), lower triangle <- sum over rows of A^T A with A (rows, m) row-major; H is added to.
