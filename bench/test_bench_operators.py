@@ -12,11 +12,11 @@ from threadpoolctl import threadpool_limits
 from pathrelu import _core
 
 SIZES = [
-    pytest.param(5000, 20, 50, id="5000x20x50"),
-    pytest.param(20000, 100, 50, id="20000x100x50"),
-    pytest.param(5000, 20, 1000, id="5000x20x1000"),
-    pytest.param(20000, 100, 1000, id="20000x100x1000"),
-    pytest.param(60000, 784, 500, id="60000x784x500", marks=pytest.mark.slow),
+    pytest.param((5000, 20, 50), id="5000x20x50"),
+    pytest.param((20000, 100, 50), id="20000x100x50"),
+    pytest.param((5000, 20, 1000), id="5000x20x1000"),
+    pytest.param((20000, 100, 1000), id="20000x100x1000"),
+    pytest.param((60000, 784, 500), id="60000x784x500", marks=pytest.mark.slow),
 ]
 
 
@@ -41,14 +41,16 @@ def threads(request):
     return request.param
 
 
-def record(benchmark, group, problem, threads):
-    """One group for each size, precision and number of threads; products are counted as 2 n d P."""
+def measure(benchmark, group, problem, threads, product, *args):
+    """One group for each size, precision and number of threads; a product counts 2 n d P operations."""
     X, arrangements, *_ = problem
     (n, d), P = X.shape, len(arrangements)
     benchmark.group = f"{group} {n}x{d}x{P} {X.dtype} {threads} threads"
+    out = benchmark(product, *args)
     if benchmark.stats:
         benchmark.extra_info["kernels"] = _core.kernel_level()
         benchmark.extra_info["gflops"] = 2e-9 * n * d * P / benchmark.stats.stats.min
+    return out
 
 
 def assert_equal_to_rounding(out, expected, dtype, terms):
@@ -58,8 +60,8 @@ def assert_equal_to_rounding(out, expected, dtype, terms):
 
 def test_adjoint_by_tables(benchmark, problem, threads):
     X, arrangements, masks, _, r = problem
-    out = benchmark(_core.masked_operator(X, arrangements, threads).adjoint, r, False)
-    record(benchmark, "adjoint", problem, threads)
+    operator = _core.masked_operator(X, arrangements, threads)
+    out = measure(benchmark, "adjoint", problem, threads, operator.adjoint, r, False)
     assert_equal_to_rounding(out, (masks * r[:, None]).T.astype(float) @ X, X.dtype, len(X))
 
 
@@ -67,22 +69,24 @@ def test_adjoint_by_numpy(benchmark, problem, threads):
     X, _, masks, _, r = problem
     masked = np.ascontiguousarray((masks * r[:, None]).T.astype(X.dtype))
     with threadpool_limits(threads, "blas"):
-        out = benchmark(np.matmul, masked, X)
-    record(benchmark, "adjoint", problem, threads)
+        out = measure(benchmark, "adjoint", problem, threads, np.matmul, masked, X)
     assert out.dtype == X.dtype
 
 
 def test_forward_by_tables(benchmark, problem, threads):
     X, arrangements, masks, V, _ = problem
-    out = benchmark(_core.masked_operator(X, arrangements, threads).forward, V, False)
-    record(benchmark, "forward", problem, threads)
+    operator = _core.masked_operator(X, arrangements, threads)
+    out = measure(benchmark, "forward", problem, threads, operator.forward, V, False)
     assert_equal_to_rounding(out, np.einsum("nd,nd->n", masks @ V, X), X.dtype, V.size)
 
 
 def test_forward_by_numpy(benchmark, problem, threads):
     X, _, masks, V, _ = problem
     weights = V.astype(X.dtype)
+
+    def forward():
+        return np.einsum("nd,nd->n", masks @ weights, X)
+
     with threadpool_limits(threads, "blas"):
-        out = benchmark(lambda: np.einsum("nd,nd->n", masks @ weights, X))
-    record(benchmark, "forward", problem, threads)
+        out = measure(benchmark, "forward", problem, threads, forward)
     assert out.dtype == X.dtype

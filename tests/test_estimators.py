@@ -1,5 +1,6 @@
 """The estimators: scikit-learn's contract, and that what comes out is what was trained."""
 
+import doctest
 import logging
 import os
 import pickle
@@ -28,6 +29,7 @@ from sklearn.utils.estimator_checks import (
 import pathrelu as pr
 from pathrelu import PathReLUClassifier, PathReLURegressor
 from pathrelu.arrangements import Arrangements
+from pathrelu.estimators import canonical
 
 BOTH = [PathReLURegressor, PathReLUClassifier]
 SOURCES = ["search", "sample"]
@@ -66,7 +68,7 @@ def test_sklearn_checks(estimator, check):
 
 @pytest.mark.parametrize("estimator", BOTH)
 def test_sklearn_checks_that_others_must_call_by_hand(estimator):
-    check_dataframe_column_names_consistency(estimator.__name__, estimator())
+    check_dataframe_column_names_consistency(estimator.__name__, estimator(alpha=0.1))
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -258,9 +260,10 @@ def test_constant_columns_do_no_harm():
 @pytest.mark.parametrize("estimator", BOTH)
 def test_row_order_and_repetition_change_no_bit(estimator, source):
     X, y = data_for(estimator)
-    X[3] = -0.0
+    X[3], X[4], y[4] = -0.0, 0.0, y[3]
     rng = np.random.default_rng(1)
     weight = rng.random(80).round(3) * (rng.random(80) < 0.8)
+    weight[[3, 4]] = 0.3, 0.4
     model = estimator(arrangements=source, random_state=0, n_arrangements=100)
     plain = clone(model).fit(X, y, weight)
 
@@ -274,6 +277,26 @@ def test_row_order_and_repetition_change_no_bit(estimator, source):
         np.testing.assert_array_equal(other.network_.leaf_weights, plain.network_.leaf_weights)
         np.testing.assert_array_equal(other.network_.predict(X), plain.network_.predict(X))
     np.testing.assert_allclose(split.network_.predict(X), plain.network_.predict(X), rtol=1e-6, atol=1e-6)
+
+
+def test_canonical_rows_are_the_same_bits_in_any_order():
+    rng = np.random.default_rng(0)
+    X, y, w = rng.integers(0, 2, (200, 3)) - 0.0, rng.integers(0, 2, (200, 1)) - 0.0, rng.random(200)
+    X[rng.random((200, 3)) < 0.3] *= -1  # negative zeros
+    first = canonical(X, y, w)
+    assert len(first[0]) < 200
+    assert first[2].sum() == pytest.approx(w.sum())
+    for _ in range(10):
+        order = rng.permutation(200)
+        for a, b in zip(canonical(X[order], y[order], w[order]), first, strict=True):
+            assert a.tobytes() == b.tobytes()
+
+
+def test_without_bias_and_intercept_the_network_is_homogeneous():
+    X, y = problem()
+    model = PathReLURegressor(bias=False, fit_intercept=False, random_state=0).fit(X + 3, y)
+    assert not model.network_.center.any()
+    np.testing.assert_allclose(model.predict(5 * X), 5 * model.predict(X), rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -519,6 +542,10 @@ def test_what_a_callback_raises_stops_the_fit(source):
     X, y = problem()
     with pytest.raises(StopError):
         PathReLURegressor(callback=stop, arrangements=source).fit(X, y)
+
+
+def test_the_examples_of_the_docstrings_run():
+    assert doctest.testmod(pr.estimators, raise_on_error=True).attempted > 5
 
 
 # ---- It is any good ----------------------------------------------------------

@@ -169,6 +169,26 @@ def test_objective_of_a_classifier_takes_its_labels(labels):
         network.objective(X, ["other"] * 30, 0.1, loss="log_loss")
 
 
+@pytest.mark.parametrize("activation", ["relu", "gated"])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_the_network_of_several_outputs_has_the_objective_of_the_program(activation, outputs):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 3))
+    Y = np.maximum(X @ rng.standard_normal((3, outputs)), 0)
+    options = {"activation": activation, "fit_intercept": True}
+    arrangements = pr.sample_arrangements(X, 30, 3, 2, random_state=0)
+    for solution in (
+        pr.solve(X, Y, arrangements, 0.02, **options),
+        pr.search(X, Y, 0.05, max_rounds=3, random_state=0, **options),
+    ):
+        assert solution.blocks.ndim == 5
+        assert solution.blocks.shape[0] == solution.intercept.shape[0] == outputs
+        network = solution.network()
+        assert network.predict(X).shape == ((40,) if outputs == 1 else (40, outputs))
+        assert network.objective(X, Y, solution.alpha) == pytest.approx(solution.objective, rel=1e-9)
+        assert network.n_subnetworks == solution.n_active
+
+
 # ---- Files -------------------------------------------------------------------
 
 
@@ -341,7 +361,7 @@ def test_a_compressed_file_is_refused_before_it_is_unpacked(tmp_path):
     path = tmp_path / "model.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("header.npy", bytes(10_000_000))
-    with pytest.raises(ValueError, match=r"model\.npz is not a network"):
+    with pytest.raises(ValueError, match=r"model\.npz is not a network.* header\.npy is compressed"):
         pr.load(path)
 
 

@@ -391,6 +391,14 @@ def test_float32_rows_with_a_tolerance_they_cannot_hold_warn():
     assert pr.solve(narrow, Y, arrangements, 0.1).blocks.dtype == np.float32
 
 
+def test_alphas_are_solved_from_the_largest_down():
+    path = pr.solve_path(X, Y, ARRANGEMENTS, [0.01, 0.3, 0.1])
+    assert path.alphas.tolist() == [0.3, 0.1, 0.01]
+    assert [solution.alpha for solution in path.solutions] == [0.3, 0.1, 0.01]
+    assert (np.diff(path.objectives) < 0).all()
+    assert len(path) == len(path.gaps) == 3
+
+
 def test_a_path_that_does_not_converge_warns_once():
     from sklearn.exceptions import ConvergenceWarning
 
@@ -400,6 +408,20 @@ def test_a_path_that_does_not_converge_warns_once():
         pr.solve_path(X, Y, ARRANGEMENTS, n_alphas=5, max_iter=1, tol=1e-12)
     assert len(caught) == 1
     assert caught[0].filename == __file__
+
+
+def test_the_stubs_name_what_the_module_has():
+    import ast
+    from pathlib import Path
+
+    tree = ast.parse(Path(pr.__file__).with_name("_core.pyi").read_text())
+    definitions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    written = {node.name for node in definitions if not node.name.startswith("_")}
+    assert written == {name for name in vars(pr._core) if not name.startswith("_")}
+    for node in definitions:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            members = {member.name for member in node.body if isinstance(member, ast.FunctionDef)}
+            assert members <= set(dir(getattr(pr._core, node.name)))
 
 
 def test_a_missing_extension_is_explained(tmp_path):

@@ -45,7 +45,11 @@ void patterns_are_those_of_the_trees(std::vector<Index> width) {
         }
         for (Index u = 0; u < p.shape.units(); ++u) CHECK(a.pattern(g, u)[2] >> (131 - 128) == 0);
     }
-    for (const int threads : {2, 3}) CHECK(p.arrange(threads).patterns == a.patterns);
+}
+
+void bits_do_not_depend_on_threads() {
+    const Problem<double> p(2000, 5, 60, {2}, 5);  // enough work to be shared
+    for (const int threads : {2, 3}) CHECK(p.arrange(threads).patterns == p.arrangements.patterns);
 }
 
 void masks_and_signs_of_paths_are_products() {
@@ -123,6 +127,7 @@ int main() {
         patterns_are_those_of_the_trees<double>(width);
         patterns_are_those_of_the_trees<float>(width);
     }
+    bits_do_not_depend_on_threads();
     masks_and_signs_of_paths_are_products();
     distinct_drops_duplicates_and_zero_masks();
     select_and_append_keep_order();

@@ -84,7 +84,7 @@ template <class T>
 void prediction_is_the_definition(std::vector<Index> width, bool gated) {
     const Problem<T> p(230, 5, 23, std::move(width), 62);
     const Network<T> network(p, gated);
-    std::vector<T> out(p.n * 2), again(p.n * 2);
+    std::vector<T> out(p.n * 2);
     predict<T>(p.rows(), network.view(), {out.data(), p.n, 2}, 1);
     for (Index i = 0; i < p.n; ++i) {
         double expected[2] = {network.intercept[0], network.intercept[1]}, size = 1;
@@ -97,8 +97,15 @@ void prediction_is_the_definition(std::vector<Index> width, bool gated) {
         CHECK_NEAR(static_cast<double>(out[i * 2]), expected[0], tolerance);
         CHECK_NEAR(static_cast<double>(out[i * 2 + 1]), expected[1], tolerance);
     }
+}
+
+void bits_do_not_depend_on_threads(bool gated) {
+    const Problem<float> p(5000, 5, 23, {2}, 64);  // enough work to be shared
+    const Network<float> network(p, gated);
+    std::vector<float> out(p.n * 2), again(p.n * 2);
+    predict<float>(p.rows(), network.view(), {out.data(), p.n, 2}, 1);
     for (const int threads : {2, 3}) {
-        predict<T>(p.rows(), network.view(), {again.data(), p.n, 2}, threads);
+        predict<float>(p.rows(), network.view(), {again.data(), p.n, 2}, threads);
         CHECK(again == out);
     }
 }
@@ -124,6 +131,7 @@ void wrong_input_is_refused() {
 
 int main() {
     for (const bool gated : {false, true}) {
+        bits_do_not_depend_on_threads(gated);
         for (const std::vector<Index>& width : {std::vector<Index>{}, {4}, {2, 3}, {2, 1, 2}}) {
             prediction_is_the_definition<double>(width, gated);
             prediction_is_the_definition<float>(width, gated);

@@ -55,11 +55,24 @@ void operator_is_its_definition_and_has_its_adjoint(Index n, Index d, Index grou
         B.adjoint(r.data(), G.data(), sums);
         for (Index i = 0; i < n; ++i) CHECK_NEAR(f[i], expected[i], 100 * eps * norm(expected));
         CHECK_NEAR(dot(f, r), dot(V, G), 100 * eps * scale);
-        for (const int threads : {2, 3}) {
-            const MaskedOperator<T> again(p.rows(), p.arrangements, threads);
-            std::vector<double> f2(n), G2(V.size());
-            again.forward(V.data(), f2.data(), sums);
-            again.adjoint(r.data(), G2.data(), sums);
+    }
+}
+
+template <class T>
+void bits_do_not_depend_on_threads() {
+    using Sums = typename MaskedOperator<T>::Sums;
+    const Problem<T> p(20011, 2, 401, {}, 9);  // enough work to be shared, also that of the masks
+    const MaskedOperator<T> one(p.rows(), p.arrangements, 1);
+    std::mt19937_64 random(10);
+    const auto V = normal<double>(random, 401 * 2), r = normal<double>(random, p.n);
+    std::vector<double> f(p.n), f2(p.n), G(V.size()), G2(V.size());
+    for (const int threads : {2, 3}) {
+        const MaskedOperator<T> more(p.rows(), p.arrangements, threads);
+        for (const Sums sums : {Sums::exact, Sums::fast}) {
+            one.forward(V.data(), f.data(), sums);
+            more.forward(V.data(), f2.data(), sums);
+            one.adjoint(r.data(), G.data(), sums);
+            more.adjoint(r.data(), G2.data(), sums);
             CHECK(f2 == f && G2 == G);
         }
     }
@@ -104,5 +117,7 @@ int main() {
         operator_is_its_definition_and_has_its_adjoint<float>(40, 130, 5, {2, 2});
         operator_is_its_definition_and_has_its_adjoint<double>(40, 130, 5, {2, 2});
         some_groups_only();
+        bits_do_not_depend_on_threads<float>();
+        bits_do_not_depend_on_threads<double>();
     }
 }

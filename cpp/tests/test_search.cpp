@@ -11,17 +11,18 @@ using namespace pathrelu;
 
 namespace {
 
-constexpr Index kRows = 80, kColumns = 4;
+constexpr Index kColumns = 4;
 
 struct Task {
+    Index n;
     std::vector<double> X, y, w;
 
     /// A teacher of two ReLU units and a little noise; for the logistic loss its sign.
-    explicit Task(const std::string& loss) : w(kRows, 1.0) {
+    explicit Task(const std::string& loss, Index n = 80) : n(n), w(n, 1.0) {
         std::mt19937_64 random(71);
-        X = normal<double>(random, kRows * kColumns);
-        y = normal<double>(random, kRows);
-        for (Index i = 0; i < kRows; ++i) {
+        X = normal<double>(random, n * kColumns);
+        y = normal<double>(random, n);
+        for (Index i = 0; i < n; ++i) {
             const double* x = X.data() + i * kColumns;
             y[i] = 0.1 * y[i] + std::max(0.0, x[0] - x[1]) - std::max(0.0, x[2] + 0.5 * x[3]);
             if (loss == "log_loss") y[i] = y[i] > 0 ? 1 : -1;
@@ -32,9 +33,8 @@ struct Task {
                         const SolveOptions& solve_options, const Observer& observer = {}) const {
         SearchOptions options;
         options.max_rounds = 5;
-        return pathrelu::search<double>({X.data(), kRows, kColumns}, {y.data(), kRows, 1}, {w.data(), kRows},
-                                        alpha, loss, relu, TreeShape(std::move(width)), solve_options,
-                                        options, observer);
+        return pathrelu::search<double>({X.data(), n, kColumns}, {y.data(), n, 1}, {w.data(), n}, alpha, loss,
+                                        relu, TreeShape(std::move(width)), solve_options, options, observer);
     }
 };
 
@@ -44,7 +44,7 @@ double network_objective(const Task& task, const SearchResult& result, const std
     const Arrangements& a = result.arrangements;
     const Index dim = a.shape.paths() * kColumns, blocks = 2 * a.size();
     const std::vector<double> zeros(kColumns), ones(kColumns, 1.0), bias(blocks * a.shape.paths());
-    std::vector<double> coef, f(kRows);
+    std::vector<double> coef, f(task.n);
     std::vector<std::int8_t> signs;
     double norms = 0;
     for (Index b = 0; b < blocks; ++b) {
@@ -65,8 +65,8 @@ double network_objective(const Task& task, const SearchResult& result, const std
                               {coef.data(), blocks},
                               {output.data(), blocks},
                               {result.intercept.data(), 1}};
-    predict<double>({task.X.data(), kRows, kColumns}, network, {f.data(), kRows, 1}, 1);
-    return make_loss(loss, {task.y.data(), kRows, 1}, {task.w.data(), kRows}, 1)->value(f.data()) +
+    predict<double>({task.X.data(), task.n, kColumns}, network, {f.data(), task.n, 1}, 1);
+    return make_loss(loss, {task.y.data(), task.n, 1}, {task.w.data(), task.n}, 1)->value(f.data()) +
            alpha * norms;
 }
 
@@ -84,12 +84,19 @@ void result_is_a_solved_program_and_its_network(const std::string& loss, std::ve
 
     // The weights it returns generate its arrangements.
     const Arrangements again = arrangements_from_trees<double>(
-        {task.X.data(), kRows, kColumns}, {one.weights.data(), P, dim},
+        {task.X.data(), task.n, kColumns}, {one.weights.data(), P, dim},
         {one.arrangements.signs.data(), P, one.arrangements.shape.edges()}, one.arrangements.shape, 1);
     CHECK(again.patterns == one.arrangements.patterns);
+}
 
+void bits_do_not_depend_on_threads() {
+    const Task task("squared_error", 3000);  // enough work to be shared
+    SolveOptions options;
+    options.fit_intercept = true;
+    const SearchResult one = task.search("squared_error", true, {2}, 0.1, options);
     options.threads = 3;
-    const SearchResult more = task.search(loss, true, width, alpha, options);
+    const SearchResult more = task.search("squared_error", true, {2}, 0.1, options);
+    CHECK(one.report.n_active > 0);
     CHECK(more.blocks == one.blocks && more.weights == one.weights && more.intercept == one.intercept);
 }
 
@@ -98,12 +105,12 @@ void search_beats_sampled_arrangements() {
     constexpr double alpha = 0.01;
     const SearchResult found = task.search("squared_error", true, {}, alpha, {});
 
-    Problem<double> sampled(kRows, kColumns, 50, {}, 72);
+    Problem<double> sampled(task.n, kColumns, 50, {}, 72);
     sampled.X = task.X;
     sampled.arrangements = sampled.arrange(1);
     const Program<double> program{sampled.rows(),
-                                  {task.y.data(), kRows, 1},
-                                  {task.w.data(), kRows},
+                                  {task.y.data(), task.n, 1},
+                                  {task.w.data(), task.n},
                                   sampled.arrangements,
                                   alpha,
                                   "squared_error",
@@ -145,6 +152,7 @@ int main() {
     for (const char* loss : {"squared_error", "log_loss"})
         for (const std::vector<Index>& width : {std::vector<Index>{}, {3}, {2, 2}})
             result_is_a_solved_program_and_its_network(loss, width);
+    bits_do_not_depend_on_threads();
     search_beats_sampled_arrangements();
     gated_search_runs();
     large_alpha_gives_the_zero_network();

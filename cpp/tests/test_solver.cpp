@@ -24,7 +24,7 @@ struct Solved {
         : p(p), intercept(outputs), program{p.rows(), {}, {}, p.arrangements, 1, loss, relu} {
         std::mt19937_64 random(51);
         y = normal<double>(random, p.n * outputs);
-        if (loss == "log_loss")
+        if (loss == "log_loss" || loss == "squared_hinge")
             for (double& value : y) value = value > 0 ? 1 : -1;
         w.resize(p.n);
         for (Index i = 0; i < p.n; ++i) w[i] = i % 3;  // 0, 1, 2: rows that weigh nothing are there too
@@ -103,7 +103,7 @@ void alpha_max_is_where_the_zero_network_stops_being_optimal(bool relu, bool fit
 }
 
 void bits_do_not_depend_on_threads(bool relu) {
-    const Problem<double> p(300, 6, 40, {}, 54);
+    const Problem<double> p(1000, 6, 100, {}, 54);  // enough work to be shared
     SolveOptions options;
     const Solved<double> one(p, "log_loss", relu, 0.05, options);
     for (const int threads : {2, 3}) {
@@ -170,6 +170,8 @@ int main() {
                 gap_closes_on_the_stated_objective<double>(width, loss, relu, false);
                 gap_closes_on_the_stated_objective<double>(width, loss, relu, true);
             }
+            gap_closes_on_the_stated_objective<double>(width, "huber", relu, true);
+            gap_closes_on_the_stated_objective<double>(width, "squared_hinge", relu, true);
             gap_closes_on_the_stated_objective<float>(width, "squared_error", relu, true);
         }
         gap_closes_on_the_stated_objective<double>({2}, "squared_error", relu, true, 3);

@@ -89,7 +89,7 @@ def predict(model: Path, rows: Path, output: Path | None, proba: bool, threads: 
 
 
 @commands.command()
-@click.option("--alpha", default=0.003, show_default=True, help="Weight of the path norm, above 0.")
+@click.option("--alpha", default=0.01, show_default=True, help="Weight of the path norm, above 0.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--threads", type=int, default=None, help="Default: what OpenMP allows the process.")
 def demo(alpha: float, seed: int, threads: int | None) -> None:

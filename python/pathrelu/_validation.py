@@ -150,8 +150,8 @@ def positive(value: Any, name: str, reason: str = "") -> float:
 
 def penalty(alpha: Any, name: str = "alpha") -> float:
     reason = (
-        ": without the penalty the convex program is no longer the training problem of a network and has no bound "
-        "to certify it"
+        ": without the penalty the convex program is no longer the training problem of a network and has "
+        "no bound to certify it"
     )
     return positive(alpha, name, reason)
 

@@ -440,14 +440,7 @@ def load(path: str | os.PathLike[str]) -> ParallelReLUNetwork | GatedReLUNetwork
         size = os.path.getsize(path)
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            known = {f"{name}.npy" for name in ("header", *GatedReLUNetwork.arrays)}
-            if unknown := {member.filename for member in members} - known:
-                raise ValueError(f"it has the unknown entry {min(unknown)!r}")
-            if (
-                len({member.filename for member in members}) < len(members)
-                or sum(m.file_size for m in members) > size
-            ):
-                raise ValueError("its table of contents is damaged")
+            _check_contents(members, size)
             stored = {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
         return _restore(stored)
     except OSError:
@@ -458,12 +451,21 @@ def load(path: str | os.PathLike[str]) -> ParallelReLUNetwork | GatedReLUNetwork
         raise ValueError(f"{os.fspath(path)} is not a network that pathrelu can read: {reason}") from None
 
 
+def _check_contents(members: list[zipfile.ZipInfo], size: int) -> None:
+    """Refuse a table of contents that is not ours before anything is read, in a file of the length given."""
+    known = {f"{name}.npy" for name in ("header", *GatedReLUNetwork.arrays)}
+    names = {member.filename for member in members}
+    if unknown := names - known:
+        raise ValueError(f"it has the unknown entry {min(unknown)!r}")
+    for member in members:
+        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+            raise ValueError(f"{member.filename} is compressed or encrypted")
+    if len(names) < len(members) or sum(member.file_size for member in members) > size:
+        raise ValueError("its table of contents is damaged")
+
+
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     """One stored array; its header is read as a literal, and must describe exactly the bytes that follow."""
-    if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-        raise ValueError(f"{member.filename} is compressed or encrypted")
-    if member.file_size != member.compress_size:
-        raise ValueError(f"{member.filename} states two sizes")
     data = io.BytesIO(archive.read(member))
     version = np.lib.format.read_magic(data)
     if version != (1, 0):

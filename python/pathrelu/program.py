@@ -69,7 +69,8 @@ class Solution:
         Objective of the network that is constant: zero or, with an intercept, the best constant.
     history : list of Record
     n_rounds, n_starts : int or None
-        Of a search: rounds made, and starts tried in the last one, which found nothing better.
+        Of a search: rounds made, and starts of the last one, which all found nothing better; 0 starts if the
+        search stopped for another reason.
     """
 
     objective: float
