@@ -72,11 +72,13 @@ struct Trees {
 
 /// Slides stop when a step gains less than this share of the objective.
 constexpr double kSlideGain = 1e-9;
-constexpr int kMemory = 12;           // pairs that L-BFGS keeps
-constexpr int kAscentSteps = 40;      // of one start
-constexpr double kAscentStep = 0.5;   // of a unit vector towards the normalised gradient
-constexpr Index kMostNew = 15;        // trees added per output and sign in a round
-constexpr double kRoundGain = 3e-5;   // a round that gains a smaller share does not pay
+constexpr int kMemory = 12;          // pairs that L-BFGS keeps
+constexpr int kAscentSteps = 40;     // of one start
+constexpr double kAscentStep = 0.5;  // of a unit vector towards the normalised gradient
+constexpr Index kMostNew = 15;       // trees added per output and sign in a round
+/// Solver steps of one polish: what they leave is for the next slide or, in the end, for the last solve.
+constexpr Index kPolishIter = 100;
+constexpr double kRoundGain = 3e-5;   // a round that gains a smaller share, or less than tol, does not pay
 constexpr double kNegligible = 1e-5;  // trees below this share of the largest norm are dropped after a slide
 
 template <class X>
@@ -122,6 +124,10 @@ class Search {
     Trees grow(const Trees& current, Index round, const std::vector<double>& theta, bool& found);
     void ascend(Trees& starts, const std::vector<double>& theta, std::vector<double>& score);
     void polish(const Trees& trees);
+    void solve_from(const Arrangements& arrangements, Index max_iter, std::vector<double>& blocks,
+                    std::vector<double>& intercept);
+    void adopt();
+    void note();
     Trees active_trees() const;
     std::vector<double> dual_point();
     void poll() {
@@ -147,6 +153,7 @@ class Search {
     Index n_, d_, C_, dim_;
     std::unique_ptr<Loss> loss_;
     SearchResult result_;
+    SolveReport solved_;  // of the last solve
     std::vector<double> slide_intercept_;
     Index n_iter_ = 0;
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -536,32 +543,43 @@ void Search<X>::polish(const Trees& trees) {
                     ConstMap(result_.blocks.data() + (c * result_.arrangements.size() + old) * dim_, dim_);
         }
     }
-    const Program<X> program{rows_, y_, w_, arrangements, alpha_, loss_name_, relu_};
-    SolveOptions options = solve_options_;
-    options.max_iter = std::max<Index>(1, solve_options_.max_iter - n_iter_);
-    SolveReport report = solve<X>(program, options, {blocks.data(), C_ * P * S, dim_}, {intercept.data(), C_},
-                                  {observer_.poll, {}});
-    n_iter_ += report.n_iter;
-    report.n_iter = n_iter_;
-    report.seconds = seconds();
-    const bool better = first || report.objective < result_.report.objective;
-    report.history = std::move(result_.report.history);
-    const SolveReport& reached = better ? report : result_.report;
-    Record record = reached;
-    record.n_iter = n_iter_;
-    record.seconds = report.seconds;
-    report.history.push_back(record);
-    if (better) {
+    solve_from(arrangements, kPolishIter, blocks, intercept);
+    if (solved_.objective < result_.report.objective || first) {
         result_.arrangements = arrangements;
         result_.weights = std::move(kept_weights);
         result_.blocks = std::move(blocks);
         result_.intercept = std::move(intercept);
-        result_.report = std::move(report);
-    } else {
-        result_.report.history = std::move(report.history);
-        result_.report.n_iter = n_iter_;
+        adopt();
     }
-    if (observer_.record) observer_.record(record);
+    note();
+}
+
+/// Solves over the arrangements from the blocks and the intercept, in place, within max_iter steps.
+template <class X>
+void Search<X>::solve_from(const Arrangements& arrangements, Index max_iter, std::vector<double>& blocks,
+                           std::vector<double>& intercept) {
+    const Program<X> program{rows_, y_, w_, arrangements, alpha_, loss_name_, relu_};
+    SolveOptions options = solve_options_;
+    options.max_iter = std::clamp<Index>(solve_options_.max_iter - n_iter_, 1, max_iter);
+    solved_ = solve<X>(program, options, {blocks.data(), program.blocks(), dim_}, {intercept.data(), C_},
+                       {observer_.poll, {}});
+    n_iter_ += solved_.n_iter;
+}
+
+/// Makes the last solve's report the search's, which keeps its history.
+template <class X>
+void Search<X>::adopt() {
+    std::swap(solved_.history, result_.report.history);
+    result_.report = solved_;
+}
+
+/// Records where the search stands.
+template <class X>
+void Search<X>::note() {
+    result_.report.n_iter = n_iter_;
+    result_.report.seconds = seconds();
+    result_.report.history.push_back(result_.report);
+    if (observer_.record) observer_.record(result_.report);
 }
 
 template <class X>
@@ -587,9 +605,16 @@ SearchResult Search<X>::run() {
         polish(candidate);
         current = active_trees();
         const double objective = result_.report.objective;
-        small_gains = round > 0 && before - objective < kRoundGain * objective ? small_gains + 1 : 0;
+        const double worth =
+            std::max(kRoundGain * objective, solve_options_.tol * result_.report.objective_at_zero);
+        small_gains = round > 0 && before - objective < worth ? small_gains + 1 : 0;
         before = objective;
         if (small_gains >= 2 || n_iter_ >= solve_options_.max_iter) break;
+    }
+    if (!result_.report.converged && n_iter_ < solve_options_.max_iter) {
+        solve_from(result_.arrangements, solve_options_.max_iter, result_.blocks, result_.intercept);
+        adopt();
+        note();
     }
     return std::move(result_);
 }
