@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -452,7 +453,8 @@ def test_two_python_threads_fit_at_once():
 @pytest.mark.parametrize("source", SOURCES)
 def test_ctrl_c_stops_a_long_fit_within_a_second(source):
     script = f"""
-import numpy as np, pathrelu as pr
+import signal, numpy as np, pathrelu as pr
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
 rng = np.random.default_rng(0)
 X, y = rng.standard_normal((6000, 60)), rng.standard_normal(6000)
 model = pr.PathReLURegressor(
@@ -468,6 +470,8 @@ except KeyboardInterrupt:
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
+        watchdog = threading.Timer(60, process.kill)
+        watchdog.start()
         try:
             assert process.stdout.readline() == "begin\n"
             time.sleep(2)
@@ -476,6 +480,7 @@ except KeyboardInterrupt:
             assert process.stdout.readline() == "interrupted\n"
             assert time.monotonic() - begin < 1
         finally:
+            watchdog.cancel()
             process.kill()
 
 
