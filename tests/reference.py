@@ -142,17 +142,33 @@ CLARABEL = {"solver": cp.CLARABEL}
 
 
 def loss_values(loss: str, f: Array, y: Array) -> Array:
-    return (f - y) ** 2 / 2 if loss == "squared_error" else np.logaddexp(0, -y * f)
+    if loss == "squared_error":
+        return (f - y) ** 2 / 2
+    if loss == "huber":
+        return np.where(np.abs(f - y) <= 1, (f - y) ** 2 / 2, np.abs(f - y) - 0.5)
+    if loss == "squared_hinge":
+        return np.maximum(0, 1 - y * f) ** 2 / 2
+    return np.logaddexp(0, -y * f)
 
 
 def loss_slopes(loss: str, f: Array, y: Array) -> Array:
-    return f - y if loss == "squared_error" else -y * np.exp(-np.logaddexp(0, y * f))
+    if loss == "squared_error":
+        return f - y
+    if loss == "huber":
+        return np.clip(f - y, -1, 1)
+    if loss == "squared_hinge":
+        return -y * np.maximum(0, 1 - y * f)
+    return -y * np.exp(-np.logaddexp(0, y * f))
 
 
 def loss_conjugates(loss: str, u: Array, y: Array) -> Array:
     if loss == "squared_error":
         return u**2 / 2 + u * y
+    if loss == "huber":
+        return np.where(np.abs(u) <= 1, u**2 / 2 + u * y, np.inf)
     p = -u * y
+    if loss == "squared_hinge":
+        return np.where(p >= 0, u**2 / 2 + u * y, np.inf)
     return np.where(
         (p >= 0) & (p <= 1), xlogy(p, np.maximum(p, 0)) + xlogy(1 - p, np.maximum(1 - p, 0)), np.inf
     )
@@ -270,6 +286,10 @@ class Program:
         w = self.weights
         if self.loss == "squared_error":
             loss = cp.sum_squares(cp.multiply(np.sqrt(w), f - self.y)) / (2 * n)
+        elif self.loss == "huber":
+            loss = cp.sum(cp.multiply(w, cp.huber(f - self.y, 1))) / (2 * n)
+        elif self.loss == "squared_hinge":
+            loss = cp.sum_squares(cp.multiply(np.sqrt(w), cp.pos(1 - cp.multiply(self.y, f)))) / (2 * n)
         else:
             loss = cp.sum(cp.multiply(w, cp.logistic(cp.multiply(-self.y, f)))) / n
         return float(cp.Problem(cp.Minimize(loss + self.alpha * sum(norms)), constraints).solve(**CLARABEL))

@@ -21,7 +21,7 @@ def random_program(
     X = rng.standard_normal((n, d))
     W, signs = random_trees(rng, P, d, width)
     y = np.maximum(X @ rng.standard_normal((d, 3)), 0) @ [1, 1, -2] + 0.3 * rng.standard_normal(n)
-    if loss == "log_loss":
+    if loss in ("log_loss", "squared_hinge"):
         y = np.where(y > np.median(y), 1.0, -1.0)
     weight = rng.random(n) + 0.1 if weighted else None
     groups = Groups.of_trees(X, W, signs, width).distinct()

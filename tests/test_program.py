@@ -12,7 +12,7 @@ from support import random_program, solve
 import pathrelu as pr
 
 ACTIVATIONS = ["gated", "relu"]
-LOSSES = ["squared_error", "log_loss"]
+LOSSES = ["squared_error", "huber", "log_loss", "squared_hinge"]
 WIDTHS = [(), (3,), (2, 2)]  # depths 2, 3, 4
 CLARABEL_ERROR = 1e-7  # absolute, of the optimal values
 

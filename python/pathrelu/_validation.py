@@ -17,7 +17,8 @@ Doubles: TypeAlias = NDArray[np.float64]
 RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 
 ACTIVATIONS = ("relu", "gated")
-LOSSES = ("squared_error", "log_loss")
+LOSSES = ("squared_error", "huber", "log_loss", "squared_hinge")
+BINARY_LOSSES = ("log_loss", "squared_hinge")
 MOST_THREADS = 1024
 MOST_LAYERS = 64
 
@@ -88,8 +89,8 @@ def array_of(values: Any, expected: tuple[int, ...], name: str) -> Rows:
 def targets(y: ArrayLike, n: int, loss: str, *, both: bool = True) -> tuple[Doubles, bool]:
     """Targets as (n, C) and whether they came as one column without an axis of outputs.
 
-    Those of ``log_loss`` come from {0, 1} or {-1, +1} and leave as -1 and +1; with `both`, every column must
-    have both values.
+    Those of the binary losses come from {0, 1} or {-1, +1} and leave as -1 and +1; with `both`, every column
+    must have both values.
     """
     array = numeric(y, "y").astype(np.float64)
     if array.ndim not in (1, 2) or array.shape[0] != n or array.size == 0:
@@ -97,18 +98,16 @@ def targets(y: ArrayLike, n: int, loss: str, *, both: bool = True) -> tuple[Doub
     finite(array, "y")
     single = array.ndim == 1
     array = np.ascontiguousarray(array.reshape(n, -1))
-    if loss == "log_loss":
+    if loss in BINARY_LOSSES:
         for column in array.T:
             values = np.unique(column)
             if not (np.isin(values, (0, 1)).all() or np.isin(values, (-1, 1)).all()):
                 shown = ", ".join(f"{value:g}" for value in values[:5])
                 raise ValueError(
-                    f"y has the values {shown}; log_loss expects two values from {{0, 1}} or {{-1, 1}}"
+                    f"y has the values {shown}; {loss} expects two values from {{0, 1}} or {{-1, 1}}"
                 )
             if both and len(values) < 2:
-                raise ValueError(
-                    f"y has only the value {values[0]:g}; log_loss expects both of its two values"
-                )
+                raise ValueError(f"y has only the value {values[0]:g}; {loss} expects both of its two values")
         array = np.where(array > 0, 1.0, -1.0)
     return array, single
 

@@ -198,7 +198,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
 
 
 class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
-    r"""Least squares with a parallel ReLU network under path regularization.
+    r"""Regression with a parallel ReLU network under path regularization.
 
     Minimises, over networks `f` that are sums of sub-networks with `depth` layers of weights,
 
@@ -224,7 +224,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         over which the duality gap is then a certificate.
     n_arrangements : int, default=500
         Used by "sample".
-    loss : {"squared_error"}, default="squared_error"
+    loss : {"squared_error", "huber"}, default="squared_error"
+        "huber" is linear where a residual is above 1, in the units of `y`.
     bias : bool, default=True
         Whether units have biases: a column of ones, penalised like any other. Without it columns are scaled
         but not centered.
@@ -356,7 +357,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
             If a gap is still above `tol` after `max_iter` iterations; ``dual_gap_`` says how far.
         """
         settings = self._settings()
-        loss = check.choice(self.loss, "loss", ("squared_error",))
+        loss = check.choice(self.loss, "loss", ("squared_error", "huber"))
         table, y = validate_data(
             self, X, y, dtype=[np.float64, np.float32], order="C", y_numeric=True, multi_output=True
         )

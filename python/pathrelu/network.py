@@ -200,11 +200,12 @@ class _Network:
         X : array-like of shape (n_rows, n_features)
             Raw rows.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
-            For ``loss="log_loss"`` values from {0, 1} or {-1, +1}, or labels if the network has `classes`;
-            several outputs are one binary problem each.
+            For "log_loss" and "squared_hinge" values from {0, 1} or {-1, +1}, or labels if the network has
+            `classes`; several outputs are one binary problem each.
         alpha : float
             At least 0.
-        loss : {"squared_error", "log_loss"}, default="squared_error"
+        loss : {"squared_error", "huber", "log_loss", "squared_hinge"}, default="squared_error"
+            As for `solve`.
         sample_weight : array-like of shape (n_rows,), optional
             Scaled to mean 1.
 
@@ -216,7 +217,7 @@ class _Network:
         loss = check.choice(loss, "loss", check.LOSSES)
         table = np.ascontiguousarray(check.rows(X), dtype=np.float64)
         n = len(table)
-        if loss == "log_loss" and self.classes is not None and np.ndim(y) == 1:
+        if loss in check.BINARY_LOSSES and self.classes is not None and np.ndim(y) == 1:
             y = self._encode(np.asarray(y))
         target, _ = check.targets(y, n, loss, both=False)
         check.shape(target, (n, self.n_outputs), "y")

@@ -157,8 +157,8 @@ class Problem:
         target, single = check.targets(y, len(table), loss)
         check.squarable(table, "X")
         check.squarable(target, "y")
-        if loss == "log_loss" and not single:
-            raise ValueError(f"y has shape {target.shape}; log_loss expects ({len(table)},)")
+        if loss in check.BINARY_LOSSES and not single:
+            raise ValueError(f"y has shape {target.shape}; {loss} expects ({len(table)},)")
         return cls(table, target, single, check.weights(sample_weight, len(table)), activation, loss)
 
     def require(self, arrangements: Arrangements) -> None:
@@ -349,8 +349,7 @@ def solve(
         float32 and float64 are solved as they are, other numbers as float64. A C-ordered array of either is
         not copied. There is no column of ones unless X has one.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
-        Two dimensions for ``loss="squared_error"`` only. For ``loss="log_loss"`` two values from {0, 1} or
-        {-1, +1}.
+        For "log_loss" and "squared_hinge" one dimension, with two values from {0, 1} or {-1, +1}.
     arrangements : Arrangements
         Of the same rows.
     alpha : float
@@ -358,8 +357,9 @@ def solve(
     activation : {"relu", "gated"}, default="relu"
         "relu" keeps every block in the cone where its patterns are the true ones, and so gives a ReLU
         network; "gated" leaves blocks free and gives a gated ReLU network.
-    loss : {"squared_error", "log_loss"}, default="squared_error"
-        ``(f - y)**2 / 2``, or ``log(1 + exp(-y * f))`` with y in {-1, +1}.
+    loss : {"squared_error", "huber", "log_loss", "squared_hinge"}, default="squared_error"
+        ``(f - y)**2 / 2``; the same up to ``|f - y| = 1`` and ``|f - y| - 1/2`` beyond; with y in {-1, +1},
+        ``log(1 + exp(-y * f))`` or ``max(0, 1 - y * f)**2 / 2``.
     sample_weight : array-like of shape (n_rows,), optional
         Not negative, not all zero; scaled to mean 1.
     fit_intercept : bool, default=False
