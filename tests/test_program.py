@@ -286,6 +286,20 @@ def test_optimum_scales_with_rows_and_targets(activation, scale):
 # ---- Reproducibility -----------------------------------------------
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize("width", [(), (2,)])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_bits_do_not_depend_on_the_number_of_threads_where_the_work_is_shared(activation, width, loss):
+    # The core stays on one thread below a million multiplications.
+    program, arrangements = random_program(
+        5, width, n=1100, d=8, P=130, loss=loss, activation=activation, alpha=0.01
+    )
+    first, *others = (solve(program, arrangements, tol=1e-3, n_threads=threads) for threads in (1, 2, 3))
+    for other in others:
+        assert np.array_equal(other.blocks, first.blocks)
+        assert (other.objective, other.gap, other.n_iter) == (first.objective, first.gap, first.n_iter)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize(("activation", "width"), [("gated", ()), ("relu", ()), ("relu", (2, 2))])
