@@ -77,7 +77,7 @@ def test_projection_is_that_of_cvxpy(width, seed):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_projection_on_a_cone_of_many_rows(dtype):
     rng = np.random.default_rng(0)
-    X = rng.standard_normal((2000, 20)).astype(dtype)
+    X = rng.standard_normal((700, 20)).astype(dtype)
     groups = tree_cone(rng, X.astype(float), ())
     A = groups.cone_rows(X.astype(float), 0)
     for _ in range(10):

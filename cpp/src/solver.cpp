@@ -27,12 +27,11 @@ using Map = Eigen::Map<Vector>;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Relative size of differences of objectives that rounding alone explains.
 constexpr double kRounding = 1e-14;
-constexpr double kLost = 1e-12;  ///< the same for a loss at a point reached by extrapolation
-constexpr int kFirstFista = 20;  ///< steps that find the support of a new working set
-constexpr int kFista = 10;       ///< steps where the proximal point method got nowhere
-constexpr double kRidgeReach =
-    1e8;                     ///< proximal step of the plain Newton step: a ridge against rounding only
-constexpr int kNewton = 20;  ///< Newton steps of one step of the proximal point method
+constexpr double kLost = 1e-12;      ///< the same for a loss at a point reached by extrapolation
+constexpr int kFirstFista = 20;      ///< steps that find the support of a new working set
+constexpr int kFista = 10;           ///< steps where the proximal point method got nowhere
+constexpr double kRidgeReach = 1e8;  ///< step of the plain Newton step: a ridge against rounding only
+constexpr int kNewton = 20;          ///< Newton steps in a row, and of one step of the proximal point method
 constexpr double kNewtonResidual = 1e-2;  ///< of the Newton system where it is solved iteratively
 constexpr Index kDenseNewton = 600;       ///< unknowns up to which the Newton system is formed and factorised
 constexpr Index kConjugateGradients = 150;
@@ -866,21 +865,25 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
     point.f.assign(n_ * C_, 0.0);
     int stalled = 0;
     Index groups_before = 0;
+    std::vector<char> used(P, 0);
+    const auto take_up_used = [&] {
+        work.groups.clear();
+        for (Index g = 0; g < P; ++g)
+            if (used[g]) work.groups.push_back(g);
+        work.op = MaskedOperator<X>(program_.rows, program_.arrangements, work.groups, options_.threads);
+        point.Z.clear();
+        for (Index b = 0; b < C_ * static_cast<Index>(work.groups.size()) * S_; ++b) {
+            const double* z = blocks.row(global_block(work.groups, b));
+            point.Z.insert(point.Z.end(), z, z + dim_);
+        }
+    };
     for (;;) {
         poll();
-        // Groups in use, with the working set's blocks back in their places.
-        std::vector<char> used(P, 0);
+        std::fill(used.begin(), used.end(), 0);
         for (Index b = 0; b < blocks.rows; ++b)
             if (Map(blocks.row(b), dim_).squaredNorm() > 0) used[group_of(b)] = 1;
         if (report.history.empty()) {
-            for (Index g = 0; g < P; ++g)
-                if (used[g]) work.groups.push_back(g);
-            work.op = MaskedOperator<X>(program_.rows, program_.arrangements, work.groups, options_.threads);
-            point.Z.clear();
-            for (Index b = 0; b < C_ * static_cast<Index>(work.groups.size()) * S_; ++b) {
-                const double* z = blocks.row(global_block(work.groups, b));
-                point.Z.insert(point.Z.end(), z, z + dim_);
-            }
+            take_up_used();
             evaluate(work.op, point);
         }
 
@@ -921,16 +924,8 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         const std::size_t most = static_cast<std::size_t>(std::max<Index>(20, n_used));
         if (violators.size() > most) violators.resize(most);
         for (const auto& violator : violators) used[violator.second] = 1;
-        work.groups.clear();
-        for (Index g = 0; g < P; ++g)
-            if (used[g]) work.groups.push_back(g);
-        work.op = MaskedOperator<X>(program_.rows, program_.arrangements, work.groups, options_.threads);
-        point.Z.clear();
+        take_up_used();
         const Index count = static_cast<Index>(work.groups.size());
-        for (Index b = 0; b < C_ * count * S_; ++b) {
-            const double* z = blocks.row(global_block(work.groups, b));
-            point.Z.insert(point.Z.end(), z, z + dim_);
-        }
         if (count > groups_before) lipschitz_ = 0;
         groups_before = count;
         theta = solve_working_set(work, point, std::max(0.3 * tolerance, 0.1 * report.gap));
