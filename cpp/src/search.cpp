@@ -120,6 +120,12 @@ class Search {
     };
     void evaluate(const Trees& trees, Evaluation& out, bool keep_roots) const;
     double slide_objective(const Trees& trees, std::vector<double>& gradient, Evaluation& work);
+    /// Minimises the loss of f + intercept over the intercept, if it is free, and adds it to f (n, C).
+    void shift_by_intercept(std::vector<double>& f, std::vector<double>& intercept) const {
+        if (solve_options_.fit_intercept) loss_->optimal_intercept(f.data(), intercept.data());
+        for (Index i = 0; i < n_; ++i)
+            for (Index c = 0; c < C_; ++c) f[i * C_ + c] += intercept[c];
+    }
     void slide(Trees& trees);
     Trees grow(const Trees& current, Index round, const std::vector<double>& theta, bool& found);
     void ascend(Trees& starts, const std::vector<double>& theta, std::vector<double>& score);
@@ -208,9 +214,7 @@ double Search<X>::slide_objective(const Trees& trees, std::vector<double>& gradi
     const Index K = trees.size(), paths = shape_.paths();
     evaluate(trees, work, false);
     std::vector<double>& f = work.f;
-    if (solve_options_.fit_intercept) loss_->optimal_intercept(f.data(), slide_intercept_.data());
-    for (Index i = 0; i < n_; ++i)
-        for (Index c = 0; c < C_; ++c) f[i * C_ + c] += slide_intercept_[c];
+    shift_by_intercept(f, slide_intercept_);
     double objective = loss_->value(f.data());
     std::vector<double> theta(n_ * C_), column(n_), G(K * dim_);
     loss_->dual_point(f.data(), theta.data());
@@ -378,9 +382,7 @@ std::vector<double> Search<X>::dual_point() {
             for (Index i = 0; i < n_; ++i) f[i * C_ + c] = column[i];
         }
     }
-    if (solve_options_.fit_intercept) loss_->optimal_intercept(f.data(), intercept.data());
-    for (Index i = 0; i < n_; ++i)
-        for (Index c = 0; c < C_; ++c) f[i * C_ + c] += intercept[c];
+    shift_by_intercept(f, intercept);
     loss_->dual_point(f.data(), theta.data());
     return theta;
 }
