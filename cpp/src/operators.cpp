@@ -94,12 +94,12 @@ void MaskedOperator<X>::adjoint_in(const double* r, double* out) const {
 
 template <class X>
 void MaskedOperator<X>::forward(const double* V, double* out, Sums sums) const {
-    sums == Sums::fast ? forward_in<X>(V, out) : forward_in<double>(V, out);
+    sums == Sums::fast ? forward_in<float>(V, out) : forward_in<double>(V, out);
 }
 
 template <class X>
 void MaskedOperator<X>::adjoint(const double* r, double* out, Sums sums) const {
-    sums == Sums::fast ? adjoint_in<X>(r, out) : adjoint_in<double>(r, out);
+    sums == Sums::fast ? adjoint_in<float>(r, out) : adjoint_in<double>(r, out);
 }
 
 template class MaskedOperator<float>;

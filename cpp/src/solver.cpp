@@ -33,7 +33,11 @@ constexpr int kFista = 10;           ///< steps where the proximal point method 
 constexpr double kRidgeReach = 1e8;  ///< step of the plain Newton step: a ridge against rounding only
 constexpr int kNewton = 20;          ///< Newton steps in a row, and of one step of the proximal point method
 constexpr double kNewtonResidual = 1e-2;  ///< of the Newton system where it is solved iteratively
-constexpr Index kDenseNewton = 600;       ///< unknowns up to which the Newton system is formed and factorised
+/// Work of the iterative solution of a Newton system over that of one product with all active blocks, in
+/// multiplications; a factorised system is worth `kFactorWorth` times that, for its steps are exact.
+constexpr double kIterativeWork = 100;
+constexpr double kFactorWorth = 4;
+constexpr Index kMostFactored = 4096;  ///< unknowns of a system that is factorised: 128 MiB
 constexpr Index kConjugateGradients = 150;
 constexpr Index kGramRows = 256;  ///< rows of the reduced matrix held at a time
 
@@ -260,10 +264,19 @@ class Solver {
         const Vector normal_part = Q.transpose() * x;
         x -= Q * normal_part;
     }
+    /// Orthonormal basis of the directions along the block's facets.
+    Matrix tangent_basis(const Active& block) const {
+        const Index facets = block.facets ? block.facets->size() : 0;
+        Matrix N = Matrix::Identity(dim_, dim_);
+        if (facets == 0) return N;
+        const Eigen::Map<const Matrix> Q(block.facets->Q.data(), dim_, facets);
+        return (Eigen::HouseholderQR<Matrix>(Q).householderQ() * N).rightCols(dim_ - facets);
+    }
     Model model_at(const Point& point, double step);
     void apply_curvature(const Model& model, std::vector<double>& q) const;
     Matrix solve_newton_system(const Support& support, const Model& model, const Matrix& rhs);
-    bool solve_dense(const Support& support, const Model& model, const Matrix& rhs, Matrix& x);
+    bool solve_factored(const Support& support, const Model& model, const Matrix& rhs, Matrix& x);
+    bool solve_factored_dual(const Support& support, const Model& model, const Matrix& rhs, Matrix& x);
     Matrix solve_by_conjugate_gradients(const Support& support, const Model& model, const Matrix& rhs);
     double newton(const Working<X>& work, Point& point, double step);
     void evaluate_dual(const Working<X>& work, const Model& model, DualTrial& trial);
@@ -509,20 +522,134 @@ Matrix Solver<X>::correlate(const Support& support, const std::vector<double>& r
 
 /// x <- (M^-1 / step + B^T H B)^-1 rhs on the tangent spaces of the facets, M the derivative of the proximal
 /// map: M^-1 / step = I / step + (alpha / |z|) (I - u u^T), the curvature of the penalty with a ridge. Solved
-/// as x = S (I / step + E^T H E)^-1 S^T rhs with M = S S^T, E = B S.
+/// where it is cheapest: factorised in the unknowns, or in the rows, or iteratively.
 template <class X>
 Matrix Solver<X>::solve_newton_system(const Support& support, const Model& model, const Matrix& rhs) {
-    Index unknowns = 0;
-    for (const Active& a : support.active) unknowns += dim_ - (a.facets ? a.facets->size() : 0);
+    const double n = static_cast<double>(n_), active = static_cast<double>(support.active.size());
+    double unknowns = 0, rank = 0;
+    for (const Active& a : support.active) {
+        const Index facets = a.facets ? a.facets->size() : 0;
+        unknowns += static_cast<double>(dim_ - facets);
+        rank += 1 + static_cast<double>(std::min(facets, dim_ - facets));
+    }
+    const double primal = unknowns * unknowns * (n / 2 + unknowns / 6);
+    const double dual = n * n * ((static_cast<double>(d_) + active * static_cast<double>(dim_ / d_) + rank) / 2 + n / 6);
+    const double iterative = kIterativeWork * n * active * static_cast<double>(dim_);
     Matrix x;
-    if (C_ > 1 || unknowns > kDenseNewton || !solve_dense(support, model, rhs, x))
-        x = solve_by_conjugate_gradients(support, model, rhs);
-    return x;
+    if (C_ == 1 && std::min(primal, dual) < kFactorWorth * iterative) {
+        if (primal <= dual && unknowns <= kMostFactored && solve_factored(support, model, rhs, x)) return x;
+        if (n_ <= kMostFactored && solve_factored_dual(support, model, rhs, x)) return x;
+    }
+    return solve_by_conjugate_gradients(support, model, rhs);
+}
+
+/// With the matrix over the rows of positive curvature formed, by Woodbury's identity:
+///   x = W (rhs - B^T q),  (I + E E^T) H^{-1/2} q = H^{1/2} (B W rhs + b),  E = H^{1/2} B W^{1/2},
+/// W = (M^-1 / step)^-1 on the tangent spaces, b the intercept's step, which makes q sum to zero. A group's
+/// share of B W B^T is its mask's pattern on X X^T, up to few rank-one terms.
+template <class X>
+bool Solver<X>::solve_factored_dual(const Support& support, const Model& model, const Matrix& rhs, Matrix& x) {
+    const std::vector<Active>& active = support.active;
+    const Index A = static_cast<Index>(active.size()), paths = dim_ / d_;
+    const Index slots = support.op.n_paths() / paths;
+    std::vector<Index> on;
+    for (Index i = 0; i < n_; ++i)
+        if (model.h[i] > 0) on.push_back(i);
+    if (on.empty()) return false;
+    const Index N = (static_cast<Index>(on.size()) + kPad - 1) / kPad * kPad;
+    // H^{1/2} X by rows and by columns; to whole panels, so that the system has N - on.size() trivial rows.
+    std::vector<double> scaled(N * d_, 0.0), columns(d_ * N, 0.0);
+    for (Index k = 0; k < static_cast<Index>(on.size()); ++k)
+        for (Index j = 0; j < d_; ++j)
+            scaled[k * d_ + j] = columns[j * N + k] =
+                std::sqrt(model.h[on[k]]) * static_cast<double>(program_.rows(on[k], j));
+    const auto& dense = kernels().dense<double>();
+    std::vector<double> packed(dense.packed_size(N, d_));
+    dense.pack(scaled.data(), N, d_, d_, packed.data());
+
+    // W = c (I - Q Q^T - u u^T) + step u u^T as c I, if it is `whole`, plus and minus squares of vectors.
+    const auto weight = [&](const Active& a) { return 1 / (1 / model.step + program_.alpha / a.norm); };
+    std::vector<Matrix> plus(A), minus(A);
+    std::vector<Index> plus_at(A + 1, 0), minus_at(A + 1, 0);
+    std::vector<char> whole(A, 1);
+    for (Index a = 0; a < A; ++a) {
+        const Index facets = active[a].facets ? active[a].facets->size() : 0;
+        const double c = weight(active[a]);
+        plus[a] = std::sqrt(model.step - c) * active[a].direction;
+        if (2 * facets <= dim_) {
+            if (facets > 0)
+                minus[a] = std::sqrt(c) * Eigen::Map<const Matrix>(active[a].facets->Q.data(), dim_, facets);
+        } else {
+            whole[a] = 0;
+            plus[a].conservativeResize(dim_, 1 + dim_ - facets);
+            plus[a].rightCols(dim_ - facets) = std::sqrt(c) * tangent_basis(active[a]);
+        }
+        plus_at[a + 1] = plus_at[a] + plus[a].cols();
+        minus_at[a + 1] = minus_at[a] + minus[a].cols();
+    }
+    std::vector<double> masks(A * paths * N, 0.0), added(plus_at[A] * N, 0.0), removed(minus_at[A] * N, 0.0);
+    const int team = threads_for((plus_at[A] + minus_at[A]) * dim_ * N, options_.threads);
+#pragma omp parallel for num_threads(team) if (team > 1) schedule(dynamic)
+    for (Index a = 0; a < A; ++a) {
+        const double root = std::sqrt(weight(active[a]));
+        std::vector<double> product(std::max(plus[a].cols(), minus[a].cols()) * N);
+        Vector mask = Vector::Zero(N);
+        const auto add_images = [&](const Matrix& vectors, Index path, double* out) {
+            dense.multiply(vectors.data() + path * d_, vectors.cols(), d_, dim_, packed.data(), N, product.data(), N);
+            for (Index r = 0; r < vectors.cols(); ++r)
+                Map(out + r * N, N) += ConstMap(product.data() + r * N, N).cwiseProduct(mask);
+        };
+        for (Index p = 0; p < paths; ++p) {
+            const Index path = active[a].slot % slots * paths + p;
+            const double sign = support.op.sign(path);
+            for (std::size_t k = 0; k < on.size(); ++k) mask[k] = support.op.mask(path, on[k]) ? sign : 0;
+            if (whole[a]) Map(masks.data() + (a * paths + p) * N, N) = root * mask;
+            add_images(plus[a], p, added.data() + plus_at[a] * N);
+            if (minus[a].cols() > 0) add_images(minus[a], p, removed.data() + minus_at[a] * N);
+        }
+    }
+    poll();
+    std::vector<double> H(N * N);
+    kernels().masked_gram(columns.data(), d_, masks.data(), A * paths, added.data(), plus_at[A], removed.data(), minus_at[A],
+                          N, H.data(), threads_for(N * N * (A * paths + plus_at[A] + minus_at[A] + d_) / 2, options_.threads));
+    poll();
+    const auto apply_weight = [&](Matrix& v) {
+        for (Index a = 0; a < A; ++a) {
+            to_tangent(active[a], v.col(a));
+            const double c = weight(active[a]), along = active[a].direction.dot(v.col(a));
+            v.col(a) = c * v.col(a) + (model.step - c) * along * active[a].direction;
+        }
+    };
+    x = rhs;
+    apply_weight(x);
+    std::vector<double> f, right(2 * N, 0.0), q(n_, 0.0);
+    predict(support, x, f);
+    for (std::size_t k = 0; k < on.size(); ++k) {
+        const double root = std::sqrt(model.h[on[k]]);
+        right[k] = root * f[on[k]];
+        right[N + k] = root;
+    }
+    if (!kernels().solve_cholesky(H.data(), N, 1, right.data(), options_.fit_intercept ? 2 : 1)) return false;
+    double shift = 0;
+    if (options_.fit_intercept) {
+        double sum = 0, sum_one = 0;
+        for (std::size_t k = 0; k < on.size(); ++k) {
+            sum += std::sqrt(model.h[on[k]]) * right[k];
+            sum_one += std::sqrt(model.h[on[k]]) * right[N + k];
+        }
+        shift = sum / sum_one;
+    }
+    for (std::size_t k = 0; k < on.size(); ++k)
+        q[on[k]] = std::sqrt(model.h[on[k]]) * (right[k] - (options_.fit_intercept ? shift * right[N + k] : 0));
+    Matrix pulled = correlate(support, q);
+    apply_weight(pulled);
+    x -= pulled;
+    return x.allFinite();
 }
 
 /// With the matrix formed, in bases of the tangent spaces; false if rounding leaves it indefinite.
 template <class X>
-bool Solver<X>::solve_dense(const Support& support, const Model& model, const Matrix& rhs, Matrix& x) {
+bool Solver<X>::solve_factored(const Support& support, const Model& model, const Matrix& rhs, Matrix& x) {
     using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
     const std::vector<Active>& active = support.active;
     const Index A = static_cast<Index>(active.size()), paths = dim_ / d_;
@@ -533,12 +660,7 @@ bool Solver<X>::solve_dense(const Support& support, const Model& model, const Ma
     const int team = threads_for(A * dim_ * dim_ * kGramRows, options_.threads);
 #pragma omp parallel for num_threads(team) if (team > 1) schedule(dynamic)
     for (Index a = 0; a < A; ++a) {
-        Matrix N = Matrix::Identity(dim_, dim_);
-        const Index facets = active[a].facets ? active[a].facets->size() : 0;
-        if (facets > 0) {
-            const Eigen::Map<const Matrix> Q(active[a].facets->Q.data(), dim_, facets);
-            N = (Eigen::HouseholderQR<Matrix>(Q).householderQ() * N).rightCols(dim_ - facets).eval();
-        }
+        const Matrix N = tangent_basis(active[a]);
         const Vector u = N.transpose() * active[a].direction;
         basis[a] = active[a].root * N + (1 - active[a].root) * active[a].direction * u.transpose();
     }
@@ -576,7 +698,7 @@ bool Solver<X>::solve_dense(const Support& support, const Model& model, const Ma
         gram.triangularView<Eigen::Lower>() -= weighted * weighted.transpose() / model.h_sum[0];
     Vector y(m);
     for (Index a = 0; a < A; ++a) y.segment(offset[a], basis[a].cols()) = basis[a].transpose() * rhs.col(a);
-    if (!kernels().solve_cholesky(H.data(), m, 1 / model.step, y.data()) || !y.allFinite()) return false;
+    if (!kernels().solve_cholesky(H.data(), m, 1 / model.step, y.data(), 1) || !y.allFinite()) return false;
     x.resize(dim_, A);
     for (Index a = 0; a < A; ++a) x.col(a) = basis[a] * y.segment(offset[a], basis[a].cols());
     return true;

@@ -46,6 +46,19 @@ template <class T>
 inline Vec<T> broadcast(T a) {
     return a - Vec<T>{};
 }
+/// As many X as a vector has T, converted.
+template <class T, class X>
+inline Vec<T> load_as(const X* p) {
+    typedef X Source __attribute__((vector_size(kLanes<T> * sizeof(X)), aligned(alignof(X)), may_alias));
+    return __builtin_convertvector(*reinterpret_cast<const Source*>(p), Vec<T>);
+}
+/// The first `count` entries of v, then zeros.
+template <class T>
+inline Vec<T> head(Vec<T> v, Index count) {
+    auto place = v < v;
+    for (int l = 0; l < kLanes<T>; ++l) place[l] = l;
+    return place < static_cast<decltype(place[0] + 0)>(count) ? v : Vec<T>{};
+}
 #else
 template <class T>
 struct Vec {
@@ -78,6 +91,17 @@ template <class T>
 inline Vec<T> broadcast(T a) {
     Vec<T> v;
     for (int l = 0; l < kLanes<T>; ++l) v.a[l] = a;
+    return v;
+}
+template <class T, class X>
+inline Vec<T> load_as(const X* p) {
+    Vec<T> v;
+    for (int l = 0; l < kLanes<T>; ++l) v.a[l] = static_cast<T>(p[l]);
+    return v;
+}
+template <class T>
+inline Vec<T> head(Vec<T> v, Index count) {
+    for (Index l = count; l < kLanes<T>; ++l) v.a[l] = 0;
     return v;
 }
 #endif
@@ -148,8 +172,8 @@ inline void build_tables(const T* source, T* tables) {
     }
 }
 
-/// sums (count, NV vectors) += the table entries chosen by words (count).
-template <class T, int NV>
+/// sums (count, NV vectors) += the entries of the first K tables chosen by words (count).
+template <class T, int NV, int K>
 inline void add_chosen(const T* tables, const std::uint32_t* words, Index count, T* sums) {
     constexpr int kWidth = NV * kLanes<T>;
     for (Index m = 0; m < count; ++m) {
@@ -157,7 +181,7 @@ inline void add_chosen(const T* tables, const std::uint32_t* words, Index count,
         T* out = sums + m * kWidth;
         Vec<T> acc[NV];
         for (int v = 0; v < NV; ++v) acc[v] = load(out + v * kLanes<T>);
-        for (int k = 0; k < kTables; ++k) {
+        for (int k = 0; k < K; ++k) {
             const T* entry = tables + (k * 16 + ((word >> (4 * k)) & 15)) * kWidth;
             for (int v = 0; v < NV; ++v) acc[v] += load(entry + v * kLanes<T>);
         }
@@ -165,62 +189,88 @@ inline void add_chosen(const T* tables, const std::uint32_t* words, Index count,
     }
 }
 
-/// source (32, width) <- scale_i * x_i for `count` rows, columns col .. col + used; the rest zero.
-template <class X, class T>
-inline void fill_source(const X* x, Index d, Index count, Index col, Index used, Index width, const T* scale,
-                        T* source) {
-    for (Index i = 0; i < kWord; ++i) {
-        T* s = source + i * width;
-        Index j = 0;
-        if (i < count) {
-            const X* xi = x + i * d + col;
-            const T a = scale ? scale[i] : T(1);
-            for (; j < used; ++j) s[j] = a * static_cast<T>(xi[j]);
-        }
-        for (; j < width; ++j) s[j] = 0;
-    }
+/// The v-th vector of a row with `used` columns at x, zero beyond them. `readable` entries follow x, so that
+/// only the last rows of an array cannot be read past their end.
+template <class T, class X>
+inline Vec<T> load_row(const X* x, int v, Index used, Index readable) {
+    const Index j = v * kLanes<T>;
+    if (j + kLanes<T> <= used) return load_as<T>(x + j);
+    if (j + kLanes<T> <= readable) return head<T>(load_as<T>(x + j), used - j);
+    T part[kLanes<T>];
+    for (Index l = 0; l < kLanes<T>; ++l) part[l] = j + l < used ? static_cast<T>(x[j + l]) : T(0);
+    return load(part);
 }
 
+/// source (32, NV vectors) <- scale_i * x_i for `count` rows of d entries, columns col .. col + used; the rest
+/// zero. `rows` rows follow x.
+template <class T, int NV, class X>
+inline void fill_source(const X* x, Index d, Index rows, Index count, Index col, Index used, const T* scale,
+                        T* source) {
+    constexpr int kWidth = NV * kLanes<T>;
+    for (Index i = 0; i < count; ++i) {
+        const Vec<T> a = broadcast(scale ? scale[i] : T(1));
+        for (int v = 0; v < NV; ++v)
+            store(source + i * kWidth + v * kLanes<T>,
+                  a * load_row<T>(x + i * d + col, v, used, (rows - i) * d - col));
+    }
+    for (Index k = count * kWidth; k < kWord * kWidth; ++k) source[k] = 0;
+}
+
+/// out rows p0 .. p0 + count <- their sums over the rows i0 .. i1 of X, for some columns.
 template <class X, class T, int NV>
-void adjoint_chunk(const X* x, Index d, MaskWords M, const T* r, Index col, Index p0, Index count, T* source,
-                   T* tables, T* sums, double* out) {
+void adjoint_chunk(const X* x, Index d, MaskWords M, const T* r, Index col, Index i0, Index i1, Index p0,
+                   Index count, T* source, T* tables, T* sums, double* out) {
     constexpr Index kWidth = NV * kLanes<T>;
     const Index used = least(kWidth, d - col);
     for (Index k = 0; k < count * kWidth; ++k) sums[k] = 0;
-    for (Index b = 0; b * kWord < M.n; ++b) {
-        const Index i = b * kWord;
-        fill_source(x + i * d, d, least(kWord, M.n - i), col, used, kWidth, r + i, source);
+    for (Index i = i0; i < i1; i += kWord) {
+        fill_source<T, NV>(x + i * d, d, M.n - i, least(kWord, i1 - i), col, used, r + i, source);
         build_tables<T, NV>(source, tables);
-        add_chosen<T, NV>(tables, M.by_rows + b * M.P + p0, count, sums);
+        add_chosen<T, NV, kTables>(tables, M.by_rows + i / kWord * M.P + p0, count, sums);
     }
     for (Index p = 0; p < count; ++p)
         for (Index j = 0; j < used; ++j)
             out[(p0 + p) * d + col + j] = static_cast<double>(sums[p * kWidth + j]);
 }
 
+/// Rows that are summed apart where threads share the rows of a product: fixed, and the partial sums are
+/// added in order, so that the bits do not depend on the number of threads.
+constexpr Index kPartRows = 1024;
+constexpr Index kMostParts = 8;
+
 template <class X, class T>
 void adjoint(const X* x, Index d, MaskWords M, const T* r, double* out, int threads) {
     const Chunks<T> chunks(d);
-    // Pieces of paths only where chunks of columns cannot occupy every thread alike: each builds the tables
-    // anew.
-    const Index pieces = chunks.count % threads == 0 ? 1 : least(threads, (M.P + 15) / 16);
+    const Index parts = least(kMostParts, (M.n + kPartRows - 1) / kPartRows);
+    const Index words = (M.n + kWord - 1) / kWord;
+    // Pieces of paths only where there is too little else to share: each builds the tables anew.
+    const Index pieces = chunks.count * parts >= threads ? 1 : least(threads, (M.P + 15) / 16);
     const Index per_piece = (M.P + pieces - 1) / pieces;
     constexpr Index kWidest = kMaxVectors * kLanes<T>;
+    Scratch<double> partial((parts - 1) * M.P * d);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
         Scratch<T> source(kWord * kWidest), tables(kTables * 16 * kWidest), sums(per_piece * kWidest);
 #pragma omp for schedule(dynamic)
-        for (Index task = 0; task < chunks.count * pieces; ++task) {
-            const Index c = task / pieces, p0 = task % pieces * per_piece;
-            const Index count = least(per_piece, M.P - p0);
+        for (Index task = 0; task < chunks.count * parts * pieces; ++task) {
+            const Index c = task / pieces / parts, part = task / pieces % parts;
+            const Index p0 = task % pieces * per_piece, count = least(per_piece, M.P - p0);
             if (count <= 0) continue;
-            const Index col = chunks.first(c) * kLanes<T>;
+            const Index i0 = words * part / parts * kWord;
+            const Index i1 = least(M.n, words * (part + 1) / parts * kWord);
             const auto run = chunks.size(c) == 1   ? adjoint_chunk<X, T, 1>
                              : chunks.size(c) == 2 ? adjoint_chunk<X, T, 2>
                              : chunks.size(c) == 3 ? adjoint_chunk<X, T, 3>
                                                    : adjoint_chunk<X, T, 4>;
-            run(x, d, M, r, col, p0, count, source.data, tables.data, sums.data, out);
+            run(x, d, M, r, chunks.first(c) * kLanes<T>, i0, i1, p0, count, source.data, tables.data, sums.data,
+                part == 0 ? out : partial.data + (part - 1) * M.P * d);
         }
+#pragma omp for schedule(static)
+        for (Index p = 0; p < M.P; ++p)
+            for (Index part = 1; part < parts; ++part) {
+                const double* more = partial.data + ((part - 1) * M.P + p) * d;
+                for (Index j = 0; j < d; ++j) out[p * d + j] += more[j];
+            }
     }
 }
 
@@ -236,17 +286,23 @@ void forward_chunk(const X* x, Index d, MaskWords M, const T* V, Index col, Inde
     for (Index k = 0; k < count * kWidth; ++k) sums[k] = 0;
     for (Index c = 0; c * kWord < M.P; ++c) {
         const Index p = c * kWord;
-        fill_source(V + p * d, d, least(kWord, M.P - p), col, used, kWidth, static_cast<const T*>(nullptr),
-                    source);
+        fill_source<T, NV>(V + p * d, d, M.P - p, least(kWord, M.P - p), col, used,
+                           static_cast<const T*>(nullptr), source);
         build_tables<T, NV>(source, tables);
-        add_chosen<T, NV>(tables, M.by_paths + c * M.n + i0, count, sums);
+        const auto add = M.P - p > kWord / 2 ? add_chosen<T, NV, kTables> : add_chosen<T, NV, kTables / 2>;
+        add(tables, M.by_paths + c * M.n + i0, count, sums);
     }
     for (Index i = 0; i < count; ++i) {
         const X* xi = x + (i0 + i) * d + col;
-        const T* w = sums + i * kWidth;
-        T total = 0;
-        for (Index j = 0; j < used; ++j) total += static_cast<T>(xi[j]) * w[j];
-        out[i0 + i] += static_cast<double>(total);
+        Vec<T> product = broadcast(T(0));
+        for (int v = 0; v < NV; ++v)
+            product += load_row<T>(xi, v, used, (M.n - i0 - i) * d - col) *
+                       load(sums + i * kWidth + v * kLanes<T>);
+        T total[kLanes<T>];
+        store(total, product);
+        for (int half = kLanes<T> / 2; half > 0; half /= 2)
+            for (int l = 0; l < half; ++l) total[l] += total[l + half];
+        out[i0 + i] += static_cast<double>(total[0]);
     }
 }
 
@@ -370,12 +426,33 @@ void add_gram(const double* a, Index rows, Index m, double* h, int threads) {
     }
 }
 
-bool solve_cholesky(double* h, Index m, double ridge, double* b) {
+void masked_gram(const double* x, Index d, const double* masks, Index k, const double* plus, Index p,
+                 const double* minus, Index q, Index m, double* h, int threads) {
+    using Rows = Eigen::Map<const RowMatrix>;
+    const Rows X(x, d, m), M(masks, k, m), P(plus, p, m), N(minus, q, m);
+    Eigen::Map<Matrix> H(h, m, m);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+        Matrix part;
+#pragma omp for schedule(dynamic)
+        for (Index task = 0; task < (m + kGramColumns - 1) / kGramColumns; ++task) {
+            const Index c = task * kGramColumns, count = least(kGramColumns, m - c), rest = m - c;
+            auto block = H.block(c, c, rest, count);
+            block.noalias() = X.rightCols(rest).transpose() * X.middleCols(c, count);
+            part.noalias() = M.rightCols(rest).transpose() * M.middleCols(c, count);
+            block.array() *= part.array();
+            block.noalias() += P.rightCols(rest).transpose() * P.middleCols(c, count);
+            block.noalias() -= N.rightCols(rest).transpose() * N.middleCols(c, count);
+        }
+    }
+}
+
+bool solve_cholesky(double* h, Index m, double ridge, double* b, Index count) {
     Eigen::Map<Matrix> H(h, m, m);
     H.diagonal().array() += ridge;
     const Eigen::LLT<Eigen::Ref<Matrix>, Eigen::Lower> llt(H);
     if (llt.info() != Eigen::Success) return false;
-    Eigen::Map<Eigen::VectorXd> x(b, m);
+    Eigen::Map<Matrix> x(b, m, count);
     llt.solveInPlace(x);
     return true;
 }
@@ -399,11 +476,13 @@ extern const KernelTable table;
 const KernelTable table = {PATHRELU_TEXT(PATHRELU_ISA),
                            masked_kernels<float, float>(),
                            masked_kernels<float, double>(),
+                           masked_kernels<double, float>(),
                            masked_kernels<double, double>(),
                            dense_kernels<float>(),
                            dense_kernels<double>(),
                            find_below,
                            add_gram,
+                           masked_gram,
                            solve_cholesky};
 
 }  // namespace PATHRELU_ISA

@@ -43,6 +43,7 @@ struct KernelTable {
     const char* name;
     MaskedKernels<float, float> masked_ff;
     MaskedKernels<float, double> masked_fd;
+    MaskedKernels<double, float> masked_df;
     MaskedKernels<double, double> masked_dd;
     DenseKernels<float> dense_f;
     DenseKernels<double> dense_d;
@@ -53,9 +54,13 @@ struct KernelTable {
                         double threshold, Index* rows, double* values);
     /// H (m, m), lower triangle <- sum over rows of A^T A with A (rows, m) row-major; H is added to.
     void (*add_gram)(const double* A, Index rows, Index m, double* H, int threads);
-    /// Solves (H + ridge I) x = b in place by Cholesky; H (m, m) lower triangle, destroyed. False if not
-    /// positive definite.
-    bool (*solve_cholesky)(double* H, Index m, double ridge, double* b);
+    /// H (m, m), lower triangle <- (X^T X) o (M^T M) + P^T P - N^T N for X (d, m), M (k, m), P (p, m), N (q, m)
+    /// row-major; o is the entrywise product.
+    void (*masked_gram)(const double* X, Index d, const double* M, Index k, const double* P, Index p,
+                        const double* N, Index q, Index m, double* H, int threads);
+    /// Solves (H + ridge I) x = b in place by Cholesky for `count` b (m) after each other; H (m, m) lower
+    /// triangle, destroyed. False if not positive definite.
+    bool (*solve_cholesky)(double* H, Index m, double ridge, double* b, Index count);
 
     template <class X, class T>
     const MaskedKernels<X, T>& masked() const;
@@ -70,6 +75,10 @@ inline const MaskedKernels<float, float>& KernelTable::masked() const {
 template <>
 inline const MaskedKernels<float, double>& KernelTable::masked() const {
     return masked_fd;
+}
+template <>
+inline const MaskedKernels<double, float>& KernelTable::masked() const {
+    return masked_df;
 }
 template <>
 inline const MaskedKernels<double, double>& KernelTable::masked() const {
