@@ -28,8 +28,10 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Relative size of differences of objectives that rounding alone explains.
 constexpr double kRounding = 1e-14;
 constexpr double kLost = 1e-12;      ///< the same for a loss at a point reached by extrapolation
-constexpr int kFirstFista = 20;      ///< steps that find the support of a new working set
-constexpr int kFista = 10;           ///< steps where the proximal point method got nowhere
+constexpr double kLostFast = 1e-6;   ///< and in single precision
+constexpr int kFista = 20;           ///< accelerated proximal steps between two looks at the gap
+/// Single precision serves those steps as long as the gap is above this share of the objective.
+constexpr double kFastGap = 1e-3;
 constexpr double kRidgeReach = 1e8;  ///< step of the plain Newton step: a ridge against rounding only
 constexpr int kNewton = 20;          ///< Newton steps in a row, and of one step of the proximal point method
 constexpr double kNewtonResidual = 1e-2;  ///< of the Newton system where it is solved iteratively
@@ -37,6 +39,7 @@ constexpr double kNewtonResidual = 1e-2;  ///< of the Newton system where it is 
 /// multiplications; a factorised system is worth `kFactorWorth` times that, for its steps are exact.
 constexpr double kIterativeWork = 100;
 constexpr double kFactorWorth = 4;
+constexpr double kProjectionWork = 5;  ///< accelerated step with projections over one without
 constexpr Index kMostFactored = 4096;  ///< unknowns of a system that is factorised: 128 MiB
 constexpr Index kConjugateGradients = 150;
 constexpr Index kGramRows = 256;  ///< rows of the reduced matrix held at a time
@@ -72,6 +75,12 @@ struct Point {
     double objective() const { return smooth + penalty; }
 };
 
+/// Where the next accelerated step starts, and its weight; a weight of 1 stands for the point itself.
+struct Momentum {
+    std::vector<double> Z, f;
+    double t = 1;
+};
+
 /// The quadratic model of the loss around the point of a proximal step, and the point itself.
 struct Model {
     const Point& start;
@@ -83,6 +92,8 @@ struct Model {
 
 template <class X>
 class Solver {
+    using Sums = typename MaskedOperator<X>::Sums;
+
   public:
     Solver(const Program<X>& program, const SolveOptions& options, const Observer& observer)
         : program_(program),
@@ -96,7 +107,8 @@ class Solver {
           loss_(make_loss(program.loss, program.y, program.w, options.threads)),
           full_(program.rows, program.arrangements, options.threads),
           intercept_(C_, 0.0),
-          shifted_(n_ * C_) {
+          shifted_(n_ * C_),
+          theta_(n_ * C_) {
         require(program.rows.rows == program.y.rows, "y has ", program.y.rows, " rows; X has ",
                 program.rows.rows);
         if (program.relu) {
@@ -117,7 +129,7 @@ class Solver {
     Index group_of(Index block) const { return block / S_ % program_.groups(); }
 
     /// f (n, C) <- sum over the blocks of Z (C, k, signs, dim).
-    void forward(const MaskedOperator<X>& op, const double* Z, double* f) const {
+    void forward(const MaskedOperator<X>& op, const double* Z, double* f, Sums sums = Sums::exact) const {
         const Index k = op.n_paths() * d_ / dim_;
         std::vector<double> merged, column;
         for (Index c = 0; c < C_; ++c) {
@@ -130,18 +142,18 @@ class Solver {
                 V = merged.data();
             }
             column.resize(n_);
-            op.forward(V, C_ == 1 ? f : column.data());
+            op.forward(V, C_ == 1 ? f : column.data(), sums);
             if (C_ > 1)
                 for (Index i = 0; i < n_; ++i) f[i * C_ + c] = column[i];
         }
     }
 
     /// G (C, k, dim) <- B^T theta for every output.
-    void adjoint(const MaskedOperator<X>& op, const double* theta, double* G) const {
+    void adjoint(const MaskedOperator<X>& op, const double* theta, double* G, Sums sums = Sums::exact) const {
         std::vector<double> column(C_ > 1 ? n_ : 0);
         for (Index c = 0; c < C_; ++c) {
             for (Index i = 0; i < static_cast<Index>(column.size()); ++i) column[i] = theta[i * C_ + c];
-            op.adjoint(C_ == 1 ? theta : column.data(), G + c * op.n_paths() * d_);
+            op.adjoint(C_ == 1 ? theta : column.data(), G + c * op.n_paths() * d_, sums);
         }
     }
 
@@ -168,9 +180,9 @@ class Solver {
         return program_.alpha * total;
     }
 
-    void evaluate(const MaskedOperator<X>& op, Point& point) {
+    void evaluate(const MaskedOperator<X>& op, Point& point, Sums sums = Sums::exact) {
         point.f.resize(n_ * C_);
-        forward(op, point.Z.data(), point.f.data());
+        forward(op, point.Z.data(), point.f.data(), sums);
         point.smooth = smooth(point.f.data());
         point.penalty = penalty(point.Z);
     }
@@ -250,7 +262,11 @@ class Solver {
 
     // ---- inner solver
     // ---------------------------------------------------------------------------------------
-    void fista(const Working<X>& work, Point& point, int steps);
+    void fista(const Working<X>& work, Point& point, int steps, Momentum& momentum, Sums sums);
+    void fista(const Working<X>& work, Point& point, int steps) {
+        Momentum momentum;
+        fista(work, point, steps, momentum, Sums::exact);
+    }
     struct Active;
     struct Support;
     struct DualTrial;
@@ -274,6 +290,11 @@ class Solver {
     }
     Model model_at(const Point& point, double step);
     void apply_curvature(const Model& model, std::vector<double>& q) const;
+    struct NewtonWork {
+        double primal, dual, iterative;
+        double least() const { return std::min({primal, dual, iterative}); }
+    };
+    NewtonWork newton_work(const std::vector<Active>& active) const;
     Matrix solve_newton_system(const Support& support, const Model& model, const Matrix& rhs);
     bool solve_factored(const Support& support, const Model& model, const Matrix& rhs, Matrix& x);
     bool solve_factored_dual(const Support& support, const Model& model, const Matrix& rhs, Matrix& x);
@@ -285,6 +306,7 @@ class Solver {
     std::vector<double> solve_working_set(const Working<X>& work, Point& point, double target);
     double first_lipschitz(const Working<X>& work);
     double typical_step(const Point& point) const;
+    double least_narrowing(const Working<X>& work, const Point& point) const;
     void poll() {
         if (observer_.poll && clock_.seconds() - last_poll_ > 0.05) {
             last_poll_ = clock_.seconds();
@@ -302,9 +324,11 @@ class Solver {
     MaskedOperator<X> full_;
     std::optional<Cones<X>> cones_;
     std::vector<Facets> score_facets_, prox_facets_;
-    std::vector<double> intercept_, shifted_;
+    std::vector<double> intercept_, shifted_, theta_;
+    std::vector<double> masks_, added_, removed_, system_;  // of the factorised Newton system, to be reused
     std::optional<Eigen::SelfAdjointEigenSolver<Matrix>> row_moments_;
     double lipschitz_ = 0;
+    double reach_ = 1;  // step of the proximal point method, in units that shrink a typical block by half
     Index n_iter_ = 0;
     Clock clock_;
     double last_poll_ = 0;
@@ -345,19 +369,27 @@ double Solver<X>::first_lipschitz(const Working<X>& work) {
     return loss_->smoothness() * value / static_cast<double>(n_);
 }
 
+/// Accelerated proximal steps with backtracking and restart; `momentum` carries over to the next call while
+/// nothing else moves the point. Sums are `sums` inside, exact for the result, which is never above the start.
 template <class X>
-void Solver<X>::fista(const Working<X>& work, Point& point, int steps) {
+void Solver<X>::fista(const Working<X>& work, Point& point, int steps, Momentum& momentum, Sums sums) {
     const Index blocks = static_cast<Index>(point.Z.size()) / dim_;
-    std::vector<double> Y = point.Z, fY = point.f, G(C_ * work.op.n_paths() * d_);
-    Point next;
+    std::vector<double>&Y = momentum.Z, &fY = momentum.f, G(C_ * work.op.n_paths() * d_);
+    double& t = momentum.t;
+    if (t == 1) {
+        Y = point.Z;
+        fY = point.f;
+    }
+    Point next, start;
     next.Z.resize(point.Z.size());
-    double t = 1;
+    if (sums == Sums::fast) start = point;
     if (!(lipschitz_ > 0)) lipschitz_ = first_lipschitz(work);
     for (int step = 0; step < steps && n_iter_ < options_.max_iter; ++step) {
         poll();
         ++n_iter_;
         const double smooth_y = smooth(fY.data());
-        adjoint(work.op, dual_point(fY.data()).data(), G.data());
+        loss_->dual_point(shifted_.data(), theta_.data());
+        adjoint(work.op, theta_.data(), G.data(), sums);
         for (;;) {
             std::vector<double> linear(blocks), square(blocks);
             for_blocks(blocks, [&](Index b, double* z, double*) {
@@ -368,14 +400,15 @@ void Solver<X>::fista(const Working<X>& work, Point& point, int steps) {
                 linear[b] = -sigma(b) * g.dot(moved - y);
                 square[b] = (moved - y).squaredNorm();
             });
-            evaluate(work.op, next);
+            evaluate(work.op, next, sums);
             double model = smooth_y, quadratic = 0;
             for (Index b = 0; b < blocks; ++b) {
                 model += linear[b];
                 quadratic += lipschitz_ / 2 * square[b];
             }
             // Where the model's curvature is lost in the rounding of the loss there is nothing to compare.
-            if (!(next.smooth > model + quadratic) || quadratic <= kLost * std::abs(smooth_y)) break;
+            const double lost = (sums == Sums::fast ? kLostFast : kLost) * std::abs(smooth_y);
+            if (!(next.smooth > model + quadratic) || quadratic <= lost) break;
             lipschitz_ *= 2;
             poll();
         }
@@ -395,6 +428,12 @@ void Solver<X>::fista(const Working<X>& work, Point& point, int steps) {
         t = t_next;
         std::swap(point, next);
         next.Z.resize(point.Z.size());
+    }
+    if (sums == Sums::exact) return;
+    evaluate(work.op, point);
+    if (point.objective() > start.objective()) {
+        std::swap(point, start);
+        t = 1;
     }
 }
 
@@ -525,22 +564,31 @@ Matrix Solver<X>::correlate(const Support& support, const std::vector<double>& r
 /// where it is cheapest: factorised in the unknowns, or in the rows, or iteratively.
 template <class X>
 Matrix Solver<X>::solve_newton_system(const Support& support, const Model& model, const Matrix& rhs) {
-    const double n = static_cast<double>(n_), active = static_cast<double>(support.active.size());
+    const NewtonWork work = newton_work(support.active);
+    Matrix x;
+    if (work.primal < kFactorWorth * work.iterative && work.primal <= work.dual &&
+        solve_factored(support, model, rhs, x))
+        return x;
+    if (work.dual < kFactorWorth * work.iterative && solve_factored_dual(support, model, rhs, x)) return x;
+    return solve_by_conjugate_gradients(support, model, rhs);
+}
+
+/// Multiplications of the ways to solve a Newton system; infinite where a way is closed.
+template <class X>
+typename Solver<X>::NewtonWork Solver<X>::newton_work(const std::vector<Active>& active) const {
+    const double n = static_cast<double>(n_), blocks = static_cast<double>(active.size());
     double unknowns = 0, rank = 0;
-    for (const Active& a : support.active) {
+    for (const Active& a : active) {
         const Index facets = a.facets ? a.facets->size() : 0;
         unknowns += static_cast<double>(dim_ - facets);
         rank += 1 + static_cast<double>(std::min(facets, dim_ - facets));
     }
-    const double primal = unknowns * unknowns * (n / 2 + unknowns / 6);
-    const double dual = n * n * ((static_cast<double>(d_) + active * static_cast<double>(dim_ / d_) + rank) / 2 + n / 6);
-    const double iterative = kIterativeWork * n * active * static_cast<double>(dim_);
-    Matrix x;
-    if (C_ == 1 && std::min(primal, dual) < kFactorWorth * iterative) {
-        if (primal <= dual && unknowns <= kMostFactored && solve_factored(support, model, rhs, x)) return x;
-        if (n_ <= kMostFactored && solve_factored_dual(support, model, rhs, x)) return x;
-    }
-    return solve_by_conjugate_gradients(support, model, rhs);
+    NewtonWork work{kInfinity, kInfinity, kIterativeWork * n * blocks * static_cast<double>(dim_)};
+    if (C_ > 1) return work;
+    if (unknowns <= kMostFactored) work.primal = unknowns * unknowns * (n / 2 + unknowns / 6);
+    const double squares = static_cast<double>(d_) + blocks * static_cast<double>(dim_ / d_) + rank;
+    if (n_ <= kMostFactored) work.dual = n * n * (squares / 2 + n / 6);
+    return work;
 }
 
 /// With the matrix over the rows of positive curvature formed, by Woodbury's identity:
@@ -556,7 +604,8 @@ bool Solver<X>::solve_factored_dual(const Support& support, const Model& model, 
     for (Index i = 0; i < n_; ++i)
         if (model.h[i] > 0) on.push_back(i);
     if (on.empty()) return false;
-    const Index N = (static_cast<Index>(on.size()) + kPad - 1) / kPad * kPad;
+    Index N = (static_cast<Index>(on.size()) + kPad - 1) / kPad * kPad;
+    if (N % 256 == 0) N += kPad;  // columns a power of two apart would share cache lines
     // H^{1/2} X by rows and by columns; to whole panels, so that the system has N - on.size() trivial rows.
     std::vector<double> scaled(N * d_, 0.0), columns(d_ * N, 0.0);
     for (Index k = 0; k < static_cast<Index>(on.size()); ++k)
@@ -587,7 +636,9 @@ bool Solver<X>::solve_factored_dual(const Support& support, const Model& model, 
         plus_at[a + 1] = plus_at[a] + plus[a].cols();
         minus_at[a + 1] = minus_at[a] + minus[a].cols();
     }
-    std::vector<double> masks(A * paths * N, 0.0), added(plus_at[A] * N, 0.0), removed(minus_at[A] * N, 0.0);
+    masks_.assign(A * paths * N, 0.0);
+    added_.assign(plus_at[A] * N, 0.0);
+    removed_.assign(minus_at[A] * N, 0.0);
     const int team = threads_for((plus_at[A] + minus_at[A]) * dim_ * N, options_.threads);
 #pragma omp parallel for num_threads(team) if (team > 1) schedule(dynamic)
     for (Index a = 0; a < A; ++a) {
@@ -603,15 +654,15 @@ bool Solver<X>::solve_factored_dual(const Support& support, const Model& model, 
             const Index path = active[a].slot % slots * paths + p;
             const double sign = support.op.sign(path);
             for (std::size_t k = 0; k < on.size(); ++k) mask[k] = support.op.mask(path, on[k]) ? sign : 0;
-            if (whole[a]) Map(masks.data() + (a * paths + p) * N, N) = root * mask;
-            add_images(plus[a], p, added.data() + plus_at[a] * N);
-            if (minus[a].cols() > 0) add_images(minus[a], p, removed.data() + minus_at[a] * N);
+            if (whole[a]) Map(masks_.data() + (a * paths + p) * N, N) = root * mask;
+            add_images(plus[a], p, added_.data() + plus_at[a] * N);
+            if (minus[a].cols() > 0) add_images(minus[a], p, removed_.data() + minus_at[a] * N);
         }
     }
     poll();
-    std::vector<double> H(N * N);
-    kernels().masked_gram(columns.data(), d_, masks.data(), A * paths, added.data(), plus_at[A], removed.data(), minus_at[A],
-                          N, H.data(), threads_for(N * N * (A * paths + plus_at[A] + minus_at[A] + d_) / 2, options_.threads));
+    system_.resize(N * N);
+    kernels().masked_gram(columns.data(), d_, masks_.data(), A * paths, added_.data(), plus_at[A], removed_.data(), minus_at[A],
+                          N, system_.data(), threads_for(N * N * (A * paths + plus_at[A] + minus_at[A] + d_) / 2, options_.threads));
     poll();
     const auto apply_weight = [&](Matrix& v) {
         for (Index a = 0; a < A; ++a) {
@@ -629,7 +680,7 @@ bool Solver<X>::solve_factored_dual(const Support& support, const Model& model, 
         right[k] = root * f[on[k]];
         right[N + k] = root;
     }
-    if (!kernels().solve_cholesky(H.data(), N, 1, right.data(), options_.fit_intercept ? 2 : 1)) return false;
+    if (!kernels().solve_cholesky(system_.data(), N, 1, right.data(), options_.fit_intercept ? 2 : 1)) return false;
     double shift = 0;
     if (options_.fit_intercept) {
         double sum = 0, sum_one = 0;
@@ -913,9 +964,17 @@ std::vector<double> Solver<X>::solve_working_set(const Working<X>& work, Point& 
         }
         gap = point.objective() - best_dual;
     };
-    double reach = 1;  // step of the proximal point method, in units that shrink a typical block by half
+    Momentum momentum;
+    // Accelerated steps, as long as they narrow the gap at least as fast as Newton steps of the same cost.
+    for (double gap_before = kInfinity; n_iter_ < options_.max_iter;) {
+        const double reference = gap < kInfinity ? gap : target;
+        fista(work, point, kFista, momentum, reference > kFastGap * point.objective() ? Sums::fast : Sums::exact);
+        try_dual(dual_point(point.f.data()));
+        if (gap <= target) return best_theta;
+        if (gap > least_narrowing(work, point) * gap_before) break;
+        gap_before = gap;
+    }
     int still = 0;
-    fista(work, point, kFirstFista);
     while (n_iter_ < options_.max_iter) {
         const double before = point.objective();
         for (int k = 0; k < kNewton && n_iter_ < options_.max_iter; ++k) {
@@ -924,16 +983,16 @@ std::vector<double> Solver<X>::solve_working_set(const Working<X>& work, Point& 
             fista(work, point, 1);  // puts the facets back under the point and corrects the support
         }
         // Newton steps that bend at new facets or run along flat directions bring little.
-        if (!(before - point.objective() > 0.5 * gap) && gap < kInfinity) {
+        if (!(before - point.objective() > 0.5 * gap)) {
             std::vector<double> theta;
-            const int newton_steps = proximal_point(work, point, reach * typical_step(point), target, theta);
+            const int newton_steps = proximal_point(work, point, reach_ * typical_step(point), target, theta);
             try_dual(std::move(theta));
             if (gap <= target) break;
             if (newton_steps < 0) {
-                reach = std::max(1e-3, reach / 8);
+                reach_ = std::max(1e-3, reach_ / 8);
                 fista(work, point, kFista);
             } else if (newton_steps < kNewton / 3) {
-                reach = std::min(1e3, reach * 4);
+                reach_ = std::min(1e3, reach_ * 4);
             }
         }
         try_dual(dual_point(point.f.data()));
@@ -942,6 +1001,16 @@ std::vector<double> Solver<X>::solve_working_set(const Working<X>& work, Point& 
         if (still > 3) break;
     }
     return best_theta;
+}
+
+/// The factor by which kFista accelerated steps must narrow the gap to be worth their time: a step of the
+/// proximal point method narrows it about tenfold and takes some five Newton systems.
+template <class X>
+double Solver<X>::least_narrowing(const Working<X>& work, const Point& point) const {
+    const double products = static_cast<double>(n_ * C_ * static_cast<Index>(work.groups.size()) * dim_);
+    const double steps = kFista * products * (cones_ ? kProjectionWork : 1);
+    const Support on = support(work, point.Z, 1);
+    return std::pow(0.1, steps / (5 * newton_work(on.active).least()));
 }
 
 /// The proximal step that shrinks a block of the typical size by half.

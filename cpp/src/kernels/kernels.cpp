@@ -414,7 +414,7 @@ using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic>;
 using RowMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 /// Columns of one task: fixed, so that the bits do not depend on the number of threads.
-constexpr Index kGramColumns = 64;
+constexpr Index kGramColumns = 128;
 
 void add_gram(const double* a, Index rows, Index m, double* h, int threads) {
     const Eigen::Map<const RowMatrix> A(a, rows, m);
