@@ -53,7 +53,7 @@ def test_forward_is_the_dense_matrix(level, case, threads, exact):
     out = _core.masked_operator(X, core_arrangements(groups), threads).forward(V, exact)
 
     A = groups.dense(X.astype(float))
-    dtype = np.float64 if exact else X.dtype
+    dtype = np.float64 if exact else np.float32
     assert out.shape == (len(X),)
     assert out.dtype == np.float64
     assert np.all(np.abs(out - A @ V.ravel()) <= rounding(A, V.ravel(), dtype))
@@ -68,7 +68,7 @@ def test_adjoint_is_the_transposed_dense_matrix(level, case, threads, exact):
     out = _core.masked_operator(X, core_arrangements(groups), threads).adjoint(r, exact)
 
     A = groups.dense(X.astype(float))
-    dtype = np.float64 if exact else X.dtype
+    dtype = np.float64 if exact else np.float32
     assert out.shape == (len(groups) * groups.paths, X.shape[1])
     assert out.dtype == np.float64
     assert np.all(np.abs(out.ravel() - A.T @ r) <= rounding(A.T, r, dtype))

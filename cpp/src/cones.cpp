@@ -158,8 +158,8 @@ void Cones<X>::normal(Index group, Index unit, Index row, double* out) const {
 }
 
 template <class X>
-double Cones<X>::project(Index group, const double* z_data, double stop_norm, Facets& facets,
-                         double* v_data) const {
+double Cones<X>::project(Index group, const double* z_data, double stop_norm, Facets& facets, double* v_data,
+                         Index checks) const {
     const Index m = dim(), n = rows_.rows;
     const Eigen::Map<const Vector> z(z_data, m);
     Eigen::Map<Vector> v(v_data, m);
@@ -189,12 +189,13 @@ double Cones<X>::project(Index group, const double* z_data, double stop_norm, Fa
     Eigen::MatrixXd normals;
     Vector direction(m), r;
     const auto apex = [&] {  // always in the cone
+        const double bound = v.norm();
         facets.clear();
         v.setZero();
-        return 0.0;
+        return bound;
     };
     for (Index steps_left = 50 * m + 500;;) {
-        if (v.norm() <= stop_norm) return v.norm();
+        if (v.norm() <= stop_norm || checks-- <= 0) return v.norm();
         find_violated(group, v_data, kFeasible * scale, violated);
         double deepest = 0;
         for (const Violated& c : violated) deepest = std::min(deepest, c.depth);

@@ -27,11 +27,15 @@ using Map = Eigen::Map<Vector>;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Relative size of differences of objectives that rounding alone explains.
 constexpr double kRounding = 1e-14;
-constexpr double kLost = 1e-12;      ///< the same for a loss at a point reached by extrapolation
-constexpr double kLostFast = 1e-6;   ///< and in single precision
-constexpr int kFista = 20;           ///< accelerated proximal steps between two looks at the gap
+constexpr double kShort = 1e-2;
+constexpr double kLongestStep = 1e100;
+constexpr double kNoise = 1e-24;    ///< relative loss that is nothing but rounding, squared
+constexpr double kLost = 1e-12;     ///< the same for a loss at a point reached by extrapolation
+constexpr double kLostFast = 1e-6;  ///< and in single precision
+constexpr int kFista = 20;          ///< accelerated proximal steps between two looks at the gap
 /// Single precision serves those steps as long as the gap is above this share of the objective.
 constexpr double kFastGap = 1e-3;
+constexpr double kWideGap = 30;      ///< gap over the tolerance up to which every score is exact
 constexpr double kRidgeReach = 1e8;  ///< step of the plain Newton step: a ridge against rounding only
 constexpr int kNewton = 20;          ///< Newton steps in a row, and of one step of the proximal point method
 constexpr double kNewtonResidual = 1e-2;  ///< of the Newton system where it is solved iteratively
@@ -40,6 +44,8 @@ constexpr double kNewtonResidual = 1e-2;  ///< of the Newton system where it is 
 constexpr double kIterativeWork = 100;
 constexpr double kFactorWorth = 4;
 constexpr double kProjectionWork = 5;  ///< accelerated step with projections over one without
+constexpr Index kSmall = 600;          ///< unknowns up to which the system is factorised in them in any case
+constexpr int kRefinements = 5;        ///< of a solution that was factorised in the rows
 constexpr Index kMostFactored = 4096;  ///< unknowns of a system that is factorised: 128 MiB
 constexpr Index kConjugateGradients = 150;
 constexpr Index kGramRows = 256;  ///< rows of the reduced matrix held at a time
@@ -111,6 +117,13 @@ class Solver {
           theta_(n_ * C_) {
         require(program.rows.rows == program.y.rows, "y has ", program.y.rows, " rows; X has ",
                 program.rows.rows);
+        const auto ordinary = [](double entry) { return entry == 0 || (entry > 1e-9 && entry < 1e9); };
+        double largest_x = 0, largest_y = 0;
+        for (Index k = 0; k < program.rows.size(); ++k)
+            largest_x = std::max(largest_x, std::abs(static_cast<double>(program.rows.data[k])));
+        for (Index k = 0; k < program.y.size(); ++k)
+            largest_y = std::max(largest_y, std::abs(program.y.data[k]));
+        single_range_ = ordinary(largest_x) && ordinary(largest_y);
         if (program.relu) {
             cones_.emplace(program.rows, program.arrangements);
             score_facets_.resize(program.blocks());
@@ -188,8 +201,9 @@ class Solver {
     }
 
     /// |proj_K(sigma B^T theta)| of every block of the groups, where it exceeds `floor`; elsewhere a bound <=
-    /// floor.
-    std::vector<double> scores(const std::vector<Index>& groups, const double* G, double floor) {
+    /// floor. With few `checks` of all rows to a projection, upper bounds.
+    std::vector<double> scores(const std::vector<Index>& groups, const double* G, double floor,
+                               Index checks = Cones<X>::kAllChecks) {
         const Index k = static_cast<Index>(groups.size());
         std::vector<double> out(C_ * k * S_);
         for_blocks(C_ * k * S_, [&](Index b, double* z, double* v) {
@@ -198,7 +212,7 @@ class Solver {
             if (!cones_ || out[b] <= floor) return;
             Map(z, dim_) = sigma(b) * g;
             const Index global = global_block(groups, b);
-            out[b] = cones_->project(group_of(global), z, floor, score_facets_[global], v);
+            out[b] = cones_->project(group_of(global), z, floor, score_facets_[global], v, checks);
         });
         return out;
     }
@@ -225,11 +239,17 @@ class Solver {
             norm = ConstMap(z, dim_).norm();
             std::copy(z, z + dim_, out);
         }
-        if (norm <= threshold) {
+        // A projection that rounding spoilt is the origin, whatever the bound on its norm.
+        if (norm <= threshold || ConstMap(out, dim_).squaredNorm() == 0) {
             std::fill(out, out + dim_, 0.0);
             return 0;
         }
         Map(out, dim_) *= 1 - threshold / norm;
+        // The cones hold to the rounding of z; a point much shorter than z has to be put on them again.
+        if (cones_ && norm - threshold < kShort * ConstMap(z, dim_).norm()) {
+            const std::vector<double> shrunk(out, out + dim_);
+            return cones_->project(group_of(global), shrunk.data(), 0, prox_facets_[global], out);
+        }
         return norm - threshold;
     }
 
@@ -299,11 +319,13 @@ class Solver {
     bool solve_factored(const Support& support, const Model& model, const Matrix& rhs, Matrix& x);
     bool solve_factored_dual(const Support& support, const Model& model, const Matrix& rhs, Matrix& x);
     Matrix solve_by_conjugate_gradients(const Support& support, const Model& model, const Matrix& rhs);
+    Matrix residual_of_newton_system(const Support& support, const Model& model, const Matrix& rhs,
+                                     const Matrix& x) const;
     double newton(const Working<X>& work, Point& point, double step);
     void evaluate_dual(const Working<X>& work, const Model& model, DualTrial& trial);
     int proximal_point(const Working<X>& work, Point& point, double step, double target,
                        std::vector<double>& theta);
-    std::vector<double> solve_working_set(const Working<X>& work, Point& point, double target);
+    std::vector<double> solve_working_set(const Working<X>& work, Point& point, double target, bool near);
     double first_lipschitz(const Working<X>& work);
     double typical_step(const Point& point) const;
     double least_narrowing(const Working<X>& work, const Point& point) const;
@@ -327,7 +349,9 @@ class Solver {
     std::vector<double> intercept_, shifted_, theta_;
     std::vector<double> masks_, added_, removed_, system_;  // of the factorised Newton system, to be reused
     std::optional<Eigen::SelfAdjointEigenSolver<Matrix>> row_moments_;
+    bool single_range_;  // whether products of the data stay far inside the range of single precision
     double lipschitz_ = 0;
+    bool newton_pays_ = true;  // at the start, and where it ended the last working set
     double reach_ = 1;  // step of the proximal point method, in units that shrink a typical block by half
     Index n_iter_ = 0;
     Clock clock_;
@@ -370,7 +394,8 @@ double Solver<X>::first_lipschitz(const Working<X>& work) {
 }
 
 /// Accelerated proximal steps with backtracking and restart; `momentum` carries over to the next call while
-/// nothing else moves the point. Sums are `sums` inside, exact for the result, which is never above the start.
+/// nothing else moves the point. Sums are `sums` inside, exact for the result, which is never above the
+/// start.
 template <class X>
 void Solver<X>::fista(const Working<X>& work, Point& point, int steps, Momentum& momentum, Sums sums) {
     const Index blocks = static_cast<Index>(point.Z.size()) / dim_;
@@ -431,7 +456,7 @@ void Solver<X>::fista(const Working<X>& work, Point& point, int steps, Momentum&
     }
     if (sums == Sums::exact) return;
     evaluate(work.op, point);
-    if (point.objective() > start.objective()) {
+    if (!(point.objective() <= start.objective())) {
         std::swap(point, start);
         t = 1;
     }
@@ -587,7 +612,7 @@ typename Solver<X>::NewtonWork Solver<X>::newton_work(const std::vector<Active>&
     if (C_ > 1) return work;
     if (unknowns <= kMostFactored) work.primal = unknowns * unknowns * (n / 2 + unknowns / 6);
     const double squares = static_cast<double>(d_) + blocks * static_cast<double>(dim_ / d_) + rank;
-    if (n_ <= kMostFactored) work.dual = n * n * (squares / 2 + n / 6);
+    if (n_ <= kMostFactored && unknowns > kSmall) work.dual = n * n * (squares / 2 + n / 6);
     return work;
 }
 
@@ -596,7 +621,8 @@ typename Solver<X>::NewtonWork Solver<X>::newton_work(const std::vector<Active>&
 /// W = (M^-1 / step)^-1 on the tangent spaces, b the intercept's step, which makes q sum to zero. A group's
 /// share of B W B^T is its mask's pattern on X X^T, up to few rank-one terms.
 template <class X>
-bool Solver<X>::solve_factored_dual(const Support& support, const Model& model, const Matrix& rhs, Matrix& x) {
+bool Solver<X>::solve_factored_dual(const Support& support, const Model& model, const Matrix& rhs,
+                                    Matrix& x) {
     const std::vector<Active>& active = support.active;
     const Index A = static_cast<Index>(active.size()), paths = dim_ / d_;
     const Index slots = support.op.n_paths() / paths;
@@ -646,7 +672,8 @@ bool Solver<X>::solve_factored_dual(const Support& support, const Model& model, 
         std::vector<double> product(std::max(plus[a].cols(), minus[a].cols()) * N);
         Vector mask = Vector::Zero(N);
         const auto add_images = [&](const Matrix& vectors, Index path, double* out) {
-            dense.multiply(vectors.data() + path * d_, vectors.cols(), d_, dim_, packed.data(), N, product.data(), N);
+            dense.multiply(vectors.data() + path * d_, vectors.cols(), d_, dim_, packed.data(), N,
+                           product.data(), N);
             for (Index r = 0; r < vectors.cols(); ++r)
                 Map(out + r * N, N) += ConstMap(product.data() + r * N, N).cwiseProduct(mask);
         };
@@ -661,8 +688,10 @@ bool Solver<X>::solve_factored_dual(const Support& support, const Model& model, 
     }
     poll();
     system_.resize(N * N);
-    kernels().masked_gram(columns.data(), d_, masks_.data(), A * paths, added_.data(), plus_at[A], removed_.data(), minus_at[A],
-                          N, system_.data(), threads_for(N * N * (A * paths + plus_at[A] + minus_at[A] + d_) / 2, options_.threads));
+    kernels().masked_gram(
+        columns.data(), d_, masks_.data(), A * paths, added_.data(), plus_at[A], removed_.data(), minus_at[A],
+        N, system_.data(),
+        threads_for(N * N * (A * paths + plus_at[A] + minus_at[A] + d_) / 2, options_.threads));
     poll();
     const auto apply_weight = [&](Matrix& v) {
         for (Index a = 0; a < A; ++a) {
@@ -671,31 +700,64 @@ bool Solver<X>::solve_factored_dual(const Support& support, const Model& model, 
             v.col(a) = c * v.col(a) + (model.step - c) * along * active[a].direction;
         }
     };
-    x = rhs;
-    apply_weight(x);
-    std::vector<double> f, right(2 * N, 0.0), q(n_, 0.0);
-    predict(support, x, f);
-    for (std::size_t k = 0; k < on.size(); ++k) {
-        const double root = std::sqrt(model.h[on[k]]);
-        right[k] = root * f[on[k]];
-        right[N + k] = root;
-    }
-    if (!kernels().solve_cholesky(system_.data(), N, 1, right.data(), options_.fit_intercept ? 2 : 1)) return false;
-    double shift = 0;
+    if (!kernels().cholesky(system_.data(), N, 1)) return false;
+    std::vector<double> ones(N, 0.0), right(N), f;  // ones: the system's answer to a unit intercept
+    double sum_ones = 0;
     if (options_.fit_intercept) {
-        double sum = 0, sum_one = 0;
-        for (std::size_t k = 0; k < on.size(); ++k) {
-            sum += std::sqrt(model.h[on[k]]) * right[k];
-            sum_one += std::sqrt(model.h[on[k]]) * right[N + k];
-        }
-        shift = sum / sum_one;
+        for (std::size_t k = 0; k < on.size(); ++k) ones[k] = std::sqrt(model.h[on[k]]);
+        kernels().cholesky_solve(system_.data(), N, ones.data(), 1);
+        for (std::size_t k = 0; k < on.size(); ++k) sum_ones += std::sqrt(model.h[on[k]]) * ones[k];
     }
-    for (std::size_t k = 0; k < on.size(); ++k)
-        q[on[k]] = std::sqrt(model.h[on[k]]) * (right[k] - (options_.fit_intercept ? shift * right[N + k] : 0));
-    Matrix pulled = correlate(support, q);
-    apply_weight(pulled);
-    x -= pulled;
-    return x.allFinite();
+    const auto solve_once = [&](const Matrix& target) {
+        Matrix v = target;
+        apply_weight(v);
+        predict(support, v, f);
+        std::fill(right.begin(), right.end(), 0.0);
+        for (std::size_t k = 0; k < on.size(); ++k) right[k] = std::sqrt(model.h[on[k]]) * f[on[k]];
+        kernels().cholesky_solve(system_.data(), N, right.data(), 1);
+        double sum = 0;
+        for (std::size_t k = 0; k < on.size(); ++k) sum += std::sqrt(model.h[on[k]]) * right[k];
+        const double shift = options_.fit_intercept ? sum / sum_ones : 0;
+        std::vector<double> q(n_, 0.0);
+        for (std::size_t k = 0; k < on.size(); ++k)
+            q[on[k]] = std::sqrt(model.h[on[k]]) * (right[k] - shift * ones[k]);
+        Matrix pulled = correlate(support, q);
+        apply_weight(pulled);
+        return Matrix(v - pulled);
+    };
+    // The differences above cancel where the step is long; refinement restores the digits or shows their
+    // loss.
+    x = Matrix::Zero(dim_, A);
+    Matrix residual = rhs;
+    for (Index a = 0; a < A; ++a) to_tangent(active[a], residual.col(a));
+    const double size = residual.norm();
+    double left = size;
+    for (int round = 0; round < kRefinements && left > kNewtonResidual * kNewtonResidual * size; ++round) {
+        const Matrix better = x + solve_once(residual);
+        const Matrix error = residual_of_newton_system(support, model, rhs, better);
+        if (!(error.norm() < 0.5 * left)) break;
+        x = better;
+        residual = error;
+        left = residual.norm();
+    }
+    return left <= kNewtonResidual * size;
+}
+
+/// rhs - (M^-1 / step + B^T H B) x on the tangent spaces.
+template <class X>
+Matrix Solver<X>::residual_of_newton_system(const Support& support, const Model& model, const Matrix& rhs,
+                                            const Matrix& x) const {
+    std::vector<double> t;
+    predict(support, x, t);
+    apply_curvature(model, t);
+    Matrix residual = rhs - correlate(support, t) - x / model.step;
+    for (std::size_t a = 0; a < support.active.size(); ++a) {
+        const Active& block = support.active[a];
+        const auto u = block.direction;
+        residual.col(a) -= program_.alpha / block.norm * (x.col(a) - u * u.dot(x.col(a)));
+        to_tangent(block, residual.col(a));
+    }
+    return residual;
 }
 
 /// With the matrix formed, in bases of the tangent spaces; false if rounding leaves it indefinite.
@@ -749,7 +811,9 @@ bool Solver<X>::solve_factored(const Support& support, const Model& model, const
         gram.triangularView<Eigen::Lower>() -= weighted * weighted.transpose() / model.h_sum[0];
     Vector y(m);
     for (Index a = 0; a < A; ++a) y.segment(offset[a], basis[a].cols()) = basis[a].transpose() * rhs.col(a);
-    if (!kernels().solve_cholesky(H.data(), m, 1 / model.step, y.data(), 1) || !y.allFinite()) return false;
+    if (!kernels().cholesky(H.data(), m, 1 / model.step)) return false;
+    kernels().cholesky_solve(H.data(), m, y.data(), 1);
+    if (!y.allFinite()) return false;
     x.resize(dim_, A);
     for (Index a = 0; a < A; ++a) x.col(a) = basis[a] * y.segment(offset[a], basis[a].cols());
     return true;
@@ -785,20 +849,13 @@ Matrix Solver<X>::solve_by_conjugate_gradients(const Support& support, const Mod
         }
         return tangent(std::move(z));
     };
-    std::vector<double> t;
-    Matrix x = Matrix::Zero(dim_, A), r = tangent(rhs), z = precondition(r), p = z;
+    const Matrix zero = Matrix::Zero(dim_, A);
+    Matrix x = zero, r = tangent(rhs), z = precondition(r), p = z;
     double rz = r.cwiseProduct(z).sum();
     const double enough = kNewtonResidual * r.norm();
     for (Index iteration = 0; iteration < kConjugateGradients && r.norm() > enough; ++iteration) {
         poll();
-        predict(support, p, t);
-        apply_curvature(model, t);
-        Matrix Hp = correlate(support, t) + p / model.step;
-        for (Index a = 0; a < A; ++a) {
-            const Vector& u = active[a].direction;
-            Hp.col(a) += program_.alpha / active[a].norm * (p.col(a) - u * u.dot(p.col(a)));
-        }
-        Hp = tangent(std::move(Hp));
+        const Matrix Hp = -residual_of_newton_system(support, model, zero, p);
         const double length = rz / p.cwiseProduct(Hp).sum();
         x += length * p;
         r -= length * Hp;
@@ -948,9 +1005,10 @@ int Solver<X>::proximal_point(const Working<X>& work, Point& point, double step,
 }
 
 /// Solves over the working set to a gap of `target` there; returns the dual point that showed it, or the
-/// best.
+/// best. Starts with Newton steps if the point is `near` the optimum.
 template <class X>
-std::vector<double> Solver<X>::solve_working_set(const Working<X>& work, Point& point, double target) {
+std::vector<double> Solver<X>::solve_working_set(const Working<X>& work, Point& point, double target,
+                                                 bool near) {
     evaluate(work.op, point);
     std::vector<double> G(C_ * work.op.n_paths() * d_), best_theta;
     double best_dual = -kInfinity, gap = kInfinity;
@@ -966,14 +1024,19 @@ std::vector<double> Solver<X>::solve_working_set(const Working<X>& work, Point& 
     };
     Momentum momentum;
     // Accelerated steps, as long as they narrow the gap at least as fast as Newton steps of the same cost.
-    for (double gap_before = kInfinity; n_iter_ < options_.max_iter;) {
+    for (double gap_before = kInfinity; !near && n_iter_ < options_.max_iter;) {
         const double reference = gap < kInfinity ? gap : target;
-        fista(work, point, kFista, momentum, reference > kFastGap * point.objective() ? Sums::fast : Sums::exact);
+        const bool fast = single_range_ && reference > kFastGap * point.objective();
+        fista(work, point, kFista, momentum, fast ? Sums::fast : Sums::exact);
         try_dual(dual_point(point.f.data()));
-        if (gap <= target) return best_theta;
+        if (gap <= target) {
+            newton_pays_ = false;
+            return best_theta;
+        }
         if (gap > least_narrowing(work, point) * gap_before) break;
         gap_before = gap;
     }
+    newton_pays_ = true;
     int still = 0;
     while (n_iter_ < options_.max_iter) {
         const double before = point.objective();
@@ -1019,9 +1082,9 @@ double Solver<X>::typical_step(const Point& point) const {
     Index n_active = 0;
     for (std::size_t k = 0; k < point.Z.size(); k += dim_)
         n_active += ConstMap(point.Z.data() + k, dim_).squaredNorm() > 0;
-    return point.penalty > 0
-               ? point.penalty / (program_.alpha * program_.alpha * static_cast<double>(n_active))
-               : 1;
+    return point.penalty > 0 ? std::min(kLongestStep, point.penalty / program_.alpha / program_.alpha /
+                                                          static_cast<double>(n_active))
+                             : 1;
 }
 
 template <class X>
@@ -1037,8 +1100,10 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
 
     SolveReport report;
     report.objective_at_zero = smooth(std::vector<double>(n_ * C_, 0.0).data());
-    const double tolerance =
-        options_.tol * std::max(report.objective_at_zero, std::numeric_limits<double>::min());
+    // A constant network that fits up to rounding is as good as one that fits.
+    const double at_zero = loss_->value(std::vector<double>(n_ * C_, 0.0).data());
+    const double tolerance = options_.tol * std::max({report.objective_at_zero, kNoise * at_zero,
+                                                      std::numeric_limits<double>::min()});
 
     if (cones_)  // a start outside its cone is projected
         for_blocks(blocks.rows, [&](Index b, double*, double* v) {
@@ -1080,13 +1145,17 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
 
         if (theta.empty()) theta = dual_point(point.f.data());
         adjoint(full_, theta.data(), G.data());
-        const std::vector<double> score = scores(all, G.data(), program_.alpha);
+        // While the gap is wide, bounds on the scores do.
+        const bool wide = report.history.empty() ? point.penalty == 0 : report.gap > kWideGap * tolerance;
+        const std::vector<double> score =
+            scores(all, G.data(), program_.alpha, wide ? 1 : Cones<X>::kAllChecks);
         best_dual = std::max(best_dual, dual_value(theta, largest(score)));
         const double gap_before = report.gap;
         report.n_iter = n_iter_;
         report.objective = point.objective();
         report.dual_objective = best_dual;
-        report.gap = std::max(0.0, report.objective - best_dual);
+        report.gap = report.objective - best_dual;
+        if (report.gap < 0) report.gap = 0;  // rounding; not a number stays one
         report.n_active = 0;
         for (Index b = 0; b < blocks.rows; ++b) report.n_active += Map(blocks.row(b), dim_).squaredNorm() > 0;
         report.seconds = clock_.seconds();
@@ -1119,7 +1188,8 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         const Index count = static_cast<Index>(work.groups.size());
         if (count > groups_before) lipschitz_ = 0;
         groups_before = count;
-        theta = solve_working_set(work, point, std::max(0.3 * tolerance, 0.1 * report.gap));
+        const bool near = newton_pays_ && report.gap <= kWideGap * tolerance;
+        theta = solve_working_set(work, point, std::max(0.3 * tolerance, 0.1 * report.gap), near);
         for (Index b = 0; b < C_ * count * S_; ++b)
             std::copy(point.Z.data() + b * dim_, point.Z.data() + (b + 1) * dim_,
                       blocks.row(global_block(work.groups, b)));

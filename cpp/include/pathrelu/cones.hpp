@@ -1,4 +1,5 @@
 #pragma once
+#include <limits>
 #include <vector>
 
 #include <pathrelu/arrangements.hpp>
@@ -32,9 +33,12 @@ class Cones {
     /// v <- projection of z on K_g, and its norm. Dual active set of Goldfarb and Idnani (1983) with rows
     /// brought in lazily; v is on the facets returned to rounding and violates no row by more than 1e-13
     /// |x_i| |z|. The norm falls along the way, so where only norms above `stop_norm` matter the work ends as
-    /// soon as the norm is known not to exceed it; v is then not a projection and the norm returned is an
-    /// upper bound.
-    double project(Index group, const double* z, double stop_norm, Facets& facets, double* v) const;
+    /// soon as the norm is known not to exceed it, and after `checks` products with all rows; v is then not a
+    /// projection and the norm returned is an upper bound. Where rounding gets the better of the facets, v is
+    /// the origin and the norm an upper bound too.
+    double project(Index group, const double* z, double stop_norm, Facets& facets, double* v,
+                   Index checks = kAllChecks) const;
+    static constexpr Index kAllChecks = std::numeric_limits<Index>::max();
 
     /// out (units, n) <- the left sides of the constraints.
     void slack(Index group, const double* v, double* out) const;

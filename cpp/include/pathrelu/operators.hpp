@@ -8,12 +8,12 @@ namespace pathrelu {
 /// The linear map  B V = sum_g sum_p s_p M_p * (X v_p)  over groups of paths, never formed as a matrix.
 ///
 /// X (n, d) is read in place and must outlive the operator. V has one row of d weights per path, groups in
-/// order. Products are done by tables of subset sums (see kernels.cpp), in double, or in float for float rows
-/// with `Sums::fast`. Results are the same bits for any number of threads: every output is one thread's.
+/// order. Products are done by tables of subset sums (see kernels.cpp), in double, or in float with
+/// `Sums::fast`. Results are the same bits for any number of threads: every output is one thread's.
 template <class X>
 class MaskedOperator {
   public:
-    /// Precision of the sums inside the products: that of the rows, or double.
+    /// Precision of the sums inside the products: single or double.
     enum class Sums { fast, exact };
 
     MaskedOperator(Rows<X> rows, const Arrangements& arrangements, int threads);

@@ -201,8 +201,8 @@ inline Vec<T> load_row(const X* x, int v, Index used, Index readable) {
     return load(part);
 }
 
-/// source (32, NV vectors) <- scale_i * x_i for `count` rows of d entries, columns col .. col + used; the rest
-/// zero. `rows` rows follow x.
+/// source (32, NV vectors) <- scale_i * x_i for `count` rows of d entries, columns col .. col + used; the
+/// rest zero. `rows` rows follow x.
 template <class T, int NV, class X>
 inline void fill_source(const X* x, Index d, Index rows, Index count, Index col, Index used, const T* scale,
                         T* source) {
@@ -262,8 +262,8 @@ void adjoint(const X* x, Index d, MaskWords M, const T* r, double* out, int thre
                              : chunks.size(c) == 2 ? adjoint_chunk<X, T, 2>
                              : chunks.size(c) == 3 ? adjoint_chunk<X, T, 3>
                                                    : adjoint_chunk<X, T, 4>;
-            run(x, d, M, r, chunks.first(c) * kLanes<T>, i0, i1, p0, count, source.data, tables.data, sums.data,
-                part == 0 ? out : partial.data + (part - 1) * M.P * d);
+            run(x, d, M, r, chunks.first(c) * kLanes<T>, i0, i1, p0, count, source.data, tables.data,
+                sums.data, part == 0 ? out : partial.data + (part - 1) * M.P * d);
         }
 #pragma omp for schedule(static)
         for (Index p = 0; p < M.P; ++p)
@@ -296,8 +296,8 @@ void forward_chunk(const X* x, Index d, MaskWords M, const T* V, Index col, Inde
         const X* xi = x + (i0 + i) * d + col;
         Vec<T> product = broadcast(T(0));
         for (int v = 0; v < NV; ++v)
-            product += load_row<T>(xi, v, used, (M.n - i0 - i) * d - col) *
-                       load(sums + i * kWidth + v * kLanes<T>);
+            product +=
+                load_row<T>(xi, v, used, (M.n - i0 - i) * d - col) * load(sums + i * kWidth + v * kLanes<T>);
         T total[kLanes<T>];
         store(total, product);
         for (int half = kLanes<T> / 2; half > 0; half /= 2)
@@ -447,14 +447,17 @@ void masked_gram(const double* x, Index d, const double* masks, Index k, const d
     }
 }
 
-bool solve_cholesky(double* h, Index m, double ridge, double* b, Index count) {
+bool cholesky(double* h, Index m, double ridge) {
     Eigen::Map<Matrix> H(h, m, m);
     H.diagonal().array() += ridge;
-    const Eigen::LLT<Eigen::Ref<Matrix>, Eigen::Lower> llt(H);
-    if (llt.info() != Eigen::Success) return false;
+    return Eigen::LLT<Eigen::Ref<Matrix>, Eigen::Lower>(H).info() == Eigen::Success;
+}
+
+void cholesky_solve(const double* h, Index m, double* b, Index count) {
+    const Eigen::Map<const Matrix> L(h, m, m);
     Eigen::Map<Matrix> x(b, m, count);
-    llt.solveInPlace(x);
-    return true;
+    L.triangularView<Eigen::Lower>().solveInPlace(x);
+    L.triangularView<Eigen::Lower>().adjoint().solveInPlace(x);
 }
 
 template <class X, class T>
@@ -483,7 +486,8 @@ const KernelTable table = {PATHRELU_TEXT(PATHRELU_ISA),
                            find_below,
                            add_gram,
                            masked_gram,
-                           solve_cholesky};
+                           cholesky,
+                           cholesky_solve};
 
 }  // namespace PATHRELU_ISA
 }  // namespace pathrelu

@@ -54,13 +54,15 @@ struct KernelTable {
                         double threshold, Index* rows, double* values);
     /// H (m, m), lower triangle <- sum over rows of A^T A with A (rows, m) row-major; H is added to.
     void (*add_gram)(const double* A, Index rows, Index m, double* H, int threads);
-    /// H (m, m), lower triangle <- (X^T X) o (M^T M) + P^T P - N^T N for X (d, m), M (k, m), P (p, m), N (q, m)
-    /// row-major; o is the entrywise product.
+    /// H (m, m), lower triangle <- (X^T X) o (M^T M) + P^T P - N^T N for X (d, m), M (k, m), P (p, m), N (q,
+    /// m) row-major; o is the entrywise product.
     void (*masked_gram)(const double* X, Index d, const double* M, Index k, const double* P, Index p,
                         const double* N, Index q, Index m, double* H, int threads);
-    /// Solves (H + ridge I) x = b in place by Cholesky for `count` b (m) after each other; H (m, m) lower
-    /// triangle, destroyed. False if not positive definite.
-    bool (*solve_cholesky)(double* H, Index m, double ridge, double* b, Index count);
+    /// H (m, m), lower triangle <- its Cholesky factor after `ridge` is added to the diagonal. False if not
+    /// positive definite.
+    bool (*cholesky)(double* H, Index m, double ridge);
+    /// b <- H^-1 b for `count` b (m) after each other, H as `cholesky` leaves it.
+    void (*cholesky_solve)(const double* H, Index m, double* b, Index count);
 
     template <class X, class T>
     const MaskedKernels<X, T>& masked() const;
