@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from problems import load
 from reference import Groups, Program
-from support import CLARABEL_ERROR, assert_is_its_own_objective, blocks_and_intercept, random_program, solve
+from support import assert_is_its_own_objective, blocks_and_intercept, random_program, solve
 
 import pathrelu as pr
 

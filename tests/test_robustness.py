@@ -59,14 +59,15 @@ def assert_solved(program, dtype=np.float64, tol=1e-8, **options):
     assert_is_its_own_objective(solution, program)
     assert solution.converged
     assert 0 <= solution.gap <= tol * max(solution.objective_at_zero, np.finfo(float).tiny)
-    assert solution.objective <= solution.objective_at_zero
+    rounding = 1e-12 * solution.objective_at_zero
+    assert solution.objective <= solution.objective_at_zero + solution.gap + rounding
     if not program.fit_intercept:
         assert solution.objective_at_zero == pytest.approx(program.mean_loss(np.zeros(len(rows))), rel=1e-12)
     return solution
 
 
 def assert_optimal(program, **options):
-    """Solves the program, and compares with CVXPY and Clarabel, whose point may violate the cones a little."""
+    """Solves the program, and compares with CVXPY and Clarabel, whose points are only almost feasible."""
     solution = assert_solved(program, **options)
     rows = program.X.astype(solution.blocks.dtype).astype(np.float64)
     optimum = replace(program, X=rows).optimum()
@@ -366,3 +367,252 @@ def test_rows_that_grow_or_shrink_against_the_penalty_leave_an_honest_gap(activa
         assert solution.dual_objective <= last.objective + 1e-12
     assert last.objective <= first.objective
     assert scale > 1 or (last.converged and last.n_active == 0)
+
+
+# ---- Penalties -----------------------------------------------
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_penalty_above_alpha_max_gives_the_zero_network_at_once(activation, width, loss):
+    program, arrangements = random_program(
+        1, width, activation=activation, loss=loss, fit_intercept=True, weighted=True
+    )
+    options = {"activation": activation, "loss": loss, "sample_weight": program.sample_weight}
+    largest = pr.alpha_max(program.X, program.y, arrangements, fit_intercept=True, **options)
+    start = np.random.default_rng(0).standard_normal((len(arrangements), len(program.output_signs), 1, 1))
+    start = np.broadcast_to(start, (*start.shape[:2], arrangements.paths, 3))
+    for factor in (1 + 1e-9, 2, 1e10, 1e300):
+        above = replace(program, alpha=largest * factor)
+        cold, warm = assert_solved(above), assert_solved(above, init=start)
+        assert not cold.blocks.any()
+        assert cold.objective == cold.objective_at_zero
+        assert cold.n_iter <= 1
+        assert factor < 2 or not warm.blocks.any()
+        assert warm.n_iter <= 60
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_penalty_next_to_none_leaves_an_honest_gap(activation, loss):
+    for n, d in ((30, 3), (5, 8)):  # more rows than can be fitted, and fewer
+        program, arrangements = random_program(
+            0, n=n, d=d, activation=activation, loss=loss, fit_intercept=True
+        )
+        reached = [
+            solve(replace(program, alpha=alpha), arrangements, max_iter=500) for alpha in (1e-4, 1e-9, 1e-15)
+        ]
+        for alpha, solution in zip((1e-4, 1e-9, 1e-15), reached, strict=True):
+            assert_is_its_own_objective(solution, replace(program, alpha=alpha))
+            # The optimum rises with alpha.
+            assert solution.dual_objective <= reached[0].objective + 1e-12
+            assert solution.objective <= solution.objective_at_zero + solution.gap
+
+
+@pytest.mark.parametrize("alpha", [1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("loss", BINARY_LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_classes_that_can_be_separated(activation, loss, fit_intercept, alpha):
+    for width in WIDTHS:
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((20, 3))
+        program = program_of(
+            rng,
+            X,
+            X[:, 0],
+            width,
+            P=10,
+            alpha=alpha,
+            activation=activation,
+            loss=loss,
+            fit_intercept=fit_intercept,
+        )
+        solution = assert_optimal(program)
+        if alpha < 1e-3:
+            assert np.all(program.y * program.predict(*blocks_and_intercept(solution)) > 0)
+
+
+# ---- Weights -----------------------------------------------
+
+
+@pytest.mark.parametrize("spread", [3, 8])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_weights_of_very_unequal_size(activation, loss, spread):
+    for seed, width in enumerate(WIDTHS):
+        rng = np.random.default_rng(seed)
+        program, _ = random_program(
+            seed, width, activation=activation, loss=loss, fit_intercept=bool(seed % 2), alpha=0.01
+        )
+        weight = 10.0 ** rng.uniform(-spread, spread, len(program.y))
+        weight[:3] = 0
+        weighted = replace(program, sample_weight=weight)
+        solution = assert_optimal(weighted)
+        # Weights count only relative to each other, and rows of weight zero not at all.
+        same = assert_solved(replace(weighted, sample_weight=weight * 2.0**500))
+        assert same.objective == solution.objective
+        absurd = program.y.copy()
+        absurd[:3] *= -1 if loss in BINARY_LOSSES else 1e100
+        assert assert_solved(replace(weighted, y=absurd)).objective == pytest.approx(
+            solution.objective, abs=2e-8 * solution.objective_at_zero
+        )
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_single_row_with_a_weight(activation, loss, fit_intercept):
+    program, _ = random_program(0, (2,), activation=activation, loss=loss, fit_intercept=fit_intercept)
+    _, arrangements = random_program(0, (2,), loss=loss)
+    for row in (0, 1):
+        weight = np.where(np.arange(len(program.y)) == row, 3.0, 0.0)
+        weighted = replace(program, sample_weight=weight)
+        solution = solve(weighted, arrangements)
+        assert solution.converged
+        blocks, intercept = blocks_and_intercept(solution)
+        assert np.isfinite(blocks).all()
+        # With an intercept the row can be fitted exactly, by log_loss in the limit.
+        assert weighted.objective(blocks, intercept) <= solution.objective + 1e-15
+        assert solution.objective <= (1e-12 if fit_intercept else weighted.mean_loss(np.zeros(14)))
+
+
+# ---- Tolerances -----------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_tolerance_below_rounding_ends_with_an_honest_gap(activation, loss, dtype):
+    for seed, width in enumerate(WIDTHS):
+        program, arrangements = random_program(
+            seed, width, n=40, activation=activation, loss=loss, fit_intercept=True
+        )
+        rows = program.X.astype(dtype)
+        program = replace(program, X=rows.astype(np.float64))
+        best = solve(program, arrangements, tol=1e-300)
+        solution = solve(replace(program, X=rows), arrangements, tol=1e-300)
+        assert_is_its_own_objective(solution, program)
+        assert solution.gap <= 1e-9
+        assert solution.dual_objective <= best.objective + 1e-13
+        assert solution.objective >= best.dual_objective - 1e-13
+
+
+def test_a_tolerance_below_what_float32_rows_can_give_says_so():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20, 3)).astype(np.float32), rng.standard_normal(20)
+    arrangements = pr.sample_arrangements(X, 10, random_state=0)
+    estimators = [
+        pr.PathReLURegressor(tol=1e-9, alpha=0.1, arrangements=source, random_state=0)
+        for source in ("search", "sample")
+    ]
+    for call in (
+        lambda: pr.solve(X, y, arrangements, 0.1, tol=1e-9),
+        lambda: pr.solve_path(X, y, arrangements, [0.1, 0.2], tol=1e-9),
+        lambda: pr.search(X, y, 0.1, tol=1e-9, random_state=0),
+        lambda: estimators[0].fit(X, y),
+        lambda: estimators[1].fit(X, y),
+    ):
+        with pytest.warns(ConvergenceWarning, match="tol is 1e-09, and X is float32") as caught:
+            call()
+        assert [warning.filename for warning in caught] == [__file__]
+
+
+# ---- Several outputs -----------------------------------------------
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("loss", REAL_LOSSES)
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_outputs_are_programs_side_by_side(activation, width, loss, fit_intercept):
+    program, arrangements = random_program(
+        6, width, activation=activation, loss=loss, fit_intercept=fit_intercept, weighted=True
+    )
+    # An ordinary output, one that is zero, one with a constant, and one that needs no network.
+    columns = [program.y, np.zeros(14), 3 - 2 * program.y, 1e-3 * program.y]
+    singles = [replace(program, y=y) for y in columns]
+    together = solve(replace(program, y=np.stack(columns, axis=1)), arrangements, tol=1e-9)
+
+    assert together.converged
+    assert together.blocks.shape[0] == 4
+    optimum = 0.0
+    for single, blocks, intercept in zip(singles, together.blocks, together.intercept, strict=True):
+        alone = solve(single, arrangements, tol=1e-9)
+        optimum += alone.objective
+        assert single.objective(blocks, intercept) == pytest.approx(alone.objective, abs=1e-8)
+    assert together.objective == pytest.approx(optimum, abs=1e-8)
+    assert together.dual_objective <= optimum + 1e-12
+    assert not together.blocks[1].any()
+
+
+# ---- Estimators -----------------------------------------------
+
+
+def fit(estimator, X, y, **options):
+    """The estimator fitted, with targets as it needs them."""
+    if estimator is pr.PathReLUClassifier:
+        y = np.where(y > np.median(y), "yes", "no") if len(np.unique(y)) > 1 else np.arange(len(y)) % 2
+    return estimator(random_state=0, **options).fit(X, y)
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+@pytest.mark.parametrize("source", ["search", "sample"])
+@pytest.mark.parametrize("estimator", [pr.PathReLURegressor, pr.PathReLUClassifier])
+def test_estimators_fit_degenerate_tables(estimator, source, standardize):
+    for table in TABLES:
+        X, y = table(np.random.default_rng(0))
+        if estimator is pr.PathReLUClassifier and len(X) < 2:
+            continue
+        for dtype in (np.float32, np.float64):
+            model = fit(
+                estimator,
+                X.astype(dtype),
+                y,
+                alpha=0.03 * max(1, y.std()),
+                arrangements=source,
+                standardize=standardize,
+                n_arrangements=20,
+            )
+            assert np.isfinite(model.network_.predict(X)).all()
+            assert model.dual_gap_ <= 1e-4 * max(np.log(2), y.var())
+            assert model.objective_ <= max(np.log(2), y.var() / 2) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("estimator", [pr.PathReLURegressor, pr.PathReLUClassifier])
+def test_estimators_follow_the_scale_of_rows_that_are_not_standardized(estimator, scale):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 3)), rng.standard_normal(40)
+    for options in ({"standardize": False, "bias": False}, {"standardize": True}):
+        factor = 1 if options["standardize"] else scale
+        base = fit(estimator, X, y, arrangements="sample", alpha=0.03, tol=1e-8, **options)
+        for dtype, rounding in ((np.float64, 1e-7), (np.float32, 1e-5)):
+            rows = (X * scale).astype(dtype)
+            model = fit(
+                estimator,
+                rows,
+                y,
+                arrangements="sample",
+                alpha=0.03 * factor,
+                tol=1e-8 if dtype == np.float64 else 1e-6,
+                **options,
+            )
+            assert model.objective_ == pytest.approx(base.objective_, rel=rounding)
+            np.testing.assert_allclose(
+                model.network_.predict(rows), base.network_.predict(X), atol=1e-3 * np.abs(y).max()
+            )
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("source", ["search", "sample"])
+def test_the_regressor_follows_the_scale_of_targets(source, scale):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 3)), rng.standard_normal(40)
+    base = fit(pr.PathReLURegressor, X, y, arrangements=source, alpha=0.03)
+    model = fit(pr.PathReLURegressor, X, y * scale, arrangements=source, alpha=0.03 * scale)
+    assert model.objective_ == pytest.approx(base.objective_ * scale**2, rel=1e-3)
+    assert model.score(X, y * scale) == pytest.approx(base.score(X, y), abs=0.01)
