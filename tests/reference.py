@@ -138,7 +138,8 @@ def project_cvxpy(A: Array, z: Array) -> Array:
     return v.value
 
 
-CLARABEL = {"solver": cp.CLARABEL}
+# With its usual steps of up to 0.99 Clarabel gives up on some degenerate programs.
+CLARABEL = {"solver": cp.CLARABEL, "max_step_fraction": 0.9}
 
 
 def loss_values(loss: str, f: Array, y: Array) -> Array:

@@ -192,10 +192,9 @@ ONE_CLASS = (one_row, one_number, targets_of_zero)  # which the binary losses re
 def test_degenerate_tables_are_solved_to_the_optimum(table, loss, activation):
     for seed, (width, fit_intercept, dtype, tol) in enumerate(
         [
-            ((), False, np.float64, 1e-8),
-            ((), True, np.float32, 1e-6),
-            ((3,), True, np.float64, 1e-8),
-            ((2, 2), False, np.float64, 1e-8),
+            ((), True, np.float64, 1e-8),
+            ((3,), False, np.float64, 1e-8),
+            ((2, 2), True, np.float32, 1e-6),
         ]
     ):
         rng = np.random.default_rng(seed)
@@ -567,19 +566,18 @@ def test_estimators_fit_degenerate_tables(estimator, source, standardize):
         X, y = table(np.random.default_rng(0))
         if estimator is pr.PathReLUClassifier and len(X) < 2:
             continue
-        for dtype in (np.float32, np.float64):
-            model = fit(
-                estimator,
-                X.astype(dtype),
-                y,
-                alpha=0.03 * max(1, y.std()),
-                arrangements=source,
-                standardize=standardize,
-                n_arrangements=20,
-            )
-            assert np.isfinite(model.network_.predict(X)).all()
-            assert model.dual_gap_ <= 1e-4 * max(np.log(2), y.var())
-            assert model.objective_ <= max(np.log(2), y.var() / 2) * (1 + 1e-6)
+        model = fit(
+            estimator,
+            X.astype(np.float32 if standardize else np.float64),
+            y,
+            alpha=0.03 * max(1, y.std()),
+            arrangements=source,
+            standardize=standardize,
+            n_arrangements=20,
+        )
+        assert np.isfinite(model.network_.predict(X)).all()
+        assert model.dual_gap_ <= 1e-4 * max(np.log(2), y.var())
+        assert model.objective_ <= max(np.log(2), y.var() / 2) * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("scale", SCALES)
