@@ -203,6 +203,24 @@ def test_degenerate_tables_are_solved_to_the_optimum(table, loss, activation):
         assert_optimal(program, dtype=dtype, tol=tol)
 
 
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e8 / 3, 1e-8 / 3])
+@pytest.mark.parametrize("loss", REAL_LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_constant_targets_are_the_intercept(activation, loss, value):
+    # The mean of equal numbers is off by rounding, and what that leaves to fit is nothing.
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X, y = rng.standard_normal((7 + seed, 3)), np.full(7 + seed, value)
+        weight = rng.random(len(y)) if seed % 2 else None
+        program = program_of(rng, X, y, activation=activation, loss=loss, fit_intercept=True)
+        arrangements = pr.Arrangements(core_arrangements(program.groups))
+        solution = solve(replace(program, sample_weight=weight), arrangements)
+        assert solution.converged
+        assert solution.n_active == 0
+        assert solution.n_iter <= 1
+        assert solution.intercept == pytest.approx(value, rel=1e-14)
+
+
 def repeat_rows(X):
     return np.concatenate([X, X[: len(X) // 2 + 1]])
 
@@ -408,6 +426,20 @@ def test_a_penalty_next_to_none_leaves_an_honest_gap(activation, loss):
             # The optimum rises with alpha.
             assert solution.dual_objective <= reached[0].objective + 1e-12
             assert solution.objective <= solution.objective_at_zero + solution.gap
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_no_penalty_is_so_small_that_numbers_overflow(activation, loss):
+    for n, d in ((30, 3), (5, 8)):
+        program, arrangements = random_program(
+            0, n=n, d=d, activation=activation, loss=loss, fit_intercept=True
+        )
+        for alpha in (1e-50, 1e-160, 1e-300):
+            solution = solve(replace(program, alpha=alpha), arrangements, max_iter=500)
+            assert np.isfinite(solution.blocks).all()
+            assert solution.objective <= solution.objective_at_zero
 
 
 @pytest.mark.parametrize("alpha", [1e-2, 1e-4, 1e-6])
