@@ -31,6 +31,8 @@ def program_of(rng, X, y, width=(), P=6, alpha=0.03, **options):
     """The program of random trees on given rows; the binary losses get the sign of y."""
     W, signs = random_trees(rng, P, X.shape[1], width)
     groups = Groups.of_trees(X, W, signs, width).distinct()
+    arrangements = pr.Arrangements.from_trees(X, W, signs, width=width)
+    assert np.array_equal(arrangements.masks(), groups.masks)
     return Program(X, targets(y, **options), groups, alpha, **options)
 
 
@@ -219,6 +221,33 @@ def test_constant_targets_are_the_intercept(activation, loss, value):
         assert solution.n_active == 0
         assert solution.n_iter <= 1
         assert solution.intercept == pytest.approx(value, rel=1e-14)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_program_of_no_arrangement_left_is_the_best_constant(activation):
+    # Every mask is zero: nothing to fit but the intercept.
+    X, y = -np.ones((5, 1)), np.arange(5.0)
+    arrangements = pr.Arrangements.from_gates(X, np.ones((1, 1)))
+    solution = pr.solve(X, y, arrangements, 0.1, activation=activation, fit_intercept=True)
+    assert len(arrangements) == 0
+    assert solution.objective == pytest.approx(1.0)
+    assert float(np.squeeze(solution.intercept)) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_rows_that_are_all_zero_have_the_zero_network(activation, loss, fit_intercept):
+    # No tree is on at the origin; patterns made by hand can say so all the same.
+    rng = np.random.default_rng(0)
+    X, y = np.zeros((10, 3)), rng.standard_normal(10)
+    groups = groups_of_any_patterns(rng, 5, 10, (2,), on=0.8)
+    program = Program(X, targets(y, loss), groups, 0.01, activation, loss, fit_intercept=fit_intercept)
+    solution = assert_optimal(program)
+    assert solution.n_active == 0
+    assert solution.n_iter <= 1
+    assert pr.alpha_max(X, program.y, pr.Arrangements(core_arrangements(groups)), loss=loss) == 0
+    assert len(pr.sample_arrangements(X, 10, random_state=0)) == 0
 
 
 def repeat_rows(X):

@@ -353,7 +353,8 @@ def solve(
     arrangements : Arrangements
         Of the same rows.
     alpha : float
-        Weight of the path norm against the *mean* loss, above 0.
+        Weight of the path norm against the *mean* loss, above 0: without the penalty the convex program is no
+        longer the training problem of a network.
     activation : {"relu", "gated"}, default="relu"
         "relu" keeps every block in the cone where its patterns are the true ones, and so gives a ReLU
         network; "gated" leaves blocks free and gives a gated ReLU network.
