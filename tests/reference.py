@@ -138,7 +138,8 @@ def project_cvxpy(A: Array, z: Array) -> Array:
     return v.value
 
 
-CLARABEL = {"solver": cp.CLARABEL}
+# With its usual steps of up to 0.99 Clarabel gives up on some degenerate programs.
+CLARABEL = {"solver": cp.CLARABEL, "max_step_fraction": 0.9}
 
 
 def loss_values(loss: str, f: Array, y: Array) -> Array:
@@ -208,7 +209,7 @@ class Program:
         return intercept + self.matrix @ np.einsum("s,gspj->gpj", self.output_signs, blocks).ravel()
 
     def penalty(self, blocks: Array) -> float:
-        return float(np.linalg.norm(blocks.reshape(*blocks.shape[:2], -1), axis=2).sum())
+        return float(np.linalg.norm(blocks, axis=(2, 3)).sum())
 
     def mean_loss(self, f: Array) -> float:
         return float(np.mean(self.weights * loss_values(self.loss, f, self.y)))
@@ -221,10 +222,9 @@ class Program:
 
     def correlations(self, theta: Array) -> Array:
         """Projections of sigma B_g^T theta on K_g: (P, S, paths d)."""
-        c = (self.matrix.T @ theta).reshape(len(self.groups), 1, -1) * np.reshape(
-            self.output_signs, (1, -1, 1)
-        )
-        if self.cones is None:
+        size = self.groups.paths * self.X.shape[1]
+        c = (self.matrix.T @ theta).reshape(-1, 1, size) * np.reshape(self.output_signs, (1, -1, 1))
+        if not self.cones:
             return c
         return np.array([[project(A, z) for z in pair] for A, pair in zip(self.cones, c, strict=True)])
 
@@ -242,9 +242,9 @@ class Program:
             theta = theta - self.weights * theta.mean()
         elif self.fit_intercept:
             up, down = theta[theta > 0].sum(), -theta[theta < 0].sum()
-            theta = np.where(theta > 0, theta * min(1, down / up), theta * min(1, up / down))
+            theta = theta * min(up, down) / np.where(theta > 0, max(up, 1e-300), max(down, 1e-300))
         return theta * min(
-            1, self.alpha / max(np.linalg.norm(self.correlations(theta), axis=2).max(), 1e-300)
+            1, self.alpha / np.linalg.norm(self.correlations(theta), axis=2).max(initial=1e-300)
         )
 
     def gap(self, blocks: Array, intercept: float = 0.0) -> float:

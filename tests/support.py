@@ -1,10 +1,13 @@
 """What the tests share that knows the package."""
 
 import numpy as np
+import pytest
 from reference import Groups, Program, random_trees
 
 import pathrelu as pr
 from pathrelu import _core
+
+CLARABEL_ERROR = 1e-7  # absolute, of the optimal values of programs whose objective at zero is about 1
 
 
 def core_arrangements(groups):
@@ -42,3 +45,23 @@ def solve(program, arrangements, **options):
         fit_intercept=program.fit_intercept,
         **options,
     )
+
+
+def blocks_and_intercept(solution):
+    return np.asarray(solution.blocks, np.float64), float(np.squeeze(solution.intercept))
+
+
+def assert_is_its_own_objective(solution, program):
+    """Objective, gap and feasibility are what an independent evaluation of the blocks says."""
+    blocks, intercept = blocks_and_intercept(solution)
+    # Blocks of float32 rows come back rounded.
+    narrow = solution.blocks.dtype == np.float32
+    assert solution.objective == pytest.approx(
+        program.objective(blocks, intercept), rel=1e-6 if narrow else 1e-10, abs=1e-300
+    )
+    rounding = 1e-11 * solution.objective_at_zero  # by which the difference may be below zero
+    assert solution.gap == pytest.approx(
+        solution.objective - solution.dual_objective, rel=1e-6, abs=max(1e-14, rounding)
+    )
+    if program.activation == "relu":
+        assert program.cone_slack(blocks) >= (-1e-6 if narrow else -1e-13)

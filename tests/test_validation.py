@@ -304,18 +304,15 @@ def test_an_init_of_another_program_is_refused():
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_entries_too_large_to_square_are_refused(name):
-    refuse(
-        name,
-        ValueError,
-        r"y has entries up to .*e\+200; expected at most 1e\+140 in float64: rescale",
-        y=Y * 1e200,
-    )
-    refuse(
-        name, ValueError, r"X has entries up to .*e\+200; expected at most 1e\+140 in float64", X=X * 1e200
-    )
-    narrow = (X * 1e20).astype(np.float32)
-    refuse(name, ValueError, r"X has entries up to .*e\+20; expected at most 1e\+15 in float32", X=narrow)
+def test_entries_whose_products_leave_the_range_of_floats_are_refused(name):
+    for bad, message in (
+        ({"y": Y * 1e200}, r"y has entries up to .*e\+200; expected at most 1e\+140 in float64: rescale"),
+        ({"X": X * 1e80}, r"X has entries up to .*e\+80; expected at most 1e\+70 in float64: rescale"),
+        ({"X": (X * 1e20).astype(np.float32)}, r"X has entries up to .*e\+20; expected at most 1e\+15 in fl"),
+        ({"y": Y * 1e-200}, r"y has no entry above .*e-200; expected at least 1e-140: rescale"),
+        ({"X": X * 1e-80}, r"X has no entry above .*e-80; expected at least 1e-70: rescale"),
+    ):
+        refuse(name, ValueError, message, **bad)
 
 
 def test_arrangements_are_not_made_by_hand():

@@ -52,14 +52,19 @@ def finite(array: Rows, name: str) -> None:
         raise ValueError(f"{name} has the value {array[place]} at index {where}; expected finite numbers")
 
 
-def squarable(array: Rows, name: str) -> None:
-    """Refuse entries whose sums of squares could overflow, in the precision of the array."""
-    most = 1e15 if array.dtype == np.float32 else 1e140
+def representable(array: Rows, name: str, power: int) -> None:
+    """Refuse entries whose products of `power` factors overflow, or are lost even for the largest entry."""
+    # What is summed in float32 are squares; all else is float64, for which no float32 number is too small.
+    narrow = array.dtype == np.float32
+    most = 1e15 if narrow else 10.0 ** (280 // power)
+    least = 0.0 if narrow else 1 / most
     largest = float(np.abs(array).max())
     if largest > most:
         raise ValueError(
             f"{name} has entries up to {largest:.1e}; expected at most {most:.0e} in {array.dtype}: rescale"
         )
+    if 0 < largest < least:
+        raise ValueError(f"{name} has no entry above {largest:.1e}; expected at least {least:.0e}: rescale")
 
 
 def shape(array: NDArray[Any], expected: tuple[int, ...], name: str) -> None:

@@ -111,8 +111,8 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
         columns = [(X - center) / scale, np.ones((len(X), 1))] if settings.bias else [(X - center) / scale]
         table = np.ascontiguousarray(np.concatenate(columns, axis=1), dtype=X.dtype)
         check.finite(table, "X after standardization")
-        check.squarable(table, "X")
-        check.squarable(y, "y")
+        check.representable(table, "X", 4)
+        check.representable(y, "y", 2)
 
         weight = check.unit_mean(w)
         problems = [
@@ -121,6 +121,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
             )
             for column in y.T
         ]
+        program.warn_of_float32(problems[0], settings.options.tol, stacklevel=4)
         solutions = self._solve(settings, problems)
         self.network_ = assemble(
             [(solution.arrangements, solution.blocks) for solution in solutions],

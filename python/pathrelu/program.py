@@ -155,8 +155,8 @@ class Problem:
         loss = check.choice(loss, "loss", check.LOSSES)
         table = check.rows(X)
         target, single = check.targets(y, len(table), loss)
-        check.squarable(table, "X")
-        check.squarable(target, "y")
+        check.representable(table, "X", 4)
+        check.representable(target, "y", 2)
         if loss in check.BINARY_LOSSES and not single:
             raise ValueError(f"y has shape {target.shape}; {loss} expects ({len(table)},)")
         return cls(table, target, single, check.weights(sample_weight, len(table)), activation, loss)
@@ -291,13 +291,13 @@ def run_search(
     return problem.solution(report, arrangements, alpha, blocks, intercept, n_rounds, n_starts)
 
 
-def warn_of_float32(problem: Problem, tol: float) -> None:
+def warn_of_float32(problem: Problem, tol: float, stacklevel: int = 3) -> None:
     if problem.X.dtype == np.float32 and tol < FLOAT32_TOL:
         warnings.warn(
             f"tol is {tol:g}, and X is float32: blocks are rounded to float32 afterwards, which moves their "
             f"objective by about 1e-7 of its value; pass float64 rows, or tol >= {FLOAT32_TOL:g}",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
 
 
@@ -353,7 +353,8 @@ def solve(
     arrangements : Arrangements
         Of the same rows.
     alpha : float
-        Weight of the path norm against the *mean* loss, above 0.
+        Weight of the path norm against the *mean* loss, above 0: without the penalty the convex program is no
+        longer the training problem of a network.
     activation : {"relu", "gated"}, default="relu"
         "relu" keeps every block in the cone where its patterns are the true ones, and so gives a ReLU
         network; "gated" leaves blocks free and gives a gated ReLU network.
