@@ -1147,8 +1147,9 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         adjoint(full_, theta.data(), G.data());
         // While the gap is wide, bounds on the scores do.
         const bool wide = report.history.empty() ? point.penalty == 0 : report.gap > kWideGap * tolerance;
-        const std::vector<double> score =
-            scores(all, G.data(), program_.alpha, wide ? 1 : Cones<X>::kAllChecks);
+        std::vector<double> score;
+        if (wide) score = scores(all, G.data(), program_.alpha, 1);
+        if (!wide || largest(score) < 2 * program_.alpha) score = scores(all, G.data(), program_.alpha);
         best_dual = std::max(best_dual, dual_value(theta, largest(score)));
         const double gap_before = report.gap;
         report.n_iter = n_iter_;
