@@ -36,6 +36,7 @@ class Settings:
     n_arrangements: int
     bias: bool
     standardize: bool
+    skip_connection: bool
     warm_start: bool
     verbose: int
     options: _core.SolveOptions
@@ -55,6 +56,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
     bias: bool
     fit_intercept: bool
     standardize: bool
+    skip_connection: bool
     tol: float
     max_iter: int
     n_threads: int | None
@@ -86,6 +88,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
             n_arrangements=check.count(self.n_arrangements, "n_arrangements"),
             bias=check.switch(self.bias, "bias"),
             standardize=check.switch(self.standardize, "standardize"),
+            skip_connection=check.switch(self.skip_connection, "skip_connection"),
             warm_start=check.switch(self.warm_start, "warm_start"),
             verbose=check.count(self.verbose, "verbose", 0),
             options=program.solver_options(self.tol, self.max_iter, self.fit_intercept, self.n_threads),
@@ -145,7 +148,9 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
     def _solve(self, settings: Settings, problems: list[Problem]) -> list[Solution]:
         callback = _progress(settings)
         if not settings.sampled:
-            options = _core.SearchOptions(seed=check.seed(settings.random_state))
+            options = _core.SearchOptions(
+                seed=check.seed(settings.random_state), skip_connection=settings.skip_connection
+            )
             return [
                 _logged(
                     settings,
@@ -169,26 +174,37 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
     def _sample(
         self, settings: Settings, problems: list[Problem]
     ) -> tuple[Arrangements, Sequence[Solution | check.Rows | None]]:
-        """Arrangements, and where to start: with `warm_start`, the trees and blocks of the previous fit."""
+        """Arrangements, and where to start: with `warm_start`, the trees and blocks of the previous fit.
+
+        A linear group is the last one; its `source_index` is -1.
+        """
         table, threads = problems[0].X, settings.options.threads
         previous: list[Solution] | None = getattr(self, "_previous", None) if settings.warm_start else None
         if previous is not None:
             old = previous[0].arrangements
+            trees = ~old.linear
             assert old.gates is not None
             alike = (
                 len(previous) == len(problems)
                 and previous[0].activation == settings.activation
                 and old.width == tuple(settings.width)
+                and old.skip_connection == settings.skip_connection
                 and old.gates.shape[2] == table.shape[1]
-                and 0 < len(old) <= settings.n_arrangements
+                and 0 < trees.sum() <= settings.n_arrangements
             )
             if alike:
-                new = Arrangements.from_trees(table, old.gates, old.signs, width=old.width, n_threads=threads)
+                new = Arrangements.from_trees(
+                    table, old.gates[trees], old.signs[trees], width=old.width, n_threads=threads
+                )
+                if settings.skip_connection:
+                    new = new.with_skip_connection()
                 return new, [solution.blocks[new.source_index] for solution in previous]
         depth = len(settings.width) + 2
         drawn = sample_arrangements(
             table, settings.n_arrangements, depth, settings.width, settings.random_state, threads
         )
+        if settings.skip_connection:
+            drawn = drawn.with_skip_connection()
         return drawn, [None] * len(problems)
 
     def _outputs(self, X: ArrayLike) -> check.Rows:
@@ -235,6 +251,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     standardize : bool, default=True
         Whether columns are centered and divided by their standard deviation for training (by their root mean
         square without `bias`). The network takes raw rows either way; path norms are those for scaled rows.
+    skip_connection : bool, default=False
+        Whether the network has a linear part too, whose path norm is the norm of its weights.
     tol : float, default=1e-4
         Stop when the duality gap is at most `tol` times the objective of the best constant.
     max_iter : int, default=10000
@@ -262,6 +280,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     n_iter_ : int
         Of the solver, over all outputs; at least 1 for each.
     n_subnetworks_ : int
+        Without the skip connection.
     history_ : list of Record
         Of each output after the other.
     n_features_in_ : int
@@ -301,6 +320,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         bias: bool = True,
         fit_intercept: bool = True,
         standardize: bool = True,
+        skip_connection: bool = False,
         tol: float = 1e-4,
         max_iter: int = 10_000,
         n_threads: int | None = None,
@@ -319,6 +339,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         self.bias = bias
         self.fit_intercept = fit_intercept
         self.standardize = standardize
+        self.skip_connection = skip_connection
         self.tol = tol
         self.max_iter = max_iter
         self.n_threads = n_threads
@@ -389,7 +410,9 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
 
     Parameters
     ----------
-    depth, width, alpha, activation, arrangements, n_arrangements, bias, fit_intercept, standardize
+    depth, width, alpha, activation, arrangements, n_arrangements, bias, fit_intercept
+        As for `PathReLURegressor`.
+    standardize, skip_connection
         As for `PathReLURegressor`.
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, which multiply those of samples; "balanced" gives all classes the same total.
@@ -438,6 +461,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         bias: bool = True,
         fit_intercept: bool = True,
         standardize: bool = True,
+        skip_connection: bool = False,
         class_weight: Mapping[Any, float] | str | None = None,
         tol: float = 1e-4,
         max_iter: int = 10_000,
@@ -456,6 +480,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         self.bias = bias
         self.fit_intercept = fit_intercept
         self.standardize = standardize
+        self.skip_connection = skip_connection
         self.class_weight = class_weight
         self.tol = tol
         self.max_iter = max_iter

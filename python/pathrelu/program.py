@@ -57,11 +57,11 @@ class Solution:
         Whether ``gap <= tol * objective_at_zero``.
     n_iter : int
     n_active : int
-        Blocks that are not zero, which is the number of sub-networks.
+        Blocks that are not zero, which is the number of sub-networks; a skip connection is one of them.
     alpha : float
     blocks : ndarray of shape (P, 2, paths, n_features) for "relu", (P, 1, paths, n_features) for "gated"
         In the dtype of X. For "relu", the second axis is the output sign: +1, then -1. A leading axis of
-        outputs if `y` had two dimensions.
+        outputs if `y` had two dimensions. Of a linear group only ``[:, 0, 0]`` is used.
     intercept : float or ndarray of shape (n_outputs,)
     arrangements : Arrangements
     activation, loss : str
@@ -237,7 +237,9 @@ def start(
     else:
         blocks = check.array_of(init, expected, "init")
         intercept = np.zeros(shape[0])
-    return np.array(blocks, dtype=np.float64).reshape(flat), intercept
+    own = np.array(blocks, dtype=np.float64).reshape(shape)
+    own[:, arrangements.linear, :, 1:] = 0  # paths on which nothing depends
+    return own.reshape(flat), intercept
 
 
 def run(
@@ -287,6 +289,7 @@ def run_search(
         search_options,
         records(callback),
     )
+    leaves[core.linear] = 0
     arrangements = Arrangements(core, leaves.reshape(len(core), core.paths, problem.X.shape[1]))
     return problem.solution(report, arrangements, alpha, blocks, intercept, n_rounds, n_starts)
 
@@ -351,7 +354,7 @@ def solve(
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
         For "log_loss" and "squared_hinge" one dimension, with two values from {0, 1} or {-1, +1}.
     arrangements : Arrangements
-        Of the same rows.
+        Of the same rows; `Arrangements.with_skip_connection` adds a linear sub-network.
     alpha : float
         Weight of the path norm against the *mean* loss, above 0: without the penalty the convex program is no
         longer the training problem of a network.
@@ -525,6 +528,7 @@ def search(
     depth: int = 2,
     width: int | Sequence[int] = 4,
     activation: str = "relu",
+    skip_connection: bool = False,
     n_starts: int | None = None,
     max_rounds: int | None = None,
     random_state: check.RandomState = None,
@@ -552,6 +556,8 @@ def search(
     width : int or sequence of int, default=4
         ``(m_1, ..., m_{L-2})``; an integer stands for each of them, and means nothing at depth 2.
     activation : {"relu", "gated"}, default="relu"
+    skip_connection : bool, default=False
+        Whether the network has a linear sub-network too.
     n_starts : int, optional
         Starts of each round; None for the default of the compiled part.
     max_rounds : int, optional
@@ -574,7 +580,7 @@ def search(
     options = solver_options(tol, max_iter, fit_intercept, n_threads)
     alpha = check.penalty(alpha)
     shape = check.tree_width(depth, width)
-    settings = search_options(n_starts, max_rounds, random_state)
+    settings = search_options(n_starts, max_rounds, random_state, skip_connection)
     problem = Problem.check(X, y, activation, loss, sample_weight)
     check.function(callback)
     warn_of_float32(problem, options.tol)
@@ -584,9 +590,11 @@ def search(
 
 
 def search_options(
-    n_starts: int | None, max_rounds: int | None, random_state: check.RandomState
+    n_starts: int | None, max_rounds: int | None, random_state: check.RandomState, skip_connection: bool
 ) -> _core.SearchOptions:
-    options = _core.SearchOptions(seed=check.seed(random_state))
+    options = _core.SearchOptions(
+        seed=check.seed(random_state), skip_connection=check.switch(skip_connection, "skip_connection")
+    )
     if n_starts is not None:
         options.n_starts = check.count(n_starts, "n_starts")
     if max_rounds is not None:
