@@ -37,6 +37,7 @@ class Settings:
     bias: bool
     standardize: bool
     skip_connection: bool
+    prune: bool
     warm_start: bool
     verbose: int
     options: _core.SolveOptions
@@ -57,6 +58,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
     fit_intercept: bool
     standardize: bool
     skip_connection: bool
+    prune: bool
     tol: float
     max_iter: int
     n_threads: int | None
@@ -89,6 +91,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
             bias=check.switch(self.bias, "bias"),
             standardize=check.switch(self.standardize, "standardize"),
             skip_connection=check.switch(self.skip_connection, "skip_connection"),
+            prune=check.switch(self.prune, "prune"),
             warm_start=check.switch(self.warm_start, "warm_start"),
             verbose=check.count(self.verbose, "verbose", 0),
             options=program.solver_options(self.tol, self.max_iter, self.fit_intercept, self.n_threads),
@@ -126,6 +129,11 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
         ]
         program.warn_of_float32(problems[0], settings.options.tol, stacklevel=4)
         solutions = self._solve(settings, problems)
+        if settings.prune:
+            solutions = [
+                program.pruned(problem, solution, settings.options.threads)
+                for problem, solution in zip(problems, solutions, strict=True)
+            ]
         self.network_ = assemble(
             [(solution.arrangements, solution.blocks) for solution in solutions],
             relu=settings.activation == "relu",
@@ -253,6 +261,9 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         square without `bias`). The network takes raw rows either way; path norms are those for scaled rows.
     skip_connection : bool, default=False
         Whether the network has a linear part too, whose path norm is the norm of its weights.
+    prune : bool, default=False
+        Whether to end with at most as many sub-networks for each output as there are distinct samples, at the
+        same outputs on these and no higher an objective; see `ParallelReLUNetwork.prune`.
     tol : float, default=1e-4
         Stop when the duality gap is at most `tol` times the objective of the best constant.
     max_iter : int, default=10000
@@ -321,6 +332,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         fit_intercept: bool = True,
         standardize: bool = True,
         skip_connection: bool = False,
+        prune: bool = False,
         tol: float = 1e-4,
         max_iter: int = 10_000,
         n_threads: int | None = None,
@@ -340,6 +352,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         self.fit_intercept = fit_intercept
         self.standardize = standardize
         self.skip_connection = skip_connection
+        self.prune = prune
         self.tol = tol
         self.max_iter = max_iter
         self.n_threads = n_threads
@@ -412,7 +425,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
     ----------
     depth, width, alpha, activation, arrangements, n_arrangements, bias, fit_intercept
         As for `PathReLURegressor`.
-    standardize, skip_connection
+    standardize, skip_connection, prune
         As for `PathReLURegressor`.
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, which multiply those of samples; "balanced" gives all classes the same total.
@@ -462,6 +475,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         fit_intercept: bool = True,
         standardize: bool = True,
         skip_connection: bool = False,
+        prune: bool = False,
         class_weight: Mapping[Any, float] | str | None = None,
         tol: float = 1e-4,
         max_iter: int = 10_000,
@@ -481,6 +495,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         self.fit_intercept = fit_intercept
         self.standardize = standardize
         self.skip_connection = skip_connection
+        self.prune = prune
         self.class_weight = class_weight
         self.tol = tol
         self.max_iter = max_iter

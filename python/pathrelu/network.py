@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import math
@@ -10,7 +11,7 @@ import secrets
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from pathrelu import _core
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements, n_edges
+from pathrelu.caratheodory import fewest_columns
 
 FORMAT = "pathrelu-network"
 VERSION = 1
@@ -220,6 +222,52 @@ class _Network:
         weights, bias = self._skip()
         skip = np.sqrt((weights**2).sum(axis=1) + (bias / self.bias_scale) ** 2)
         return float(self.subnetwork_norms().sum() + skip.sum())
+
+    def prune(self, X: ArrayLike, *, n_threads: int | None = None) -> Self:
+        """A network with the same outputs on the rows of `X` and no larger path norm, of few sub-networks.
+
+        Sub-networks are rescaled, and those that this makes zero are left out, until the outputs of the rest
+        on `X` are linearly independent (Carathéodory's theorem for cones). For each output no more are left
+        than `X` has rows, and the objective of the training problem on `X` is not higher, whatever the loss.
+        On other rows the outputs are in general not the same. The skip connection and the intercept stay.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Raw rows, as a rule those of training.
+        n_threads : int, optional
+            Number of threads; None for what OpenMP allows the process.
+
+        Returns
+        -------
+        ParallelReLUNetwork or GatedReLUNetwork
+        """
+        table = check.rows(X)
+        if table.shape[1] != self.n_features:
+            raise ValueError(f"X has {table.shape[1]} columns; expected {self.n_features}")
+        factors = self.fewest_subnetworks(table, check.threads(n_threads))
+        kept = factors > 0
+        pruned = copy.copy(self)
+        for name in ("leaf_weights", "leaf_bias", "edge_signs", "output_sign", "output_index"):
+            setattr(pruned, name, getattr(self, name)[kept])
+        if isinstance(pruned, GatedReLUNetwork):
+            pruned.gates, pruned.gate_bias = pruned.gates[kept], pruned.gate_bias[kept]
+        scale = factors[kept, np.newaxis].astype(self.leaf_weights.dtype)
+        pruned.leaf_weights = pruned.leaf_weights * scale[:, np.newaxis]
+        pruned.leaf_bias = pruned.leaf_bias * scale
+        return pruned
+
+    def fewest_subnetworks(self, table: check.Rows, threads: int) -> check.Doubles:
+        """Factors (K,) of the sub-networks for `prune`; zero for those that go."""
+        K, norms = self.n_subnetworks, self.subnetwork_norms()
+        each = copy.copy(self)  # every sub-network an output of its own
+        each.output_index, each.intercept, each.skip_weights = np.arange(K), np.zeros(K), None
+        F = each._outputs(_double(table), threads)
+        factors = np.zeros(K)
+        for output in range(self.n_outputs):
+            own = (self.output_index == output) & (norms > 0)
+            factors[own] = fewest_columns(_double(F[:, own]), norms[own])
+        return factors
 
     def objective(
         self,

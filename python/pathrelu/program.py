@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from pathrelu import _core
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements
-from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, assemble
+from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, assemble, subnetworks
 
 # float32 blocks hold 6e-8 of each weight; below ten times that a gap says nothing about the rounded blocks.
 FLOAT32_TOL = 1e-6
@@ -294,6 +294,26 @@ def run_search(
     return problem.solution(report, arrangements, alpha, blocks, intercept, n_rounds, n_starts)
 
 
+def pruned(problem: Problem, solution: Solution, threads: int) -> Solution:
+    """The solution whose network is that of `solution` after `prune`: its blocks rescaled, some to zero."""
+    network = solution.network()
+    factors = network.fewest_subnetworks(problem.X, threads)
+    blocks = solution.blocks.copy()
+    begin = 0
+    for part in blocks[np.newaxis] if problem.single else blocks:
+        group, side = subnetworks(solution.arrangements, part)
+        part[group, side] *= factors[begin : begin + len(group), np.newaxis, np.newaxis].astype(part.dtype)
+        begin += len(group)
+    saved = solution.alpha * float(network.subnetwork_norms() @ (1 - factors))
+    return replace(
+        solution,
+        blocks=blocks,
+        objective=solution.objective - saved,
+        gap=max(solution.gap - saved, 0.0),
+        n_active=solution.n_active - int((factors == 0).sum()),
+    )
+
+
 def warn_of_float32(problem: Problem, tol: float, stacklevel: int = 3) -> None:
     if problem.X.dtype == np.float32 and tol < FLOAT32_TOL:
         warnings.warn(
@@ -531,6 +551,7 @@ def search(
     skip_connection: bool = False,
     n_starts: int | None = None,
     max_rounds: int | None = None,
+    prune: bool = False,
     random_state: check.RandomState = None,
     loss: str = "squared_error",
     sample_weight: ArrayLike | None = None,
@@ -562,6 +583,9 @@ def search(
         Starts of each round; None for the default of the compiled part.
     max_rounds : int, optional
         Most rounds; None for the default of the compiled part.
+    prune : bool, default=False
+        Whether to end with at most as many sub-networks for each output as X has rows, at the same outputs on
+        X and no higher an objective; see `ParallelReLUNetwork.prune`.
     random_state : int, RandomState, Generator or None, default=None
         Where random starts come from.
     loss, sample_weight, fit_intercept, tol, max_iter, n_threads, callback
@@ -581,10 +605,13 @@ def search(
     alpha = check.penalty(alpha)
     shape = check.tree_width(depth, width)
     settings = search_options(n_starts, max_rounds, random_state, skip_connection)
+    prune = check.switch(prune, "prune")
     problem = Problem.check(X, y, activation, loss, sample_weight)
     check.function(callback)
     warn_of_float32(problem, options.tol)
     solution = run_search(problem, alpha, shape, options, settings, callback)
+    if prune:
+        solution = pruned(problem, solution, options.threads)
     warn_of_gap([solution], options.tol)
     return solution
 
