@@ -163,5 +163,3 @@ def test_wrong_input_is_refused():
         random_network(()).prune(rows(4, 2))
     with pytest.raises(TypeError, match="prune is 1; expected True or False"):
         pr.search(rows(), rows()[:, 0], 0.1, prune=1)
-    with pytest.raises(TypeError, match="prune is None; expected True or False"):
-        PathReLURegressor(prune=None).fit(rows(), rows()[:, 0])

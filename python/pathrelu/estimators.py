@@ -38,6 +38,7 @@ class Settings:
     standardize: bool
     skip_connection: bool
     prune: bool
+    low_rank: int | None
     warm_start: bool
     verbose: int
     options: _core.SolveOptions
@@ -59,6 +60,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
     standardize: bool
     skip_connection: bool
     prune: bool
+    low_rank: int | None
     tol: float
     max_iter: int
     n_threads: int | None
@@ -74,6 +76,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
     n_iter_: int
     n_subnetworks_: int
     history_: list[Record]
+    guarantee_: float | None
 
     def _settings(self) -> Settings:
         given: object = self.arrangements
@@ -92,6 +95,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
             standardize=check.switch(self.standardize, "standardize"),
             skip_connection=check.switch(self.skip_connection, "skip_connection"),
             prune=check.switch(self.prune, "prune"),
+            low_rank=None if self.low_rank is None else check.count(self.low_rank, "low_rank"),
             warm_start=check.switch(self.warm_start, "warm_start"),
             verbose=check.count(self.verbose, "verbose", 0),
             options=program.solver_options(self.tol, self.max_iter, self.fit_intercept, self.n_threads),
@@ -128,12 +132,18 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
             for column in y.T
         ]
         program.warn_of_float32(problems[0], settings.options.tol, stacklevel=4)
+        projection = None
+        if settings.low_rank is not None:
+            projection = program.Projection(table, weight, settings.low_rank)
+            problems = [projection.project(problem) for problem in problems]
         solutions = self._solve(settings, problems)
         if settings.prune:
             solutions = [
                 program.pruned(problem, solution, settings.options.threads)
                 for problem, solution in zip(problems, solutions, strict=True)
             ]
+        if projection is not None:
+            solutions = [projection.lift(solution) for solution in solutions]
         self.network_ = assemble(
             [(solution.arrangements, solution.blocks) for solution in solutions],
             relu=settings.activation == "relu",
@@ -150,6 +160,10 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
         self.n_iter_ = sum(max(1, solution.n_iter) for solution in solutions)
         self.n_subnetworks_ = self.network_.n_subnetworks
         self.history_ = [record for solution in solutions for record in solution.history]
+        self.guarantee_ = max(
+            (solution.low_rank.guarantee for solution in solutions if solution.low_rank is not None),
+            default=None,
+        )
         program.warn_of_gap(solutions, settings.options.tol, stacklevel=4)
         return self
 
@@ -187,7 +201,8 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
         A linear group is the last one; its `source_index` is -1.
         """
         table, threads = problems[0].X, settings.options.threads
-        previous: list[Solution] | None = getattr(self, "_previous", None) if settings.warm_start else None
+        reuse = settings.warm_start and settings.low_rank is None  # scores have axes of their own
+        previous: list[Solution] | None = getattr(self, "_previous", None) if reuse else None
         if previous is not None:
             old = previous[0].arrangements
             trees = ~old.linear
@@ -264,6 +279,9 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     prune : bool, default=False
         Whether to end with at most as many sub-networks for each output as there are distinct samples, at the
         same outputs on these and no higher an objective; see `ParallelReLUNetwork.prune`.
+    low_rank : int, optional
+        Train on so many leading principal scores of the rows, as they are for training (scaled, with the
+        column of ones), and map the weights back; see `solve_low_rank`.
     tol : float, default=1e-4
         Stop when the duality gap is at most `tol` times the objective of the best constant.
     max_iter : int, default=10000
@@ -271,8 +289,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         Number of threads; None for what OpenMP allows the process. The result does not depend on it.
     warm_start : bool, default=False
         With ``arrangements="sample"``, keep the trees and blocks of this fit, and start the next one from
-        them if depth, width, activation and numbers of columns and outputs are the same. A search starts
-        afresh.
+        them if depth, width, activation and numbers of columns and outputs are the same. A search and a fit
+        of `low_rank` start afresh.
     random_state : int, RandomState, Generator or None, default=None
         Where random trees come from.
     verbose : int, default=0
@@ -294,6 +312,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         Without the skip connection.
     history_ : list of Record
         Of each output after the other.
+    guarantee_ : float or None
+        With `low_rank`, a bound on the ratio of the optima with and without it; see `LowRank`.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         If X had column names.
@@ -333,6 +353,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         standardize: bool = True,
         skip_connection: bool = False,
         prune: bool = False,
+        low_rank: int | None = None,
         tol: float = 1e-4,
         max_iter: int = 10_000,
         n_threads: int | None = None,
@@ -353,6 +374,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         self.standardize = standardize
         self.skip_connection = skip_connection
         self.prune = prune
+        self.low_rank = low_rank
         self.tol = tol
         self.max_iter = max_iter
         self.n_threads = n_threads
@@ -425,7 +447,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
     ----------
     depth, width, alpha, activation, arrangements, n_arrangements, bias, fit_intercept
         As for `PathReLURegressor`.
-    standardize, skip_connection, prune
+    standardize, skip_connection, prune, low_rank
         As for `PathReLURegressor`.
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, which multiply those of samples; "balanced" gives all classes the same total.
@@ -448,6 +470,8 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
     n_subnetworks_ : int
     history_ : list of Record
         Of each class after the other.
+    guarantee_ : float or None
+        As of `PathReLURegressor`.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         If X had column names.
@@ -476,6 +500,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         standardize: bool = True,
         skip_connection: bool = False,
         prune: bool = False,
+        low_rank: int | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         tol: float = 1e-4,
         max_iter: int = 10_000,
@@ -496,6 +521,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         self.standardize = standardize
         self.skip_connection = skip_connection
         self.prune = prune
+        self.low_rank = low_rank
         self.class_weight = class_weight
         self.tol = tol
         self.max_iter = max_iter

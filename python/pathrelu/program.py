@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from pathrelu import _core
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements
+from pathrelu.low_rank import LowRank, principal_components, ratio_bound
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, assemble, subnetworks
 
 # float32 blocks hold 6e-8 of each weight; below ten times that a gap says nothing about the rounded blocks.
@@ -46,7 +47,7 @@ Callback = Callable[[Record], object]
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """What `solve` and `search` return.
+    """What `solve`, `search` and `solve_low_rank` return.
 
     Attributes
     ----------
@@ -71,6 +72,9 @@ class Solution:
     n_rounds, n_starts : int or None
         Of a search: rounds made, and starts of the last one, which all found nothing better; 0 starts if the
         search stopped for another reason.
+    low_rank : LowRank or None
+        Of `solve_low_rank`: the subspace, and its guarantee. `dual_objective` and `gap` are then those of the
+        program over the rows projected on the subspace.
     """
 
     objective: float
@@ -89,6 +93,7 @@ class Solution:
     history: list[Record] = field(repr=False)
     n_rounds: int | None = None
     n_starts: int | None = None
+    low_rank: LowRank | None = None
 
     @property
     def relative_gap(self) -> float:
@@ -292,6 +297,32 @@ def run_search(
     leaves[core.linear] = 0
     arrangements = Arrangements(core, leaves.reshape(len(core), core.paths, problem.X.shape[1]))
     return problem.solution(report, arrangements, alpha, blocks, intercept, n_rounds, n_starts)
+
+
+class Projection:
+    """Programs over the leading principal scores of rows, and their solutions over the rows themselves."""
+
+    def __init__(self, X: check.Rows, w: check.Doubles, rank: int) -> None:
+        self.dtype = X.dtype
+        self.components, self.residual = principal_components(X, w, rank)
+        # In float64: X @ (components.T @ v) and scores @ v are to agree in sign where they switch units.
+        self.scores = np.ascontiguousarray(X.astype(np.float64) @ self.components.T)
+
+    def project(self, problem: Problem) -> Problem:
+        return replace(problem, X=self.scores)
+
+    def lift(self, found: Solution) -> Solution:
+        arrangements = found.arrangements
+        gates = None if arrangements.gates is None else arrangements.gates @ self.components
+        guarantee = ratio_bound(
+            found.loss, len(self.scores), arrangements.paths, self.residual, found.alpha, found.objective
+        )
+        return replace(
+            found,
+            blocks=(found.blocks @ self.components).astype(self.dtype, copy=False),
+            arrangements=Arrangements(arrangements.core, gates, arrangements.source_index),
+            low_rank=LowRank(len(self.components), self.components, self.residual, guarantee),
+        )
 
 
 def pruned(problem: Problem, solution: Solution, threads: int) -> Solution:
@@ -612,6 +643,97 @@ def search(
     solution = run_search(problem, alpha, shape, options, settings, callback)
     if prune:
         solution = pruned(problem, solution, options.threads)
+    warn_of_gap([solution], options.tol)
+    return solution
+
+
+def solve_low_rank(
+    X: ArrayLike,
+    y: ArrayLike,
+    alpha: float,
+    rank: int,
+    *,
+    arrangements: Callable[[NDArray[np.float64]], Arrangements] | None = None,
+    depth: int = 2,
+    width: int | Sequence[int] = 4,
+    activation: str = "relu",
+    skip_connection: bool = False,
+    n_starts: int | None = None,
+    max_rounds: int | None = None,
+    prune: bool = False,
+    random_state: check.RandomState = None,
+    loss: str = "squared_error",
+    sample_weight: ArrayLike | None = None,
+    fit_intercept: bool = False,
+    tol: float = 1e-6,
+    max_iter: int = 10_000,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+) -> Solution:
+    """Solve the program over the leading principal scores of the rows, and map the weights back.
+
+    With V the leading right singular vectors of the rows (not centered), networks of the scores ``X @ V`` are
+    those networks of X that see no more of a row than its projection on V. Their number of arrangements is
+    polynomial in the number of rows for fixed `rank`. ``solution.low_rank.guarantee`` bounds what is lost.
+
+    Parameters
+    ----------
+    X, y, alpha
+        As for `solve`.
+    rank : int
+        How many scores; at most as many as X has rows and columns are used.
+    arrangements : callable, optional
+        Takes the scores (n_rows, rank) and returns their arrangements, over which the program is then solved:
+        all of them, for a proof, or some. By default they are searched for.
+    depth, width, n_starts, max_rounds, random_state
+        As for `search`; not used with `arrangements`.
+    activation, skip_connection, prune
+        As for `search`.
+    loss, sample_weight, fit_intercept, tol, max_iter, n_threads, callback
+        As for `solve`.
+
+    Returns
+    -------
+    Solution
+        Over the rows X: blocks, gates and network take rows of `n_features` columns, and the objective is
+        that of the network. The gap covers networks of the scores.
+
+    Warns
+    -----
+    ConvergenceWarning
+        As `solve`.
+
+    References
+    ----------
+    T. Ergen and M. Pilanci, "Path Regularization", NeurIPS 2023, section on approximation by low rank.
+    """
+    options = solver_options(tol, max_iter, fit_intercept, n_threads)
+    alpha = check.penalty(alpha)
+    rank = check.count(rank, "rank")
+    shape = check.tree_width(depth, width)
+    settings = search_options(n_starts, max_rounds, random_state, skip_connection)
+    prune = check.switch(prune, "prune")
+    if arrangements is not None and not callable(arrangements):
+        raise TypeError(
+            f"arrangements has type {type(arrangements).__name__}; expected None or a function of the scores"
+        )
+    problem = Problem.check(X, y, activation, loss, sample_weight)
+    check.function(callback)
+    warn_of_float32(problem, options.tol)
+
+    projection = Projection(problem.X, problem.w, rank)
+    problem = projection.project(problem)
+    if arrangements is None:
+        solution = run_search(problem, alpha, shape, options, settings, callback)
+    else:
+        given = arrangements(projection.scores.copy())
+        problem.require(given)
+        if settings.skip_connection:
+            given = given.with_skip_connection()
+        solution = run(problem, given, alpha, options, callback=callback)
+    if prune:
+        solution = pruned(problem, solution, options.threads)
+    solution = projection.lift(solution)
     warn_of_gap([solution], options.tol)
     return solution
 
