@@ -9,6 +9,7 @@ from reference import random_trees
 import pathrelu as pr
 from pathrelu import PathReLUClassifier, PathReLURegressor
 from pathrelu.caratheodory import fewest_columns
+from pathrelu.program import Problem, pruned
 
 WIDTHS = [(), (3,), (2, 2)]
 
@@ -118,25 +119,45 @@ def test_repeated_columns_become_the_cheapest_of_them():
     np.testing.assert_allclose(factors.reshape(3, 4), np.tile([0, 4, 0, 0], (3, 1)), atol=1e-12)
 
 
+# One step from a start in every block: many sub-networks, none of them thinned out yet.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("outputs", [1, 2])
 @pytest.mark.parametrize("activation", ["relu", "gated"])
 @pytest.mark.parametrize(("depth", "width"), [(2, 1), (3, 2)])
-def test_search_with_prune_ends_with_at_most_as_many_subnetworks_as_rows(activation, depth, width):
+def test_a_pruned_solution_is_one_of_its_own_network(activation, depth, width, outputs):
+    X, alpha = rows(6, 4), 1e-3
+    y = np.random.default_rng(5).standard_normal((6, outputs))
+    arrangements = pr.sample_arrangements(X, 40, depth, width, random_state=0).with_skip_connection()
+    options = {"activation": activation, "fit_intercept": True, "max_iter": 1}
+    init = np.ones_like(pr.solve(X, y, arrangements, alpha, **options).blocks)
+    init = init * arrangements.gates[:, None]
+    plain = pr.solve(X, y, arrangements, alpha, init=init, **options)
+    problem = Problem.check(X, y, activation, "squared_error", None)
+
+    solution = pruned(problem, plain, 1)
+
+    before, network = plain.network(), solution.network()
+    assert np.bincount(before.output_index).min() > 6
+    assert np.bincount(network.output_index).max() <= 6
+    assert plain.n_active - solution.n_active == before.n_subnetworks - network.n_subnetworks
+    np.testing.assert_allclose(network.predict(X), before.predict(X), rtol=1e-10, atol=1e-10)
+    error = (network.predict(X).reshape(y.shape) - y) ** 2 / 2
+    objective = error.sum() / len(X) + alpha * network.path_norm()
+    assert solution.objective == pytest.approx(objective, rel=1e-10)
+    assert solution.objective < plain.objective
+    assert solution.gap == pytest.approx(solution.objective - plain.dual_objective, rel=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gated"])
+def test_search_with_prune_ends_with_at_most_as_many_subnetworks_as_rows(activation):
     X = rows(6, 4)
     y = np.random.default_rng(5).standard_normal(6)
-    options = {"depth": depth, "width": width, "activation": activation, "random_state": 0, "max_rounds": 1}
-    options |= {"tol": 1e-2, "fit_intercept": True, "skip_connection": True, "n_starts": 200}
-    plain = pr.search(X, y, 1e-3, **options)
-    pruned = pr.search(X, y, 1e-3, prune=True, **options)
-    assert plain.network().n_subnetworks > len(X)
-    network = pruned.network()
-    assert network.n_subnetworks <= len(X)
-    assert pruned.n_active == network.n_subnetworks + 1
-    np.testing.assert_allclose(network.predict(X), plain.network().predict(X), rtol=1e-10, atol=1e-10)
-    assert pruned.objective <= plain.objective
-    objective = np.mean((network.predict(X) - y) ** 2) / 2 + 1e-3 * network.path_norm()
-    assert pruned.objective == pytest.approx(objective, rel=1e-10)
-    assert 0 <= pruned.gap <= plain.gap
-    assert pruned.objective - pruned.gap <= plain.objective
+    options = {"activation": activation, "depth": 3, "width": 2, "random_state": 0, "tol": 1e-2}
+    plain = pr.search(X, y, 1e-3, max_rounds=1, **options)
+    solution = pr.search(X, y, 1e-3, max_rounds=1, prune=True, **options)
+    assert solution.network().n_subnetworks <= min(6, plain.network().n_subnetworks)
+    assert solution.objective <= plain.objective
+    np.testing.assert_allclose(solution.network().predict(X), plain.network().predict(X), atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["regressor", "multi-output", "classifier"])
