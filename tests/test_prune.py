@@ -112,6 +112,15 @@ def test_few_columns_have_the_same_sum_at_no_larger_cost(n, rank, K, spread, see
     assert costs @ factors <= costs.sum() * (1 + 1e-12)
 
 
+def test_rounding_does_not_pile_up_over_many_columns_of_unequal_cost():
+    rng = np.random.default_rng(0)
+    F = rng.standard_normal((50, 30)) @ rng.standard_normal((30, 400))
+    costs = 10 ** rng.uniform(-3, 3, 400)
+    factors = fewest_columns(F, costs)
+    assert np.count_nonzero(factors) == 30
+    np.testing.assert_allclose(F @ factors, F.sum(axis=1), atol=1e-13 * np.abs(F.sum(axis=1)).max())
+
+
 def test_repeated_columns_become_the_cheapest_of_them():
     F = np.repeat(np.eye(3), 4, axis=1)
     costs = np.tile([3.0, 1, 2, 4], 3)
