@@ -11,7 +11,7 @@ from support import every_gate
 
 import pathrelu as pr
 from pathrelu import PathReLUClassifier, PathReLURegressor
-from pathrelu.low_rank import principal_components
+from pathrelu.low_rank import LIPSCHITZ, SMOOTHNESS, principal_components, scores
 
 LOSSES = ["squared_error", "huber", "log_loss", "squared_hinge"]
 
@@ -123,8 +123,6 @@ def test_projecting_rows_moves_outputs_by_at_most_what_the_bound_says(width, ran
     seed=st.integers(0, 2**31),
 )
 def test_the_mean_loss_rises_by_at_most_what_the_bound_says(loss, size, step, seed):
-    from pathrelu.low_rank import LIPSCHITZ, SMOOTHNESS
-
     rng = np.random.default_rng(seed)
     n = 7
     y = labels(loss, rng.standard_normal(n))
@@ -198,6 +196,18 @@ def test_a_weight_of_two_is_a_row_given_twice():
     np.testing.assert_allclose(
         weighted.network().predict(X), repeated.network().predict(X), atol=1e-3 * np.abs(y).max()
     )
+
+
+def test_rows_in_batches_have_the_components_of_all_of_them(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = (rng.standard_normal((50, 4)) * [4, 3, 2, 1]).astype(np.float32)
+    w = rng.random(50)
+    _, values, vectors = np.linalg.svd(np.sqrt(w)[:, None] * X.astype(np.float64), full_matrices=False)
+    monkeypatch.setattr("pathrelu.low_rank.BATCH", 7)
+    components, residual = principal_components(X, w, 2)
+    assert residual == pytest.approx(values[2])
+    np.testing.assert_allclose(np.abs(components @ vectors[:2].T), np.eye(2), atol=1e-12)
+    np.testing.assert_allclose(scores(X, components), X.astype(np.float64) @ components.T, atol=1e-12)
 
 
 def test_prune_and_several_outputs():

@@ -12,6 +12,7 @@ from pathrelu import _validation as check
 # Bounds on the second derivative of the loss of one sample, and on the first where there is one.
 SMOOTHNESS = {"squared_error": 1.0, "huber": 1.0, "log_loss": 0.25, "squared_hinge": 1.0}
 LIPSCHITZ = {"huber": 1.0, "log_loss": 1.0}
+BATCH = 4096  # rows in one call of LAPACK, which no interrupt can stop
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +41,25 @@ class LowRank:
 
 def principal_components(X: check.Rows, w: check.Doubles, rank: int) -> tuple[check.Doubles, float]:
     """The `components` and the `residual` of a `LowRank`."""
-    triangle = np.linalg.qr(np.sqrt(w)[:, np.newaxis] * X.astype(np.float64), mode="r")
+    triangle: check.Doubles = np.empty((0, X.shape[1]))
+    for rows in batches(X):
+        weighted = np.sqrt(w[rows])[:, np.newaxis] * X[rows].astype(np.float64)
+        triangle = np.linalg.qr(np.concatenate([triangle, weighted]), mode="r")
     _, singular_values, vectors = np.linalg.svd(triangle, full_matrices=False)
     return vectors[:rank], float(singular_values[rank]) if rank < len(singular_values) else 0.0
+
+
+def scores(X: check.Rows, components: check.Doubles) -> check.Doubles:
+    """``X @ components.T`` in float64: over both, leaf weights are to agree in sign where they switch units."""
+    result = np.empty((len(X), len(components)))
+    for rows in batches(X):
+        result[rows] = X[rows].astype(np.float64) @ components.T
+    return result
+
+
+def batches(X: check.Rows) -> list[slice]:
+    size = max(BATCH, X.shape[1])
+    return [slice(begin, begin + size) for begin in range(0, len(X), size)]
 
 
 def ratio_bound(loss: str, n: int, paths: int, residual: float, alpha: float, objective: float) -> float:

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from pathrelu import _core
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements
-from pathrelu.low_rank import LowRank, principal_components, ratio_bound
+from pathrelu.low_rank import LowRank, principal_components, ratio_bound, scores
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, assemble, subnetworks
 
 # float32 blocks hold 6e-8 of each weight; below ten times that a gap says nothing about the rounded blocks.
@@ -305,8 +305,7 @@ class Projection:
     def __init__(self, X: check.Rows, w: check.Doubles, rank: int) -> None:
         self.dtype = X.dtype
         self.components, self.residual = principal_components(X, w, rank)
-        # In float64: X @ (components.T @ v) and scores @ v are to agree in sign where they switch units.
-        self.scores = np.ascontiguousarray(X.astype(np.float64) @ self.components.T)
+        self.scores = scores(X, self.components)
 
     def project(self, problem: Problem) -> Problem:
         return replace(problem, X=self.scores)
