@@ -11,6 +11,7 @@ from support import every_gate
 
 import pathrelu as pr
 from pathrelu import PathReLUClassifier, PathReLURegressor
+from pathrelu import _validation as validation
 from pathrelu.low_rank import LIPSCHITZ, SMOOTHNESS, principal_components, scores
 
 LOSSES = ["squared_error", "huber", "log_loss", "squared_hinge"]
@@ -113,6 +114,10 @@ def test_projecting_rows_moves_outputs_by_at_most_what_the_bound_says(width, ran
     )
     bound = np.sqrt(W.shape[1]) * residual * np.linalg.norm(W)
     assert np.linalg.norm(np.sqrt(w) * moved) <= bound * (1 + 1e-9) + 1e-12
+
+
+def test_every_loss_has_its_constants():
+    assert set(SMOOTHNESS) == set(validation.LOSSES)
 
 
 @settings(max_examples=200, deadline=None)

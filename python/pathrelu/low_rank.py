@@ -41,16 +41,16 @@ class LowRank:
 
 def principal_components(X: check.Rows, w: check.Doubles, rank: int) -> tuple[check.Doubles, float]:
     """The `components` and the `residual` of a `LowRank`."""
-    triangle: check.Doubles = np.empty((0, X.shape[1]))
+    triangle = np.empty((0, X.shape[1]))
     for rows in batches(X):
         weighted = np.sqrt(w[rows])[:, np.newaxis] * X[rows].astype(np.float64)
-        triangle = np.linalg.qr(np.concatenate([triangle, weighted]), mode="r")
+        triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, weighted]), mode="r"))
     _, singular_values, vectors = np.linalg.svd(triangle, full_matrices=False)
     return vectors[:rank], float(singular_values[rank]) if rank < len(singular_values) else 0.0
 
 
 def scores(X: check.Rows, components: check.Doubles) -> check.Doubles:
-    """``X @ components.T`` in float64: over both, leaf weights are to agree in sign where they switch units."""
+    """``X @ components.T``, in float64: leaf weights over both must agree in sign where they switch units."""
     result = np.empty((len(X), len(components)))
     for rows in batches(X):
         result[rows] = X[rows].astype(np.float64) @ components.T
