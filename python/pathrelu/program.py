@@ -672,8 +672,8 @@ def solve_low_rank(
     """Solve the program over the leading principal scores of the rows, and map the weights back.
 
     With V the leading right singular vectors of the rows (not centered), networks of the scores ``X @ V`` are
-    those networks of X that see no more of a row than its projection on V. Their number of arrangements is
-    polynomial in the number of rows for fixed `rank`. ``solution.low_rank.guarantee`` bounds what is lost.
+    those networks of X that see no more of a row than its projection on V. For fixed `rank` the number of
+    their arrangements is polynomial in that of rows. ``solution.low_rank.guarantee`` bounds what is lost.
 
     Parameters
     ----------
