@@ -65,3 +65,11 @@ def assert_is_its_own_objective(solution, program):
     )
     if program.activation == "relu":
         assert program.cone_slack(blocks) >= (-1e-6 if narrow else -1e-13)
+
+
+def every_gate(X):
+    """A gate (P, 2) in every cone that the rows X (n, 2) cut the plane into: all arrangements of depth 2."""
+    angles = np.arctan2(X[:, 1], X[:, 0])
+    edges = np.unique(np.concatenate([angles + np.pi / 2, angles - np.pi / 2]) % (2 * np.pi))
+    middle = (edges + np.append(edges[1:], edges[0] + 2 * np.pi)) / 2
+    return np.stack([np.cos(middle), np.sin(middle)], axis=1)

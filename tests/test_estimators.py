@@ -116,6 +116,10 @@ BAD_PARAMETERS = [
     ("max_iter", 0, ValueError, r"max_iter is 0; expected an integer >= 1"),
     ("n_threads", 0, ValueError, r"n_threads is 0; expected an integer from 1 to 1024"),
     ("n_threads", 10**6, ValueError, r"n_threads is 1000000; expected an integer from 1 to 1024"),
+    ("skip_connection", 1, TypeError, r"skip_connection is 1; expected True or False"),
+    ("prune", None, TypeError, r"prune is None; expected True or False"),
+    ("low_rank", 0, ValueError, r"low_rank is 0; expected an integer >= 1"),
+    ("low_rank", 2.0, TypeError, r"low_rank is 2\.0; expected an integer >= 1"),
     ("warm_start", 0, TypeError, r"warm_start is 0; expected True or False"),
     ("random_state", -1, ValueError, r"random_state is -1; expected an integer >= 0"),
     (

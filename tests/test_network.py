@@ -269,7 +269,7 @@ def npy(shape, data=b"", descr="<f8"):
 
 HOSTILE = [
     ({"header": {"format": "other"}}, "header is not that of a network"),
-    ({"header": {"version": 2}}, "format version 2; this release reads version 1"),
+    ({"header": {"version": 3}}, "format version 3; this release reads versions 1 and 2"),
     ({"header": {"version": "1"}}, "format version '1'"),
     ({"header": {"kind": "conv"}}, "kind 'conv'"),
     ({"header": {"kind": ["relu"]}}, "unhashable"),

@@ -86,6 +86,18 @@ void register_arrangements(py::module_& m) {
             return a.select({v.begin(), v.end()});
         },
         py::arg("indices").noconvert());
+    c.def_property_readonly("linear", [](const Arrangements& a) {
+        Array<bool> out(a.size());
+        for (Index g = 0; g < a.size(); ++g) out.mutable_data()[g] = a.is_linear(g);
+        return out;
+    });
+    c.def(
+        "with_linear",
+        [](Arrangements a) {
+            a.append_linear();
+            return a;
+        },
+        "A linear group more.");
     c.def("join", [](Arrangements a, const Arrangements& other) {
         a.append(other);
         return a;
@@ -95,18 +107,22 @@ void register_arrangements(py::module_& m) {
             return py::make_tuple(
                 a.shape.width(), a.n_rows,
                 py::bytes(reinterpret_cast<const char*>(a.signs.data()), a.signs.size()),
-                py::bytes(reinterpret_cast<const char*>(a.patterns.data()), a.patterns.size() * 8));
+                py::bytes(reinterpret_cast<const char*>(a.patterns.data()), a.patterns.size() * 8),
+                py::bytes(reinterpret_cast<const char*>(a.linear.data()), a.linear.size()));
         },
         [](const py::tuple& state) {
-            require(state.size() == 4, "pickled Arrangements has ", state.size(), " parts; expected 4");
+            require(state.size() == 5, "pickled Arrangements has ", state.size(), " parts; expected 5");
             Arrangements a{TreeShape(state[0].cast<std::vector<Index>>()), state[1].cast<Index>(), {}, {}};
-            const auto signs = state[2].cast<std::string>(), patterns = state[3].cast<std::string>();
+            const auto signs = state[2].cast<std::string>(), patterns = state[3].cast<std::string>(),
+                       linear = state[4].cast<std::string>();
             a.signs.assign(signs.begin(), signs.end());
             a.patterns.resize(patterns.size() / 8);
             std::copy(patterns.begin(), patterns.end(), reinterpret_cast<char*>(a.patterns.data()));
+            a.linear.assign(linear.begin(), linear.end());
             require(a.n_rows > 0 && patterns.size() % 8 == 0 &&
                         static_cast<Index>(a.patterns.size()) == a.size() * a.shape.units() * a.words() &&
-                        static_cast<Index>(a.signs.size()) == a.size() * a.shape.edges(),
+                        static_cast<Index>(a.signs.size()) == a.size() * a.shape.edges() &&
+                        static_cast<Index>(a.linear.size()) <= a.size(),
                     "pickled Arrangements has parts of sizes that do not fit together");
             return a;
         }));

@@ -10,14 +10,17 @@ Array<X> predict_arrays(const Array<X>& x, const Array<double>& center, const Ar
                         const Array<double>& W, const Array<double>& bias, const Array<double>& gates,
                         const Array<double>& gate_bias, const Array<std::int8_t>& signs,
                         const Array<double>& coef, const Array<std::int64_t>& output,
-                        const Array<double>& intercept, std::vector<Index> width, int threads) {
+                        const Array<double>& intercept, std::vector<Index> width, const Array<double>& skip,
+                        const Array<double>& skip_bias, int threads) {
     const auto rows = matrix(x, "X");
-    const NetworkView network{TreeShape(std::move(width)),    vector(center, "center"),
-                              vector(scale, "scale"),         matrix(W, "W"),
-                              vector(bias, "bias"),           matrix(gates, "gates"),
-                              vector(gate_bias, "gate_bias"), matrix(signs, "signs"),
-                              vector(coef, "coef"),           vector(output, "output"),
-                              vector(intercept, "intercept")};
+    NetworkView network{TreeShape(std::move(width)),    vector(center, "center"),
+                        vector(scale, "scale"),         matrix(W, "W"),
+                        vector(bias, "bias"),           matrix(gates, "gates"),
+                        vector(gate_bias, "gate_bias"), matrix(signs, "signs"),
+                        vector(coef, "coef"),           vector(output, "output"),
+                        vector(intercept, "intercept")};
+    network.skip = matrix(skip, "skip");
+    network.skip_bias = vector(skip_bias, "skip_bias");
     Array<X> out({rows.rows, network.intercept.size});
     const MatView<X> f{out.mutable_data(), rows.rows, network.intercept.size};
     const py::gil_scoped_release nogil;
@@ -31,7 +34,8 @@ void bind(py::module_& m) {
           py::arg("scale").noconvert(), py::arg("W").noconvert(), py::arg("bias").noconvert(),
           py::arg("gates").noconvert(), py::arg("gate_bias").noconvert(), py::arg("signs").noconvert(),
           py::arg("coef").noconvert(), py::arg("output").noconvert(), py::arg("intercept").noconvert(),
-          py::arg("width"), py::arg("threads"), "Outputs (n, C) of K trees in X's dtype.");
+          py::arg("width"), py::arg("skip").noconvert(), py::arg("skip_bias").noconvert(), py::arg("threads"),
+          "Outputs (n, C) of K trees in X's dtype.");
 }
 
 }  // namespace

@@ -44,18 +44,20 @@ void bind(py::module_& m) {
 void register_search(py::module_& m) {
     const SearchOptions defaults;
     py::class_<SearchOptions>(m, "SearchOptions")
-        .def(py::init([](Index n_starts, Index max_rounds, std::uint64_t seed) {
+        .def(py::init([](Index n_starts, Index max_rounds, std::uint64_t seed, bool skip_connection) {
                  SearchOptions options;
                  options.n_starts = n_starts;
                  options.max_rounds = max_rounds;
                  options.seed = seed;
+                 options.skip_connection = skip_connection;
                  return options;
              }),
              py::arg("n_starts") = defaults.n_starts, py::arg("max_rounds") = defaults.max_rounds,
-             py::arg("seed") = defaults.seed)
+             py::arg("seed") = defaults.seed, py::arg("skip_connection") = defaults.skip_connection)
         .def_readwrite("n_starts", &SearchOptions::n_starts)
         .def_readwrite("max_rounds", &SearchOptions::max_rounds)
-        .def_readwrite("seed", &SearchOptions::seed);
+        .def_readwrite("seed", &SearchOptions::seed)
+        .def_readwrite("skip_connection", &SearchOptions::skip_connection);
     bind<double>(m);
     bind<float>(m);
 }

@@ -50,21 +50,47 @@ int Arrangements::path_sign(Index group, Index path) const {
 Arrangements Arrangements::select(const std::vector<Index>& groups) const {
     Arrangements out{shape, n_rows, {}, {}};
     const Index pattern_size = shape.units() * words();
+    if (!linear.empty()) out.linear.reserve(groups.size());
     out.signs.reserve(groups.size() * shape.edges());
     out.patterns.reserve(groups.size() * pattern_size);
     for (const Index g : groups) {
         require(g >= 0 && g < size(), "group index ", g, " is outside 0 .. ", size() - 1);
         out.signs.insert(out.signs.end(), sign(g), sign(g) + shape.edges());
         out.patterns.insert(out.patterns.end(), pattern(g, 0), pattern(g, 0) + pattern_size);
+        if (!linear.empty()) out.linear.push_back(is_linear(g));
     }
     return out;
+}
+
+bool Arrangements::same_group(Index group, const Arrangements& other, Index other_group) const {
+    return is_linear(group) == other.is_linear(other_group) &&
+           std::equal(pattern(group, 0), pattern(group + 1, 0), other.pattern(other_group, 0)) &&
+           std::equal(sign(group), sign(group + 1), other.sign(other_group));
 }
 
 void Arrangements::append(const Arrangements& other) {
     require(shape == other.shape && n_rows == other.n_rows,
             "arrangements differ in depth, width or number of rows; only alike ones can be joined");
+    if (!other.linear.empty()) {
+        linear.resize(size(), 0);
+        linear.insert(linear.end(), other.linear.begin(), other.linear.end());
+    }
     signs.insert(signs.end(), other.signs.begin(), other.signs.end());
     patterns.insert(patterns.end(), other.patterns.begin(), other.patterns.end());
+}
+
+void Arrangements::append_linear() {
+    linear.resize(size(), 0);
+    linear.push_back(1);
+    signs.insert(signs.end(), shape.edges(), 1);
+    std::vector<std::uint64_t> on(words(), ~std::uint64_t{0});
+    if (n_rows % 64 != 0) on.back() >>= 64 - n_rows % 64;
+    for (Index l = 0; l < shape.layers(); ++l)
+        for (Index u = 0; u < shape.layer_size(l); ++u)  // the first unit of each layer is on the first path
+            if (u == 0)
+                patterns.insert(patterns.end(), on.begin(), on.end());
+            else
+                patterns.insert(patterns.end(), words(), 0);
 }
 
 std::vector<Index> Arrangements::distinct() const {
@@ -86,11 +112,10 @@ std::vector<Index> Arrangements::distinct() const {
         };
         for (Index k = 0; k < pattern_size; ++k) mix(pattern(g, 0)[k]);
         for (Index e = 0; e < edges; ++e) mix(static_cast<std::uint64_t>(sign(g)[e] + 2));
+        mix(is_linear(g));
         const auto [begin, end] = seen.equal_range(hash);
-        const bool duplicate = std::any_of(begin, end, [&](const auto& entry) {
-            return std::equal(pattern(g, 0), pattern(g, 0) + pattern_size, pattern(entry.second, 0)) &&
-                   std::equal(sign(g), sign(g) + edges, sign(entry.second));
-        });
+        const bool duplicate =
+            std::any_of(begin, end, [&](const auto& entry) { return same_group(g, *this, entry.second); });
         if (duplicate) continue;
         seen.emplace(hash, g);
         kept.push_back(g);

@@ -115,6 +115,7 @@ void Cones<X>::visit_slacks(Index group, const double* v, Visit visit) const {
 template <class X>
 void Cones<X>::slack(Index group, const double* v, double* out) const {
     const Index n = rows_.rows;
+    if (arrangements_.is_linear(group)) return std::fill(out, out + arrangements_.shape.units() * n, 0.0);
     visit_slacks(group, v, [&](Index u, const double* pre, const std::uint64_t* on) {
         for (Index i = 0; i < n; ++i) out[u * n + i] = (on[i / 64] >> (i % 64) & 1u) ? pre[i] : -pre[i];
     });
@@ -165,7 +166,7 @@ double Cones<X>::project(Index group, const double* z_data, double stop_norm, Fa
     Eigen::Map<Vector> v(v_data, m);
     const double scale = z.norm();
     v = z;
-    if (scale <= stop_norm || scale == 0) return scale;
+    if (scale <= stop_norm || scale == 0 || arrangements_.is_linear(group)) return scale;
 
     // v = z + N lambda with lambda >= 0 and N^T v = 0 throughout: optimal for the facets taken up so far.
     Vector lambda;

@@ -21,6 +21,10 @@ void check(const NetworkView& net, Index d) {
     }
     require_shape("signs", net.signs, K, net.shape.edges());
     require_size("output", net.output, K);
+    if (net.skip.rows > 0) {
+        require_shape("skip", net.skip, net.intercept.size, d);
+        require_size("skip_bias", net.skip_bias, net.intercept.size);
+    }
     for (Index k = 0; k < K; ++k)
         require(net.output[k] >= 0 && net.output[k] < net.intercept.size, "output has the entry ",
                 net.output[k], "; expected 0 .. ", net.intercept.size - 1);
@@ -47,6 +51,40 @@ class Leaves {
     std::vector<T> bias_, values_;
 };
 
+/// tile (count, d) <- (x - center) / scale for rows i0 .. i0 + count - 1, in their precision.
+template <class X>
+void scale_rows(Rows<X> rows, const NetworkView& net, Index i0, Index count, X* tile) {
+    for (Index i = 0; i < count; ++i)
+        for (Index j = 0; j < rows.cols; ++j)
+            tile[i * rows.cols + j] =
+                static_cast<X>((static_cast<double>(rows(i0 + i, j)) - net.center[j]) / net.scale[j]);
+}
+
+/// out <- what the network is without its trees.
+template <class X>
+void predict_linear(Rows<X> rows, const NetworkView& net, MatView<X> out, int threads) {
+    const Index n = rows.rows, C = net.intercept.size;
+    for (Index i = 0; i < n; ++i)
+        for (Index c = 0; c < C; ++c) out(i, c) = static_cast<X>(net.intercept[c]);
+    if (net.skip.rows == 0) return;
+    const int team = threads_for(rows.size() * C, threads);
+#pragma omp parallel num_threads(team) if (team > 1)
+    {
+        Leaves<X> skip(net.skip, net.skip_bias, 0, C);
+        std::vector<X> tile(kTileRows * rows.cols);
+#pragma omp for schedule(static)
+        for (Index t = 0; t < (n + kTileRows - 1) / kTileRows; ++t) {
+            const Index i0 = t * kTileRows, count = std::min(kTileRows, n - i0);
+            scale_rows(rows, net, i0, count, tile.data());
+            skip.run(tile.data(), count);
+            for (Index i = 0; i < count; ++i) {
+                const X* h = skip.at(i);
+                for (Index c = 0; c < C; ++c) out(i0 + i, c) += h[c];
+            }
+        }
+    }
+}
+
 /// Rows one thread takes at a time.
 constexpr Index kTaskRows = 16 * kTileRows;
 /// Leaves whose packed weights one pass over a task's rows uses.
@@ -64,8 +102,7 @@ void predict(Rows<X> rows, const NetworkView& net, MatView<X> out, int threads) 
     const bool gated = net.gates.rows > 0;
     const int team = threads_for(rows.size() * K * paths, threads);
     const Index per_pass = std::max<Index>(1, kPassLeaves / paths);
-    for (Index i = 0; i < n; ++i)
-        for (Index c = 0; c < C; ++c) out(i, c) = static_cast<X>(net.intercept[c]);
+    predict_linear(rows, net, out, threads);
     for (Index k0 = 0; k0 < K; k0 += per_pass) {
         const Index count = std::min(per_pass, K - k0);
 #pragma omp parallel num_threads(team) if (team > 1)
@@ -79,16 +116,12 @@ void predict(Rows<X> rows, const NetworkView& net, MatView<X> out, int threads) 
             for (Index task = 0; task < (n + kTaskRows - 1) / kTaskRows; ++task) {
                 for (Index i0 = task * kTaskRows; i0 < std::min(n, (task + 1) * kTaskRows); i0 += kTileRows) {
                     const Index tile_rows = std::min(kTileRows, n - i0);
-                    for (Index i = 0; i < tile_rows; ++i)
-                        for (Index j = 0; j < d; ++j) {
-                            const double z =
-                                (static_cast<double>(rows(i0 + i, j)) - net.center[j]) / net.scale[j];
-                            tile[i * d + j] = static_cast<X>(z);
-                            // Gates see what training saw: the scaled row in the rows' precision.
-                            if (gated) wide[i * d + j] = static_cast<double>(static_cast<X>(z));
-                        }
+                    scale_rows(rows, net, i0, tile_rows, tile.data());
                     leaves.run(tile.data(), tile_rows);
-                    if (gated) gates->run(wide.data(), tile_rows);
+                    if (gated) {  // gates see what training saw: the scaled row in the rows' precision
+                        std::copy_n(tile.begin(), tile_rows * d, wide.begin());
+                        gates->run(wide.data(), tile_rows);
+                    }
                     for (Index i = 0; i < tile_rows; ++i) {
                         const X* h = leaves.at(i);
                         const double* g = gated ? gates->at(i) : nullptr;

@@ -40,12 +40,14 @@ class Random {
     std::uint64_t state_;
 };
 
-/// K trees with all magnitudes in the leaves: tree k adds sigma_k * tree(V_k) to output_k.
+/// K trees with all magnitudes in the leaves: tree k adds sigma_k * tree(V_k) to output_k. A linear one is
+/// the product with its first leaf, without gates.
 struct Trees {
     std::vector<double> V;           // (K, paths * d)
     std::vector<std::int8_t> signs;  // (K, edges)
     std::vector<double> sigma;
     std::vector<Index> output;
+    std::vector<char> linear;
 
     Index size() const { return static_cast<Index>(sigma.size()); }
     /// The trees whose norm is above `floor`.
@@ -53,7 +55,8 @@ struct Trees {
         Trees out;
         for (Index k = 0; k < size(); ++k)
             if (ConstMap(V.data() + k * dim, dim).norm() > floor)
-                out.add(V.data() + k * dim, dim, signs.data() + k * edges, edges, sigma[k], output[k]);
+                out.add(V.data() + k * dim, dim, signs.data() + k * edges, edges, sigma[k], output[k],
+                        linear[k]);
         return out;
     }
     double largest_norm(Index dim) const {
@@ -62,11 +65,13 @@ struct Trees {
             largest = std::max(largest, ConstMap(V.data() + k * dim, dim).norm());
         return largest;
     }
-    void add(const double* weights, Index dim, const std::int8_t* sign, Index edges, double s, Index c) {
+    void add(const double* weights, Index dim, const std::int8_t* sign, Index edges, double s, Index c,
+             bool without_gates = false) {
         V.insert(V.end(), weights, weights + dim);
         signs.insert(signs.end(), sign, sign + edges);
         sigma.push_back(s);
         output.push_back(c);
+        linear.push_back(without_gates);
     }
 };
 
@@ -196,6 +201,11 @@ void Search<X>::evaluate(const Trees& trees, Evaluation& out, bool keep_roots) c
                 const std::uint32_t bit = std::uint32_t{1} << (i % 32);
                 for (Index k = 0; k < K; ++k) {
                     const std::int8_t* sign = trees.signs.data() + k * edges;
+                    if (trees.linear[k]) {
+                        out.f[i * C_ + trees.output[k]] += trees.sigma[k] * h[k * paths];
+                        words[k * paths] |= bit;
+                        continue;
+                    }
                     tree_values(shape_, sign, h + k * paths, value.data());
                     const double root = std::max(value[units - 1], 0.0);
                     out.f[i * C_ + trees.output[k]] += trees.sigma[k] * root;
@@ -480,7 +490,9 @@ Trees Search<X>::active_trees() const {
     for (Index b = 0; b < static_cast<Index>(result_.blocks.size()) / dim_; ++b) {
         const double* v = result_.blocks.data() + b * dim_;
         if (ConstMap(v, dim_).squaredNorm() == 0) continue;
-        trees.add(v, dim_, a.sign(b / S % a.size()), shape_.edges(), b % S == 0 ? 1 : -1, b / (S * a.size()));
+        const Index group = b / S % a.size();
+        trees.add(v, dim_, a.sign(group), shape_.edges(), b % S == 0 ? 1 : -1, b / (S * a.size()),
+                  a.is_linear(group));
     }
     return trees;
 }
@@ -511,9 +523,17 @@ void Search<X>::polish(const Trees& trees) {
     }
     const MatView<const double> W{trees.V.data(), trees.size(), dim_};
     const MatView<const std::int8_t> signs{trees.signs.data(), trees.size(), shape_.edges()};
-    next.append(arrangements_from_trees<X>(rows_, W, signs, shape_, solve_options_.threads));
+    const Arrangements patterns = arrangements_from_trees<X>(rows_, W, signs, shape_, solve_options_.threads);
+    for (Index k = 0; k < trees.size(); ++k) {
+        trees.linear[k] ? next.append_linear() : next.append(patterns.select({k}));
+        source.emplace_back(k, -1);
+    }
     weights.insert(weights.end(), trees.V.begin(), trees.V.end());
-    for (Index k = 0; k < trees.size(); ++k) source.emplace_back(k, -1);
+    if (options_.skip_connection) {
+        next.append_linear();
+        source.emplace_back(-1, -1);
+        weights.insert(weights.end(), dim_, 0.0);
+    }
 
     const std::vector<Index> kept = next.distinct();
     const bool first = result_.report.history.empty();
@@ -524,19 +544,12 @@ void Search<X>::polish(const Trees& trees) {
         kept_weights.insert(kept_weights.end(), weights.begin() + g * dim_, weights.begin() + (g + 1) * dim_);
     const Arrangements arrangements = next.select(kept);
     std::vector<double> blocks(C_ * P * S * dim_, 0.0), intercept = result_.intercept;
-    const Index pattern_size = shape_.units() * next.words();
     for (Index g = 0; g < next.size(); ++g) {
-        // The kept group with these patterns, if the group is not zero.
-        const auto same = [&](Index k) {
-            return std::equal(next.pattern(g, 0), next.pattern(g, 0) + pattern_size,
-                              arrangements.pattern(k, 0)) &&
-                   std::equal(next.sign(g), next.sign(g) + shape_.edges(), arrangements.sign(k));
-        };
-        Index k = 0;
-        while (k < P && !same(k)) ++k;
+        Index k = 0;  // the kept group like this one, if it is not zero
+        while (k < P && !next.same_group(g, arrangements, k)) ++k;
         if (k == P) continue;
         const auto [tree, old] = source[g];
-        if (relu_) {
+        if (relu_ && tree >= 0) {
             const Index block = (trees.output[tree] * P + k) * S + (trees.sigma[tree] > 0 ? 0 : 1);
             Map(blocks.data() + block * dim_, dim_) += ConstMap(trees.V.data() + tree * dim_, dim_);
         } else if (old >= 0) {
@@ -589,6 +602,10 @@ SearchResult Search<X>::run() {
     Trees current;
     double before = 0;
     int small_gains = 0;
+    if (options_.skip_connection) {  // trees are for what a linear model leaves
+        polish(current);
+        current = active_trees();
+    }
     for (Index round = 0; round < options_.max_rounds; ++round) {
         bool found;
         const Trees grown = grow(current, round, dual_point(), found);

@@ -141,6 +141,17 @@ class Solver {
     double sigma(Index block) const { return block % S_ == 0 ? 1 : -1; }
     Index group_of(Index block) const { return block / S_ % program_.groups(); }
 
+    /// Projection on the cone of the program's block, as by Cones::project. The blocks of both output signs
+    /// of a linear group would say the same, so the cone of the second is {0}.
+    double project(Index block, const double* z, double stop_norm, Facets& facets, double* v,
+                   Index checks = Cones<X>::kAllChecks) const {
+        const Index group = group_of(block);
+        if (sigma(block) > 0 || !program_.arrangements.is_linear(group))
+            return cones_->project(group, z, stop_norm, facets, v, checks);
+        std::fill(v, v + dim_, 0.0);
+        return 0;
+    }
+
     /// f (n, C) <- sum over the blocks of Z (C, k, signs, dim).
     void forward(const MaskedOperator<X>& op, const double* Z, double* f, Sums sums = Sums::exact) const {
         const Index k = op.n_paths() * d_ / dim_;
@@ -212,7 +223,7 @@ class Solver {
             if (!cones_ || out[b] <= floor) return;
             Map(z, dim_) = sigma(b) * g;
             const Index global = global_block(groups, b);
-            out[b] = cones_->project(group_of(global), z, floor, score_facets_[global], v, checks);
+            out[b] = project(global, z, floor, score_facets_[global], v, checks);
         });
         return out;
     }
@@ -234,7 +245,7 @@ class Solver {
         const double threshold = step * program_.alpha;
         double norm;
         if (cones_) {
-            norm = cones_->project(group_of(global), z, threshold, prox_facets_[global], out);
+            norm = project(global, z, threshold, prox_facets_[global], out);
         } else {
             norm = ConstMap(z, dim_).norm();
             std::copy(z, z + dim_, out);
@@ -248,7 +259,7 @@ class Solver {
         // The cones hold to the rounding of z; a point much shorter than z has to be put on them again.
         if (cones_ && norm - threshold < kShort * ConstMap(z, dim_).norm()) {
             const std::vector<double> shrunk(out, out + dim_);
-            return cones_->project(group_of(global), shrunk.data(), 0, prox_facets_[global], out);
+            return project(global, shrunk.data(), 0, prox_facets_[global], out);
         }
         return norm - threshold;
     }
@@ -913,7 +924,7 @@ double Solver<X>::newton(const Working<X>& work, Point& point, double step) {
                 moved.col(a).setZero();
             } else if (cones_) {
                 const Index global = global_block(work.groups, block.index);
-                cones_->project(group_of(global), z, 0, prox_facets_[global], moved.col(a).data());
+                project(global, z, 0, prox_facets_[global], moved.col(a).data());
             } else {
                 moved.col(a) = Map(z, dim_);
             }
@@ -1108,7 +1119,7 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
     if (cones_)  // a start outside its cone is projected
         for_blocks(blocks.rows, [&](Index b, double*, double* v) {
             if (Map(blocks.row(b), dim_).squaredNorm() == 0) return;
-            cones_->project(group_of(b), blocks.row(b), 0, prox_facets_[b], v);
+            project(b, blocks.row(b), 0, prox_facets_[b], v);
             std::copy(v, v + dim_, blocks.row(b));
         });
 

@@ -101,6 +101,32 @@ void select_and_append_keep_order() {
                   "arrangements differ in depth, width or number of rows; only alike ones can be joined");
 }
 
+void a_linear_group_is_on_along_its_first_path_and_no_duplicate_of_a_tree() {
+    const Problem<double> p(70, 3, 2, {2, 3}, 6);
+    Arrangements a = p.arrangements;
+    a.append_linear();
+    a.append_linear();
+    a.append(p.arrangements);
+    CHECK(a.size() == 6 && a.is_linear(2) && a.is_linear(3) && !a.is_linear(1) && !a.is_linear(5));
+    CHECK((a.distinct() == std::vector<Index>{0, 1, 2}));
+    std::vector<std::uint64_t> mask(a.words());
+    for (Index path = 0; path < p.shape.paths(); ++path) {
+        a.path_mask(2, path, mask.data());
+        CHECK(mask[0] == (path == 0 ? ~std::uint64_t{0} : 0) && mask[1] == (path == 0 ? 63u : 0u));
+        CHECK(a.path_sign(2, path) == 1);
+    }
+    const Arrangements b = a.select({3, 1});
+    CHECK(b.is_linear(0) && !b.is_linear(1) && b.same_group(0, a, 2) && !b.same_group(1, a, 2));
+
+    // A tree that is on everywhere has the same bits.
+    const std::vector<std::uint8_t> bits(70, 1);
+    const std::vector<std::int8_t> signs;
+    Arrangements c = arrangements_from_patterns({bits.data(), 1, 70}, {signs.data(), 1, 0}, TreeShape());
+    c.append_linear();
+    CHECK(std::equal(c.pattern(0, 0), c.pattern(1, 0), c.pattern(1, 0)) && !c.same_group(0, c, 1));
+    CHECK(c.distinct().size() == 2);
+}
+
 void wrong_input_is_refused() {
     const std::vector<double> X(6), W(8);
     std::vector<std::int8_t> signs{1, -1, 1, 1};
@@ -131,5 +157,6 @@ int main() {
     masks_and_signs_of_paths_are_products();
     distinct_drops_duplicates_and_zero_masks();
     select_and_append_keep_order();
+    a_linear_group_is_on_along_its_first_path_and_no_duplicate_of_a_tree();
     wrong_input_is_refused();
 }

@@ -110,6 +110,29 @@ void bits_do_not_depend_on_threads(bool gated) {
     }
 }
 
+void a_skip_connection_adds_a_linear_map() {
+    const Problem<double> p(200, 4, 3, {2}, 65);
+    const Network<double> network(p, false);
+    std::mt19937_64 random(66);
+    const auto skip = normal<double>(random, 2 * p.d), bias = normal<double>(random, 2);
+    NetworkView view = network.view();
+    std::vector<double> without(p.n * 2), with(p.n * 2);
+    predict<double>(p.rows(), view, {without.data(), p.n, 2}, 1);
+    view.skip = {skip.data(), 2, p.d};
+    view.skip_bias = {bias.data(), 2};
+    predict<double>(p.rows(), view, {with.data(), p.n, 2}, 2);
+    for (Index i = 0; i < p.n; ++i)
+        for (Index c = 0; c < 2; ++c) {
+            double expected = without[i * 2 + c] + bias[c];
+            for (Index j = 0; j < p.d; ++j)
+                expected += skip[c * p.d + j] * (p.X[i * p.d + j] - network.center[j]) / network.scale[j];
+            CHECK_NEAR(with[i * 2 + c], expected, 1e-12);
+        }
+    view.skip.rows = 1;
+    CHECK_REFUSED(predict<double>(p.rows(), view, {with.data(), p.n, 2}, 1),
+                  "skip has shape (1, 4); expected (2, 4)");
+}
+
 void wrong_input_is_refused() {
     const Problem<double> p(10, 3, 2, {2}, 63);
     Network<double> network(p, false);
@@ -137,5 +160,6 @@ int main() {
             prediction_is_the_definition<float>(width, gated);
         }
     }
+    a_skip_connection_adds_a_linear_map();
     wrong_input_is_refused();
 }

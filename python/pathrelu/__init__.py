@@ -13,14 +13,16 @@ except ImportError as error:
 
 from pathrelu.arrangements import Arrangements, sample_arrangements
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
+from pathrelu.low_rank import LowRank
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, load
-from pathrelu.program import Solution, alpha_max, search, solve, solve_path
+from pathrelu.program import Solution, alpha_max, search, solve, solve_low_rank, solve_path
 
 __version__ = _version("pathrelu")
 
 __all__ = [
     "Arrangements",
     "GatedReLUNetwork",
+    "LowRank",
     "ParallelReLUNetwork",
     "PathReLUClassifier",
     "PathReLURegressor",
@@ -31,5 +33,6 @@ __all__ = [
     "sample_arrangements",
     "search",
     "solve",
+    "solve_low_rank",
     "solve_path",
 ]

@@ -17,7 +17,8 @@ MOST_BATCHES = 20
 class Arrangements:
     """On/off patterns of every unit of a set of trees on the rows of a table, packed to bits.
 
-    Made by `from_gates`, `from_trees`, `sample_arrangements` or `search`. A tree has one root; every unit of
+    Made by `from_gates`, `from_trees`, `sample_arrangements` or `search`. Each is one group of the convex
+    program; `with_skip_connection` adds one without units. A tree has one root; every unit of
     hidden layer l + 1 has ``width[l - 1]`` children, and the units of the first hidden layer are its leaves.
     Units are numbered layer by layer, leaves first and root last, children of one unit consecutive; edge u
     joins unit u to its parent. Trees with the patterns and signs of an earlier one are dropped, and so are
@@ -26,9 +27,9 @@ class Arrangements:
     Attributes
     ----------
     gates : ndarray of shape (len, paths, n_features), float64, or None
-        Leaf weights that generate the patterns; None where they are not known.
+        Leaf weights that generate the patterns; None where they are not known. Zeros for a linear group.
     source_index : ndarray of shape (len,), int64
-        Which of the caller's trees each group came from.
+        Which of the caller's trees each group came from; -1 for a linear group.
     """
 
     gates: NDArray[np.float64] | None
@@ -138,6 +139,24 @@ class Arrangements:
         kept = core.distinct()
         return cls(core.select(kept), leaves[kept], kept)
 
+    def with_skip_connection(self) -> Arrangements:
+        """These arrangements with a linear group more, at the end, if they have none.
+
+        The group stands for a sub-network ``x @ v`` without units, that of a residual network: its mask is
+        one on every row (of the first path, where there are several), its cone is the whole space, and its
+        penalty is ``alpha * norm(v)``.
+
+        Returns
+        -------
+        Arrangements
+        """
+        if self.skip_connection:
+            return self
+        gates = None
+        if self.gates is not None:
+            gates = np.concatenate([self.gates, np.zeros((1, *self.gates.shape[1:]))])
+        return Arrangements(self.core.with_linear(), gates, np.append(self.source_index, -1))
+
     def __len__(self) -> int:
         return len(self.core)
 
@@ -148,8 +167,10 @@ class Arrangements:
         return Arrangements(self.core.select(chosen), gates, self.source_index[chosen])
 
     def __repr__(self) -> str:
+        skip = ", skip_connection=True" if self.skip_connection else ""
         return (
-            f"Arrangements({len(self)} groups, depth={self.depth}, width={self.width}, n_rows={self.n_rows})"
+            f"Arrangements({len(self)} groups, depth={self.depth}, width={self.width}, "
+            f"n_rows={self.n_rows}{skip})"
         )
 
     @property
@@ -175,6 +196,16 @@ class Arrangements:
     def signs(self) -> NDArray[np.int8]:
         """Signs of the edges between units, (len, edges)."""
         return self.core.signs
+
+    @property
+    def linear(self) -> NDArray[np.bool_]:
+        """Which groups are linear, (len,); see `with_skip_connection`."""
+        return self.core.linear
+
+    @property
+    def skip_connection(self) -> bool:
+        """Whether one of the groups is linear."""
+        return bool(self.linear.any())
 
     def patterns(self) -> NDArray[np.bool_]:
         """Where each unit is on, (len, units, n_rows). For small problems: takes a byte per entry."""

@@ -36,6 +36,9 @@ class Settings:
     n_arrangements: int
     bias: bool
     standardize: bool
+    skip_connection: bool
+    prune: bool
+    low_rank: int | None
     warm_start: bool
     verbose: int
     options: _core.SolveOptions
@@ -55,6 +58,9 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
     bias: bool
     fit_intercept: bool
     standardize: bool
+    skip_connection: bool
+    prune: bool
+    low_rank: int | None
     tol: float
     max_iter: int
     n_threads: int | None
@@ -70,6 +76,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
     n_iter_: int
     n_subnetworks_: int
     history_: list[Record]
+    guarantee_: float | None
 
     def _settings(self) -> Settings:
         given: object = self.arrangements
@@ -86,6 +93,9 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
             n_arrangements=check.count(self.n_arrangements, "n_arrangements"),
             bias=check.switch(self.bias, "bias"),
             standardize=check.switch(self.standardize, "standardize"),
+            skip_connection=check.switch(self.skip_connection, "skip_connection"),
+            prune=check.switch(self.prune, "prune"),
+            low_rank=None if self.low_rank is None else check.count(self.low_rank, "low_rank"),
             warm_start=check.switch(self.warm_start, "warm_start"),
             verbose=check.count(self.verbose, "verbose", 0),
             options=program.solver_options(self.tol, self.max_iter, self.fit_intercept, self.n_threads),
@@ -122,7 +132,18 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
             for column in y.T
         ]
         program.warn_of_float32(problems[0], settings.options.tol, stacklevel=4)
+        projection = None
+        if settings.low_rank is not None:
+            projection = program.Projection(table, weight, settings.low_rank)
+            problems = [projection.project(problem) for problem in problems]
         solutions = self._solve(settings, problems)
+        if settings.prune:
+            solutions = [
+                program.pruned(problem, solution, settings.options.threads)
+                for problem, solution in zip(problems, solutions, strict=True)
+            ]
+        if projection is not None:
+            solutions = [projection.lift(solution) for solution in solutions]
         self.network_ = assemble(
             [(solution.arrangements, solution.blocks) for solution in solutions],
             relu=settings.activation == "relu",
@@ -139,13 +160,19 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
         self.n_iter_ = sum(max(1, solution.n_iter) for solution in solutions)
         self.n_subnetworks_ = self.network_.n_subnetworks
         self.history_ = [record for solution in solutions for record in solution.history]
+        self.guarantee_ = max(
+            (solution.low_rank.guarantee for solution in solutions if solution.low_rank is not None),
+            default=None,
+        )
         program.warn_of_gap(solutions, settings.options.tol, stacklevel=4)
         return self
 
     def _solve(self, settings: Settings, problems: list[Problem]) -> list[Solution]:
         callback = _progress(settings)
         if not settings.sampled:
-            options = _core.SearchOptions(seed=check.seed(settings.random_state))
+            options = _core.SearchOptions(
+                seed=check.seed(settings.random_state), skip_connection=settings.skip_connection
+            )
             return [
                 _logged(
                     settings,
@@ -169,26 +196,38 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
     def _sample(
         self, settings: Settings, problems: list[Problem]
     ) -> tuple[Arrangements, Sequence[Solution | check.Rows | None]]:
-        """Arrangements, and where to start: with `warm_start`, the trees and blocks of the previous fit."""
+        """Arrangements, and where to start: with `warm_start`, the trees and blocks of the previous fit.
+
+        A linear group is the last one; its `source_index` is -1.
+        """
         table, threads = problems[0].X, settings.options.threads
-        previous: list[Solution] | None = getattr(self, "_previous", None) if settings.warm_start else None
+        reuse = settings.warm_start and settings.low_rank is None  # scores have axes of their own
+        previous: list[Solution] | None = getattr(self, "_previous", None) if reuse else None
         if previous is not None:
             old = previous[0].arrangements
+            trees = ~old.linear
             assert old.gates is not None
             alike = (
                 len(previous) == len(problems)
                 and previous[0].activation == settings.activation
                 and old.width == tuple(settings.width)
+                and old.skip_connection == settings.skip_connection
                 and old.gates.shape[2] == table.shape[1]
-                and 0 < len(old) <= settings.n_arrangements
+                and 0 < trees.sum() <= settings.n_arrangements
             )
             if alike:
-                new = Arrangements.from_trees(table, old.gates, old.signs, width=old.width, n_threads=threads)
+                new = Arrangements.from_trees(
+                    table, old.gates[trees], old.signs[trees], width=old.width, n_threads=threads
+                )
+                if settings.skip_connection:
+                    new = new.with_skip_connection()
                 return new, [solution.blocks[new.source_index] for solution in previous]
         depth = len(settings.width) + 2
         drawn = sample_arrangements(
             table, settings.n_arrangements, depth, settings.width, settings.random_state, threads
         )
+        if settings.skip_connection:
+            drawn = drawn.with_skip_connection()
         return drawn, [None] * len(problems)
 
     def _outputs(self, X: ArrayLike) -> check.Rows:
@@ -235,6 +274,14 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     standardize : bool, default=True
         Whether columns are centered and divided by their standard deviation for training (by their root mean
         square without `bias`). The network takes raw rows either way; path norms are those for scaled rows.
+    skip_connection : bool, default=False
+        Whether the network has a linear part too, whose path norm is the norm of its weights.
+    prune : bool, default=False
+        Whether to end with at most as many sub-networks for each output as there are distinct samples, at the
+        same outputs on these and no higher an objective; see `ParallelReLUNetwork.prune`.
+    low_rank : int, optional
+        Train on so many leading principal scores of the rows, as they are for training (scaled, with the
+        column of ones), and map the weights back; see `solve_low_rank`.
     tol : float, default=1e-4
         Stop when the duality gap is at most `tol` times the objective of the best constant.
     max_iter : int, default=10000
@@ -242,8 +289,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         Number of threads; None for what OpenMP allows the process. The result does not depend on it.
     warm_start : bool, default=False
         With ``arrangements="sample"``, keep the trees and blocks of this fit, and start the next one from
-        them if depth, width, activation and numbers of columns and outputs are the same. A search starts
-        afresh.
+        them if depth, width, activation and numbers of columns and outputs are the same. A search and a fit
+        of `low_rank` start afresh.
     random_state : int, RandomState, Generator or None, default=None
         Where random trees come from.
     verbose : int, default=0
@@ -262,8 +309,11 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     n_iter_ : int
         Of the solver, over all outputs; at least 1 for each.
     n_subnetworks_ : int
+        Without the skip connection.
     history_ : list of Record
         Of each output after the other.
+    guarantee_ : float or None
+        With `low_rank`, a bound on the ratio of the optima with and without it; see `LowRank`.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         If X had column names.
@@ -301,6 +351,9 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         bias: bool = True,
         fit_intercept: bool = True,
         standardize: bool = True,
+        skip_connection: bool = False,
+        prune: bool = False,
+        low_rank: int | None = None,
         tol: float = 1e-4,
         max_iter: int = 10_000,
         n_threads: int | None = None,
@@ -319,6 +372,9 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         self.bias = bias
         self.fit_intercept = fit_intercept
         self.standardize = standardize
+        self.skip_connection = skip_connection
+        self.prune = prune
+        self.low_rank = low_rank
         self.tol = tol
         self.max_iter = max_iter
         self.n_threads = n_threads
@@ -389,7 +445,9 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
 
     Parameters
     ----------
-    depth, width, alpha, activation, arrangements, n_arrangements, bias, fit_intercept, standardize
+    depth, width, alpha, activation, arrangements, n_arrangements, bias, fit_intercept
+        As for `PathReLURegressor`.
+    standardize, skip_connection, prune, low_rank
         As for `PathReLURegressor`.
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, which multiply those of samples; "balanced" gives all classes the same total.
@@ -412,6 +470,8 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
     n_subnetworks_ : int
     history_ : list of Record
         Of each class after the other.
+    guarantee_ : float or None
+        As of `PathReLURegressor`.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         If X had column names.
@@ -438,6 +498,9 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         bias: bool = True,
         fit_intercept: bool = True,
         standardize: bool = True,
+        skip_connection: bool = False,
+        prune: bool = False,
+        low_rank: int | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         tol: float = 1e-4,
         max_iter: int = 10_000,
@@ -456,6 +519,9 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         self.bias = bias
         self.fit_intercept = fit_intercept
         self.standardize = standardize
+        self.skip_connection = skip_connection
+        self.prune = prune
+        self.low_rank = low_rank
         self.class_weight = class_weight
         self.tol = tol
         self.max_iter = max_iter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import math
@@ -10,7 +11,7 @@ import secrets
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,9 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 from pathrelu import _core
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements, n_edges
+from pathrelu.caratheodory import fewest_columns
 
 FORMAT = "pathrelu-network"
 VERSION = 1
+SKIP_VERSION = 2  # with a skip connection, which readers of version 1 do not know
 # As they are in a file, on every machine.
 STORED_DTYPES = tuple(np.dtype(code) for code in ("<f4", "<f8", "|i1", "<i8", "|u1"))
 
@@ -41,6 +44,7 @@ class _Network:
         "center",
         "scale",
     )
+    skip_arrays: ClassVar[tuple[str, ...]] = ("skip_weights", "skip_bias")
 
     def __init__(
         self,
@@ -58,6 +62,8 @@ class _Network:
         classes: Sequence[Label] | None = None,
         feature_names: Sequence[str] | None = None,
         target: str | None = None,
+        skip_weights: ArrayLike | None = None,
+        skip_bias: ArrayLike | None = None,
     ) -> None:
         leaves = check.numeric(leaf_weights, "leaf_weights")
         if leaves.ndim != 3 or 0 in leaves.shape[1:]:
@@ -105,6 +111,16 @@ class _Network:
         if target is not None and not isinstance(target, str):
             raise TypeError(f"target is {target!r}; expected a string or None")
         self.target = target
+        self.skip_weights: check.Rows | None = None
+        self.skip_bias: check.Rows | None = None
+        if skip_weights is not None:
+            C = len(self.intercept)
+            self.skip_weights = check.array_of(skip_weights, (C, d), "skip_weights").astype(leaves.dtype)
+            self.skip_bias = check.array_of(
+                np.zeros(C) if skip_bias is None else skip_bias, (C,), "skip_bias"
+            ).astype(leaves.dtype)
+        elif skip_bias is not None:
+            raise ValueError("skip_bias came without skip_weights")
 
     @property
     def n_subnetworks(self) -> int:
@@ -123,10 +139,16 @@ class _Network:
         """Number of layers of weights."""
         return len(self.width) + 2
 
+    @property
+    def skip_connection(self) -> bool:
+        """Whether the network has a linear part beside its sub-networks."""
+        return self.skip_weights is not None
+
     def __repr__(self) -> str:
+        skip = ", skip_connection=True" if self.skip_connection else ""
         return (
             f"{type(self).__name__}({self.n_subnetworks} sub-networks, depth={self.depth}, "
-            f"width={self.width}, n_features={self.n_features}, n_outputs={self.n_outputs})"
+            f"width={self.width}, n_features={self.n_features}, n_outputs={self.n_outputs}{skip})"
         )
 
     def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> check.Rows:
@@ -157,6 +179,7 @@ class _Network:
 
     def _outputs(self, table: check.Rows, threads: int) -> check.Rows:
         gates, gate_bias = self._gates()
+        skip, skip_bias = self._skip()
         return _core.network_predict(
             table,
             self.center,
@@ -170,19 +193,81 @@ class _Network:
             self.output_index,
             self.intercept,
             list(self.width),
+            skip,
+            skip_bias,
             threads,
         )
 
+    def _skip(self) -> tuple[check.Doubles, check.Doubles]:
+        """Weights and biases of the skip connection in float64; no rows without one."""
+        if self.skip_weights is None or self.skip_bias is None:
+            return np.empty((0, self.n_features)), np.empty(0)
+        return _double(self.skip_weights), _double(self.skip_bias)
+
     def subnetwork_norms(self) -> NDArray[np.float64]:
-        """Path norm of each sub-network, (K,), in the scaled space where training took place."""
+        """Path norm of each sub-network, (K,), in the scaled space where training took place.
+
+        That of the skip connection is not among them.
+        """
         weights = _double(self.leaf_weights)
         bias = _double(self.leaf_bias) / self.bias_scale
         norms: NDArray[np.float64] = np.sqrt((weights**2).sum(axis=(1, 2)) + (bias**2).sum(axis=1))
         return norms
 
     def path_norm(self) -> float:
-        """The path regularizer: sum of the path norms of the sub-networks."""
-        return float(self.subnetwork_norms().sum())
+        """The path regularizer: sum of the path norms of the sub-networks and of the skip connection.
+
+        The path norm of a skip connection is the norm of its weights, for each output.
+        """
+        weights, bias = self._skip()
+        skip = np.sqrt((weights**2).sum(axis=1) + (bias / self.bias_scale) ** 2)
+        return float(self.subnetwork_norms().sum() + skip.sum())
+
+    def prune(self, X: ArrayLike, *, n_threads: int | None = None) -> Self:
+        """A network with the same outputs on the rows of `X` and no larger path norm, of few sub-networks.
+
+        Sub-networks are rescaled, and those that this makes zero are left out, until the outputs of the rest
+        on `X` are linearly independent (Carathéodory's theorem for cones). For each output no more are left
+        than `X` has rows, and the objective of the training problem on `X` is not higher, whatever the loss.
+        On other rows the outputs are in general not the same. The skip connection and the intercept stay.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Raw rows, as a rule those of training.
+        n_threads : int, optional
+            Number of threads; None for what OpenMP allows the process.
+
+        Returns
+        -------
+        ParallelReLUNetwork or GatedReLUNetwork
+        """
+        table = check.rows(X)
+        if table.shape[1] != self.n_features:
+            raise ValueError(f"X has {table.shape[1]} columns; expected {self.n_features}")
+        factors = self.fewest_subnetworks(table, check.threads(n_threads))
+        kept = factors > 0
+        pruned = copy.copy(self)
+        for name in ("leaf_weights", "leaf_bias", "edge_signs", "output_sign", "output_index"):
+            setattr(pruned, name, getattr(self, name)[kept])
+        if isinstance(pruned, GatedReLUNetwork):
+            pruned.gates, pruned.gate_bias = pruned.gates[kept], pruned.gate_bias[kept]
+        scale = factors[kept, np.newaxis].astype(self.leaf_weights.dtype)
+        pruned.leaf_weights = pruned.leaf_weights * scale[:, np.newaxis]
+        pruned.leaf_bias = pruned.leaf_bias * scale
+        return pruned
+
+    def fewest_subnetworks(self, table: check.Rows, threads: int) -> check.Doubles:
+        """Factors (K,) of the sub-networks for `prune`; zero for those that go."""
+        K, norms = self.n_subnetworks, self.subnetwork_norms()
+        each = copy.copy(self)  # every sub-network an output of its own
+        each.output_index, each.intercept, each.skip_weights = np.arange(K), np.zeros(K), None
+        F = each._outputs(_double(table), threads)
+        factors = np.zeros(K)
+        for output in range(self.n_outputs):
+            own = (self.output_index == output) & (norms > 0)
+            factors[own] = fewest_columns(_double(F[:, own]), norms[own])
+        return factors
 
     def objective(
         self,
@@ -240,7 +325,8 @@ class _Network:
 
         ``hidden_1`` (K, paths, n_features) and ``bias_1`` (K, paths) give the leaves; ``hidden_l`` (K, units
         of layer l, width[l - 2]) the edges from the children of each unit of hidden layer l; ``output``
-        (n_outputs, K) and ``intercept`` (n_outputs,) the rest.
+        (n_outputs, K) and ``intercept`` (n_outputs,) the rest. With a skip connection, ``skip`` (n_outputs,
+        n_features) and ``skip_bias`` (n_outputs,) are its linear map of the row.
         """
         leaves, bias = self._folded(self.leaf_weights, self.leaf_bias)
         result: dict[str, check.Rows] = {"hidden_1": leaves, "bias_1": bias}
@@ -252,7 +338,10 @@ class _Network:
             begin += units
         output = np.zeros((self.n_outputs, self.n_subnetworks))
         output[self.output_index, np.arange(self.n_subnetworks)] = self.output_sign
-        return result | {"output": output, "intercept": self.intercept.copy()}
+        result |= {"output": output, "intercept": self.intercept.copy()}
+        if self.skip_connection:
+            result["skip"], result["skip_bias"] = self._folded(*self._skip())
+        return result
 
     def _folded(self, weights: check.Rows, bias: check.Rows) -> tuple[check.Rows, check.Rows]:
         raw = _double(weights) / self.scale
@@ -270,7 +359,7 @@ class _Network:
         """
         header = {
             "format": FORMAT,
-            "version": VERSION,
+            "version": SKIP_VERSION if self.skip_connection else VERSION,
             "kind": self.kind,
             "width": list(self.width),
             "bias_scale": self.bias_scale,
@@ -278,7 +367,8 @@ class _Network:
             "feature_names": self.feature_names,
             "target": self.target,
         }
-        stored = {name: getattr(self, name) for name in self.arrays}
+        names = self.arrays + (self.skip_arrays if self.skip_connection else ())
+        stored = {name: getattr(self, name) for name in names}
         for name, array in stored.items():
             stored[name] = array.astype(array.dtype.newbyteorder("<"))
         stored["header"] = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
@@ -323,6 +413,11 @@ class ParallelReLUNetwork(_Network):
     feature_names : sequence of str, optional
     target : str, optional
         Name of what is predicted.
+    skip_weights : array-like of shape (n_outputs, n_features), optional
+        Weights of a linear part of the network, for centered and scaled rows; None for a network without a
+        skip connection.
+    skip_bias : array-like of shape (n_outputs,), optional
+        Zeros by default.
     """
 
     kind = "relu"
@@ -373,6 +468,12 @@ KINDS: dict[str, type[ParallelReLUNetwork] | type[GatedReLUNetwork]] = {
 }
 
 
+def subnetworks(arrangements: Arrangements, blocks: check.Rows) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Group and side of the blocks (P, S, paths, columns) that are sub-networks: not zero, not linear."""
+    group, side = np.nonzero(blocks.any(axis=(2, 3)) & ~arrangements.linear[:, np.newaxis])
+    return group, side
+
+
 def assemble(
     parts: Sequence[tuple[Arrangements, check.Rows]],
     *,
@@ -391,8 +492,10 @@ def assemble(
     if not relu and any(arrangements.gates is None for arrangements, _ in parts):
         raise ValueError("arrangements came without gates, and a gated network needs them for new rows")
     leaves, gates, signs, output_sign, output_index = [], [], [], [], []
+    # The block of the linear group, if there is one: its first path (the others are zero), output sign +1.
+    skip = [blocks[arrangements.linear, 0, 0].sum(axis=0) for arrangements, blocks in parts]
     for output, (arrangements, blocks) in enumerate(parts):
-        group, side = np.nonzero(blocks.any(axis=(2, 3)))
+        group, side = subnetworks(arrangements, blocks)
         leaves.append(blocks[group, side])
         signs.append(arrangements.signs[group])
         output_sign.append(1 - 2 * side)
@@ -413,6 +516,10 @@ def assemble(
         "classes": classes,
         "feature_names": feature_names,
     }
+    if parts[0][0].skip_connection:
+        linear = np.stack(skip)
+        shared["skip_weights"] = linear[:, :columns]
+        shared["skip_bias"] = linear[:, -1] if bias else None
     if relu:
         return ParallelReLUNetwork(weights[..., :columns], **shared)
     gate = np.concatenate(gates)
@@ -454,7 +561,7 @@ def load(path: str | os.PathLike[str]) -> ParallelReLUNetwork | GatedReLUNetwork
 
 def _check_contents(members: list[zipfile.ZipInfo], size: int) -> None:
     """Refuse a table of contents that is not ours before anything is read, in a file of the length given."""
-    known = {f"{name}.npy" for name in ("header", *GatedReLUNetwork.arrays)}
+    known = {f"{name}.npy" for name in ("header", *GatedReLUNetwork.arrays, *GatedReLUNetwork.skip_arrays)}
     names = {member.filename for member in members}
     if unknown := names - known:
         raise ValueError(f"it has the unknown entry {min(unknown)!r}")
@@ -490,15 +597,17 @@ def _restore(stored: dict[str, NDArray[Any]]) -> ParallelReLUNetwork | GatedReLU
     if not isinstance(header, dict) or header.pop("format", None) != FORMAT:
         raise ValueError("its header is not that of a network")
     version = header.pop("version", None)
-    if version != VERSION:
-        raise ValueError(f"it has format version {version!r}; this release reads version {VERSION}")
+    if version not in (VERSION, SKIP_VERSION):
+        raise ValueError(
+            f"it has format version {version!r}; this release reads versions {VERSION} and {SKIP_VERSION}"
+        )
     kind = header.pop("kind", None)
     if kind not in KINDS:
         raise ValueError(f"it holds a network of the kind {kind!r}; this release knows {', '.join(KINDS)}")
     cls = KINDS[kind]
     for found, expected in (
         (set(header), {"width", "bias_scale", "classes", "feature_names", "target"}),
-        (set(stored), set(cls.arrays)),
+        (set(stored), {*cls.arrays, *(cls.skip_arrays if version == SKIP_VERSION else ())}),
     ):
         if found != expected:
             differing = ", ".join(sorted(map(repr, found ^ expected)))
@@ -518,6 +627,8 @@ DTYPES: dict[str, tuple[type[np.generic], ...]] = {
     "leaf_bias": (np.float64, np.float32),
     "gates": (np.float64, np.float32),
     "gate_bias": (np.float64, np.float32),
+    "skip_weights": (np.float64, np.float32),
+    "skip_bias": (np.float64, np.float32),
     "edge_signs": (np.int8,),
     "output_sign": (np.int8,),
     "output_index": (np.int64,),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from pathrelu import _core
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements
-from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, assemble
+from pathrelu.low_rank import LowRank, principal_components, ratio_bound, scores
+from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, assemble, subnetworks
 
 # float32 blocks hold 6e-8 of each weight; below ten times that a gap says nothing about the rounded blocks.
 FLOAT32_TOL = 1e-6
@@ -46,7 +47,7 @@ Callback = Callable[[Record], object]
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """What `solve` and `search` return.
+    """What `solve`, `search` and `solve_low_rank` return.
 
     Attributes
     ----------
@@ -57,11 +58,11 @@ class Solution:
         Whether ``gap <= tol * objective_at_zero``.
     n_iter : int
     n_active : int
-        Blocks that are not zero, which is the number of sub-networks.
+        Blocks that are not zero, which is the number of sub-networks; a skip connection is one of them.
     alpha : float
     blocks : ndarray of shape (P, 2, paths, n_features) for "relu", (P, 1, paths, n_features) for "gated"
         In the dtype of X. For "relu", the second axis is the output sign: +1, then -1. A leading axis of
-        outputs if `y` had two dimensions.
+        outputs if `y` had two dimensions. Of a linear group only ``[:, 0, 0]`` is used.
     intercept : float or ndarray of shape (n_outputs,)
     arrangements : Arrangements
     activation, loss : str
@@ -71,6 +72,9 @@ class Solution:
     n_rounds, n_starts : int or None
         Of a search: rounds made, and starts of the last one, which all found nothing better; 0 starts if the
         search stopped for another reason.
+    low_rank : LowRank or None
+        Of `solve_low_rank`: the subspace, and its guarantee. `dual_objective` and `gap` are then those of the
+        program over the rows projected on the subspace.
     """
 
     objective: float
@@ -89,6 +93,7 @@ class Solution:
     history: list[Record] = field(repr=False)
     n_rounds: int | None = None
     n_starts: int | None = None
+    low_rank: LowRank | None = None
 
     @property
     def relative_gap(self) -> float:
@@ -237,7 +242,9 @@ def start(
     else:
         blocks = check.array_of(init, expected, "init")
         intercept = np.zeros(shape[0])
-    return np.array(blocks, dtype=np.float64).reshape(flat), intercept
+    own = np.array(blocks, dtype=np.float64).reshape(shape)
+    own[:, arrangements.linear, :, 1:] = 0  # paths on which nothing depends
+    return own.reshape(flat), intercept
 
 
 def run(
@@ -287,8 +294,54 @@ def run_search(
         search_options,
         records(callback),
     )
+    leaves[core.linear] = 0
     arrangements = Arrangements(core, leaves.reshape(len(core), core.paths, problem.X.shape[1]))
     return problem.solution(report, arrangements, alpha, blocks, intercept, n_rounds, n_starts)
+
+
+class Projection:
+    """Programs over the leading principal scores of rows, and their solutions over the rows themselves."""
+
+    def __init__(self, X: check.Rows, w: check.Doubles, rank: int) -> None:
+        self.dtype = X.dtype
+        self.components, self.residual = principal_components(X, w, rank)
+        self.scores = scores(X, self.components)
+
+    def project(self, problem: Problem) -> Problem:
+        return replace(problem, X=self.scores)
+
+    def lift(self, found: Solution) -> Solution:
+        arrangements = found.arrangements
+        gates = None if arrangements.gates is None else arrangements.gates @ self.components
+        guarantee = ratio_bound(
+            found.loss, len(self.scores), arrangements.paths, self.residual, found.alpha, found.objective
+        )
+        return replace(
+            found,
+            blocks=(found.blocks @ self.components).astype(self.dtype, copy=False),
+            arrangements=Arrangements(arrangements.core, gates, arrangements.source_index),
+            low_rank=LowRank(len(self.components), self.components, self.residual, guarantee),
+        )
+
+
+def pruned(problem: Problem, solution: Solution, threads: int) -> Solution:
+    """The solution whose network is that of `solution` after `prune`: its blocks rescaled, some to zero."""
+    network = solution.network()
+    factors = network.fewest_subnetworks(problem.X, threads)
+    blocks = solution.blocks.copy()
+    begin = 0
+    for part in blocks[np.newaxis] if problem.single else blocks:
+        group, side = subnetworks(solution.arrangements, part)
+        part[group, side] *= factors[begin : begin + len(group), np.newaxis, np.newaxis].astype(part.dtype)
+        begin += len(group)
+    saved = solution.alpha * float(network.subnetwork_norms() @ (1 - factors))
+    return replace(
+        solution,
+        blocks=blocks,
+        objective=solution.objective - saved,
+        gap=max(solution.gap - saved, 0.0),
+        n_active=solution.n_active - int((factors == 0).sum()),
+    )
 
 
 def warn_of_float32(problem: Problem, tol: float, stacklevel: int = 3) -> None:
@@ -351,7 +404,7 @@ def solve(
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
         For "log_loss" and "squared_hinge" one dimension, with two values from {0, 1} or {-1, +1}.
     arrangements : Arrangements
-        Of the same rows.
+        Of the same rows; `Arrangements.with_skip_connection` adds a linear sub-network.
     alpha : float
         Weight of the path norm against the *mean* loss, above 0: without the penalty the convex program is no
         longer the training problem of a network.
@@ -525,8 +578,10 @@ def search(
     depth: int = 2,
     width: int | Sequence[int] = 4,
     activation: str = "relu",
+    skip_connection: bool = False,
     n_starts: int | None = None,
     max_rounds: int | None = None,
+    prune: bool = False,
     random_state: check.RandomState = None,
     loss: str = "squared_error",
     sample_weight: ArrayLike | None = None,
@@ -552,10 +607,15 @@ def search(
     width : int or sequence of int, default=4
         ``(m_1, ..., m_{L-2})``; an integer stands for each of them, and means nothing at depth 2.
     activation : {"relu", "gated"}, default="relu"
+    skip_connection : bool, default=False
+        Whether the network has a linear sub-network too.
     n_starts : int, optional
         Starts of each round; None for the default of the compiled part.
     max_rounds : int, optional
         Most rounds; None for the default of the compiled part.
+    prune : bool, default=False
+        Whether to end with at most as many sub-networks for each output as X has rows, at the same outputs on
+        X and no higher an objective; see `ParallelReLUNetwork.prune`.
     random_state : int, RandomState, Generator or None, default=None
         Where random starts come from.
     loss, sample_weight, fit_intercept, tol, max_iter, n_threads, callback
@@ -574,19 +634,115 @@ def search(
     options = solver_options(tol, max_iter, fit_intercept, n_threads)
     alpha = check.penalty(alpha)
     shape = check.tree_width(depth, width)
-    settings = search_options(n_starts, max_rounds, random_state)
+    settings = search_options(n_starts, max_rounds, random_state, skip_connection)
+    prune = check.switch(prune, "prune")
     problem = Problem.check(X, y, activation, loss, sample_weight)
     check.function(callback)
     warn_of_float32(problem, options.tol)
     solution = run_search(problem, alpha, shape, options, settings, callback)
+    if prune:
+        solution = pruned(problem, solution, options.threads)
+    warn_of_gap([solution], options.tol)
+    return solution
+
+
+def solve_low_rank(
+    X: ArrayLike,
+    y: ArrayLike,
+    alpha: float,
+    rank: int,
+    *,
+    arrangements: Callable[[NDArray[np.float64]], Arrangements] | None = None,
+    depth: int = 2,
+    width: int | Sequence[int] = 4,
+    activation: str = "relu",
+    skip_connection: bool = False,
+    n_starts: int | None = None,
+    max_rounds: int | None = None,
+    prune: bool = False,
+    random_state: check.RandomState = None,
+    loss: str = "squared_error",
+    sample_weight: ArrayLike | None = None,
+    fit_intercept: bool = False,
+    tol: float = 1e-6,
+    max_iter: int = 10_000,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+) -> Solution:
+    """Solve the program over the leading principal scores of the rows, and map the weights back.
+
+    With V the leading right singular vectors of the rows (not centered), networks of the scores ``X @ V`` are
+    those networks of X that see no more of a row than its projection on V. For fixed `rank` the number of
+    their arrangements is polynomial in that of rows. ``solution.low_rank.guarantee`` bounds what is lost.
+
+    Parameters
+    ----------
+    X, y, alpha
+        As for `solve`.
+    rank : int
+        How many scores; at most as many as X has rows and columns are used.
+    arrangements : callable, optional
+        Takes the scores (n_rows, rank) and returns their arrangements, over which the program is then solved:
+        all of them, for a proof, or some. By default they are searched for.
+    depth, width, n_starts, max_rounds, random_state
+        As for `search`; not used with `arrangements`.
+    activation, skip_connection, prune
+        As for `search`.
+    loss, sample_weight, fit_intercept, tol, max_iter, n_threads, callback
+        As for `solve`.
+
+    Returns
+    -------
+    Solution
+        Over the rows X: blocks, gates and network take rows of `n_features` columns, and the objective is
+        that of the network. The gap covers networks of the scores.
+
+    Warns
+    -----
+    ConvergenceWarning
+        As `solve`.
+
+    References
+    ----------
+    T. Ergen and M. Pilanci, "Path Regularization", NeurIPS 2023, section on approximation by low rank.
+    """
+    options = solver_options(tol, max_iter, fit_intercept, n_threads)
+    alpha = check.penalty(alpha)
+    rank = check.count(rank, "rank")
+    shape = check.tree_width(depth, width)
+    settings = search_options(n_starts, max_rounds, random_state, skip_connection)
+    prune = check.switch(prune, "prune")
+    if arrangements is not None and not callable(arrangements):
+        raise TypeError(
+            f"arrangements has type {type(arrangements).__name__}; expected None or a function of the scores"
+        )
+    problem = Problem.check(X, y, activation, loss, sample_weight)
+    check.function(callback)
+    warn_of_float32(problem, options.tol)
+
+    projection = Projection(problem.X, problem.w, rank)
+    problem = projection.project(problem)
+    if arrangements is None:
+        solution = run_search(problem, alpha, shape, options, settings, callback)
+    else:
+        given = arrangements(projection.scores.copy())
+        problem.require(given)
+        if settings.skip_connection:
+            given = given.with_skip_connection()
+        solution = run(problem, given, alpha, options, callback=callback)
+    if prune:
+        solution = pruned(problem, solution, options.threads)
+    solution = projection.lift(solution)
     warn_of_gap([solution], options.tol)
     return solution
 
 
 def search_options(
-    n_starts: int | None, max_rounds: int | None, random_state: check.RandomState
+    n_starts: int | None, max_rounds: int | None, random_state: check.RandomState, skip_connection: bool
 ) -> _core.SearchOptions:
-    options = _core.SearchOptions(seed=check.seed(random_state))
+    options = _core.SearchOptions(
+        seed=check.seed(random_state), skip_connection=check.switch(skip_connection, "skip_connection")
+    )
     if n_starts is not None:
         options.n_starts = check.count(n_starts, "n_starts")
     if max_rounds is not None:

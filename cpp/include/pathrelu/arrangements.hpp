@@ -36,11 +36,15 @@ class TreeShape {
 };
 
 /// Bit-packed on/off patterns of every unit of P trees on n rows, with the signs of the inner edges.
+///
+/// A *linear* group is a sub-network x . v without gates: a skip connection. Its first path is on everywhere,
+/// the others nowhere, and nothing constrains its weights.
 struct Arrangements {
     TreeShape shape;
     Index n_rows = 0;
-    std::vector<std::int8_t> signs;       ///< (P, edges), each +1 or -1
-    std::vector<std::uint64_t> patterns;  ///< (P, units, words()); bits past n_rows are zero
+    std::vector<std::int8_t> signs;         ///< (P, edges), each +1 or -1
+    std::vector<std::uint64_t> patterns;    ///< (P, units, words()); bits past n_rows are zero
+    std::vector<std::uint8_t> linear = {};  ///< 1 for the groups that are linear; past its end none is
 
     Index words() const { return (n_rows + 63) / 64; }
     Index size() const {
@@ -50,6 +54,11 @@ struct Arrangements {
         return patterns.data() + (group * shape.units() + unit) * words();
     }
     const std::int8_t* sign(Index group) const { return signs.data() + group * shape.edges(); }
+    bool is_linear(Index group) const {
+        return group < static_cast<Index>(linear.size()) && linear[group] != 0;
+    }
+    /// Whether two groups, of arrangements that are alike in shape and rows, are the same.
+    bool same_group(Index group, const Arrangements& other, Index other_group) const;
 
     /// Mask of one path: the product of the patterns of its units. out (words()).
     void path_mask(Index group, Index path, std::uint64_t* out) const;
@@ -58,6 +67,7 @@ struct Arrangements {
 
     Arrangements select(const std::vector<Index>& groups) const;
     void append(const Arrangements& other);
+    void append_linear();
 
     /// First occurrences of the groups that differ in some pattern or sign and have a path with a mask that
     /// is not zero everywhere; in order. Compares exactly (hashes only sort candidates).

@@ -21,6 +21,7 @@ struct Facets {
 ///
 /// For unit u of group g and row i the constraint is
 ///   (2 D_u(i) - 1) * sum over leaves p below u of s_(p below u) * (patterns below u)(i) * x_i . v_p >= 0.
+/// The cone of a linear group is the whole space.
 /// Keeps a copy of X in double, packed for products with few vectors: n * d * 8 bytes.
 template <class X>
 class Cones {
@@ -40,7 +41,7 @@ class Cones {
                    Index checks = kAllChecks) const;
     static constexpr Index kAllChecks = std::numeric_limits<Index>::max();
 
-    /// out (units, n) <- the left sides of the constraints.
+    /// out (units, n) <- the left sides of the constraints; zeros for a linear group, which has none.
     void slack(Index group, const double* v, double* out) const;
 
   private:

@@ -6,7 +6,7 @@
 namespace pathrelu {
 
 /// K trees of one shape:  f(x)_c = b_c + sum over k with output_k = c of coef_k * tree_k((x - center) /
-/// scale).
+/// scale), and with a skip connection a linear map of the scaled row more.
 ///
 /// Leaf p of tree k has the pre-activation W_kp . z + bias_kp. With gates (gated networks) the units are on
 /// where the tree of gate weights is on, and the tree is the sum of its paths' linear maps. Everything is
@@ -23,6 +23,9 @@ struct NetworkView {
     VecView<const double> coef;          ///< (K)
     VecView<const std::int64_t> output;  ///< (K), each in 0 .. C - 1
     VecView<const double> intercept;     ///< (C)
+
+    MatView<const double> skip = {};       ///< (C, d), or no rows
+    VecView<const double> skip_bias = {};  ///< (C), or empty
 };
 
 /// out (n, C) <- the network at the rows, summed in the rows' precision; gates are always computed in double,

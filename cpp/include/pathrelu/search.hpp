@@ -10,6 +10,7 @@ struct SearchOptions {
     Index max_rounds = 30;   ///< of grow, slide and polish
     Index slide_iter = 300;  ///< L-BFGS steps of one slide
     std::uint64_t seed = 0;
+    bool skip_connection = false;  ///< a linear group beside those searched for, in every round
 };
 
 /// Outcome of a search: arrangements, trees that generate them, and the program's solution over them.

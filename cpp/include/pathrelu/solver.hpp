@@ -10,7 +10,8 @@ namespace pathrelu {
 ///
 ///   min  (1/n) sum_i w_i loss(b + sum_g B_g (V_g^+ - V_g^-), y)_i + alpha sum_g (|V_g^+| + |V_g^-|)
 ///
-/// over V_g^+, V_g^- in the cone K_g (relu), or over U_g = V_g^+ - V_g^- free (gated).
+/// over V_g^+, V_g^- in the cone K_g (relu), or over U_g = V_g^+ - V_g^- free (gated). A linear group has
+/// V_g^- = 0.
 template <class X>
 struct Program {
     Rows<X> rows;             ///< (n, d)
