@@ -16,6 +16,7 @@ from common import (
     dates,
     figure,
     geometric_mean,
+    legend_above,
     plots,
     rounded,
     save,
@@ -331,11 +332,8 @@ def known_optima(suite, store):
     """How well the optima of these records are known."""
     found = Store(BENCH, "optima", OPTIMA_KEYS).records
     measured = {(r["problem"], r["fraction"]) for r in store.records}
-    gaps = [
-        r["certified"]
-        for r in found
-        if r["activation"] == suite and (r["problem"], r["fraction"]) in measured
-    ]
+    found = [r for r in found if r["activation"] == suite and (r["problem"], r["fraction"]) in measured]
+    gaps = [r["certified"] for r in found]
     return f"The optima are certified to {max(gaps):.0e} at worst." if gaps else ""
 
 
@@ -418,9 +416,6 @@ def draw(suite, store, path):
                 ax.set_xlabel("seconds")
             if k == 0:
                 ax.set_ylabel("relative objective error" + ("\nor violation" if suite == "relu" else ""))
-    solvers = [
-        s for s in ("pathrelu", *spec["rivals"]) if any(r["solver"] == s and r["runs"] for r in records)
-    ]
     legend_above(plot)
     save(plot, path)
     plt.close(plot)
