@@ -340,10 +340,10 @@ def known_optima(suite, store):
 def violations(store):
     runs = [run for r in store.records if r["solver"] == "pathrelu" for run in r["runs"]]
     ours = max((p["violation"] for run in runs for p in run["points"]), default=math.nan)
-    return (
-        "\nv: by how much a row is outside its cone at most, in units of the targets, which have variance 1; up to "
-        f"{ALLOWED_VIOLATION:g}\ncounts as inside. Our own rows are outside by {ours:.0e} at most.\n"
-    )
+    return f"""
+v: by how much a row is outside its cone at most, in units of the targets, which have variance 1; up to
+{ALLOWED_VIOLATION:g} counts as inside. Our own rows are outside by {ours:.0e} at most.
+"""
 
 
 def summary(ratios):
