@@ -77,7 +77,7 @@ def parse(arguments):
     )
     parser.add_argument("--results", type=Path, help="folder of the results (default: bench/results)")
     parser.add_argument("--prepare", action="store_true", help="only make the rivals' environments")
-    parser.add_argument("--optima", action="store_true", help="only compute the optima not in optima.json")
+    parser.add_argument("--optima", action="store_true", help="only compute the optima not known to 1e-9")
     parser.add_argument("--report", action="store_true", help="only write tables and plots")
     options = parser.parse_args(arguments)
     if unknown := set(options.suites) - set(SUITES):

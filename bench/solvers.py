@@ -7,9 +7,9 @@ objective reached, `done`. What the libraries print goes to standard error.
 A solver is made of a problem and a job, outside the clock: data in the layout it likes, its own matrix or
 mask objects, and a small run to warm up. `sweeps` lists settings from loose to tight. `run(setting, report)`
 solves from scratch and reports seconds and the blocks then reached: once at its end, or, where the library
-calls back, after iterations, with the clock stopped meanwhile. It returns what `report` returned last: whether
-a tighter setting may gain something. Blocks are (1, P, d) for "gated" and (2, P, d), one for each sign, for "relu",
-in the order of the problem's gates.
+calls back, after iterations, with the clock stopped meanwhile. It returns what `report` returned last, which
+is whether a tighter setting may gain something. Blocks are (1, P, d) for "gated" and (2, P, d), one for each
+sign, for "relu", in the order of the problem's gates.
 """
 
 import contextlib
