@@ -64,7 +64,7 @@ def measure(store, key, sizes, thread_counts, options):
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("error")
-                    least, solution = least_time(solve, options.repeats, 2.0)
+                    least, solution = least_time(solve, options.repeats, 1.0)
             except Late:
                 print(f"  {key} {threads} threads: given up after {options.budget:g} s", flush=True)
                 seconds[threads].append(math.inf)

@@ -136,10 +136,10 @@ def best_point(record, accuracy):
 
 
 def measure(python, solver, job, accuracies):
-    """All sweeps of one solver: its runs, whether the budget cut one short, its versions and its troubles."""
-    runs, late, trouble, versions, sweep, sweeps = [], False, None, {}, 0, 1
-    budget, deadline = job["budget"], time.monotonic() + 3 * job["budget"]
-    while sweep < sweeps and time.monotonic() < deadline:
+    """All sweeps of one solver: its runs, the seconds that did not suffice, its versions and its troubles."""
+    runs, limits, trouble, versions, sweep, sweeps = [], [], None, {}, 0, 1
+    budget = job["budget"]
+    while sweep < sweeps and trouble is None:
         points = [best_point({"runs": runs}, accuracy) for accuracy in accuracies]
         known = [[a, point and point["seconds"]] for a, point in zip(accuracies, points, strict=True)]
         worker = Worker(python, "solvers.py", {**job, "sweep": sweep, "known": known}, job["threads"])
@@ -149,21 +149,20 @@ def measure(python, solver, job, accuracies):
             kind = event["event"]
             if kind == "ready":
                 versions, sweeps = event["versions"], event["sweeps"]
-                deadline = max(deadline, time.monotonic() + budget) if sweep == 1 else deadline
             elif kind == "start":
                 run = {"setting": event["setting"], "points": []}
             elif kind == "point":
                 run["points"].append({k: v for k, v in event.items() if k != "event"})
                 runs = merge(runs, [run])
-            elif kind == "end":
-                late = late or event["seconds"] > budget
-            elif kind == "late":
-                late = True
+            elif kind == "late" or (kind == "end" and event["seconds"] > budget):
+                limits.append(budget)
+            elif kind == "stopped":
+                # A tighter setting would have taken longer than this one.
+                limits.append(min(budget, event["seconds"]))
             elif kind == "failed":
                 trouble = event["message"]
-        if trouble is not None:
-            break
-    return {"runs": runs, "late": late, "trouble": trouble, "versions": versions, "budget": budget}
+    limit = min(limits, default=None)
+    return {"runs": runs, "limit": limit, "trouble": trouble, "versions": versions, "budget": budget}
 
 
 def describe(record, accuracies):
@@ -185,7 +184,7 @@ def bound(record):
     """What is known of a solver that did not reach an accuracy."""
     if record["trouble"]:
         return "failed"
-    return f"> {figure(record['budget'], 2)} s" if record["late"] else "not reached"
+    return f"> {figure(record['limit'], 2)} s" if record["limit"] else "not reached"
 
 
 def run(suite, options, interpreters):
@@ -241,7 +240,7 @@ def row(suite, cell, problem, best, store, options, interpreters):
         if reason is None and interpreters[solver] is None:
             reason = "not installed"
         if reason is not None:
-            empty = {"runs": [], "late": False, "trouble": None, "versions": {}, "budget": 0}
+            empty = {"runs": [], "limit": None, "trouble": None, "versions": {}, "budget": 0}
             store.put(**cell, solver=solver, missing=reason, **empty)
             print(f"  {solver:9} {reason}", flush=True)
             continue
@@ -263,7 +262,7 @@ def ratio(ours, records, accuracy):
     if times:
         solver = min(times, key=times.get)
         return times[solver] / point["seconds"], False, solver
-    limits = [r["budget"] for r in records if r["late"]]
+    limits = [r["limit"] for r in records if r["limit"]]
     return (min(limits) / point["seconds"], True, None) if limits else None
 
 

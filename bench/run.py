@@ -59,12 +59,12 @@ def parse(arguments):
         "--threads", type=int, nargs="+", help="default: 1, and 1 and 2 where threads are the point"
     )
     parser.add_argument("--repeats", type=int, default=5, help="at most; also at most 5 seconds (default: 5)")
-    parser.add_argument("--budget", type=float, help="most seconds of a run (default: 60; quick: 10)")
+    parser.add_argument("--budget", type=float, help="most seconds of a run (default: 30; quick: 5)")
     parser.add_argument(
         "--patience",
         type=float,
-        default=30,
-        help="a rival is given up after this many times our own time, but not before 10 s (default: 30)",
+        default=15,
+        help="a rival is given up after this many times our own time, but not before 10 s (default: 15)",
     )
     parser.add_argument(
         "--resume",
@@ -88,7 +88,7 @@ def parse(arguments):
     options.solvers = [] if options.no_ours else ["pathrelu"]
     options.thread_counts = options.threads or (1, 2)
     options.threads = options.threads or (1,)
-    options.budget = options.budget or (10 if options.quick else 60)
+    options.budget = options.budget or (5 if options.quick else 30)
     options.least_budget = min(10, options.budget)
     options.results = options.results or (
         TOP / "build" / "bench" if options.quick else common.BENCH / "results"
