@@ -1,6 +1,7 @@
 """What the suites share: records of measurements, worker processes, tables and plots."""
 
 import datetime
+import functools
 import json
 import math
 import os
@@ -39,11 +40,15 @@ def machine():
     return f"{name}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
 
 
+@functools.cache
 def commit():
-    """Commit of the source tree, with a + if files differ from it."""
+    """Commit of the source tree, with a + if files other than results differ from it."""
+    git = ["git", "-C", str(BENCH.parent)]
     try:
-        command = ["git", "-C", str(BENCH), "describe", "--always", "--dirty=+", "--exclude=*"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        run = functools.partial(subprocess.run, capture_output=True, text=True, check=True)
+        name = run([*git, "rev-parse", "--short", "HEAD"]).stdout.strip()
+        status = [*git, "status", "--porcelain", "--", ".", ":!bench/results", ":!bench/optima.json"]
+        return name + ("+" if run(status).stdout.strip() else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
@@ -217,6 +222,10 @@ def figure(value, digits=3):
         return "0"
     places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return f"{value:.{places}f}"
+
+
+def of_threads(count):
+    return f"{count} thread{'' if count == 1 else 's'}"
 
 
 def geometric_mean(values):

@@ -4,7 +4,7 @@ import math
 import warnings
 
 import numpy as np
-from common import Deadline, Late, Store, dates, exponent, figure, least_time, plots, save, table
+from common import Deadline, Late, Store, dates, exponent, figure, least_time, of_threads, plots, save, table
 from problems import NOISE, standardised
 
 KEYS = ("activation", "vary", "size", "threads")
@@ -66,7 +66,7 @@ def measure(store, key, sizes, thread_counts, options):
                     warnings.simplefilter("error")
                     least, solution = least_time(solve, options.repeats, 1.0)
             except Late:
-                print(f"  {key} {threads} threads: given up after {options.budget:g} s", flush=True)
+                print(f"  {key} {of_threads(threads)}: given up after {options.budget:g} s", flush=True)
                 seconds[threads].append(math.inf)
                 continue
             assert solution.relative_gap <= TOL
@@ -120,8 +120,8 @@ def section(suite, store):
         f"{activation} " + ", ".join(f"{name} = {size}" for name, size in middle.items())
         for activation, middle in MIDDLE.items()
     )
-    header = ["activation", "over", f"seconds, {threads[0]} threads", "exponent"]
-    header += [f"speed-up with {t} threads" for t in threads[1:]]
+    header = ["activation", "over", f"seconds, {of_threads(threads[0])}", "exponent"]
+    header += [f"speed-up with {of_threads(t)}" for t in threads[1:]]
     return f"""## Growth
 
 {dates(store.records)}
@@ -157,7 +157,7 @@ def draw(suite, store, path):
         ax.minorticks_off()
         ax.legend(frameon=False, fontsize=8)
     styles = zip(("solid", "dashed", "dotted", "mixed"), threads, strict=False)
-    axes[0].set_ylabel("seconds (" + ", ".join(f"{style}: {t} threads" for style, t in styles) + ")")
+    axes[0].set_ylabel("seconds (" + ", ".join(f"{style}: {of_threads(t)}" for style, t in styles) + ")")
     plot.tight_layout()
     save(plot, path)
     plt.close(plot)

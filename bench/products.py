@@ -9,7 +9,18 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from common import BENCH, Store, dates, figure, legend_above, plots, save, table, thread_environment
+from common import (
+    BENCH,
+    Store,
+    dates,
+    figure,
+    legend_above,
+    of_threads,
+    plots,
+    save,
+    table,
+    thread_environment,
+)
 
 KEYS = ("product", "size", "dtype", "threads")
 SIZES = ("5000x20x50", "20000x100x50", "60000x784x50", "5000x20x1000", "20000x100x1000", "60000x784x500")
@@ -60,7 +71,7 @@ def measure(store, size, options):
             **{"ours": ours, "numpy": numpy, "kernels": extra["kernels"], "blas": extra["blas"]},
         )
         print(
-            f"  {product} {size} {dtype} {threads} threads: {1e3 * ours:.2f} ms, NumPy {1e3 * numpy:.2f} ms: "
+            f"  {product} {size} {dtype} {of_threads(threads)}: {1e3 * ours:.2f} ms, NumPy {1e3 * numpy:.2f} ms: "
             f"{figure(numpy / ours)} times",
             flush=True,
         )
@@ -106,7 +117,7 @@ def draw(suite, store, path):
             }
             width = 0.8 / len(kinds)
             places = np.arange(len(sizes)) + (k - (len(kinds) - 1) / 2) * width
-            label = f"{kind[0]}, {kind[1]} thread{'s' if kind[1] > 1 else ''}"
+            label = f"{kind[0]}, {of_threads(kind[1])}"
             ax.bar(places, [ratios.get(s, 0) for s in sizes], width, color=shades[k % 6], label=label)
         ax.axhline(1, color="k", lw=0.8)
         ax.axhline(GOAL, color="k", lw=0.8, ls=":")

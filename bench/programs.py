@@ -17,6 +17,7 @@ from common import (
     figure,
     geometric_mean,
     legend_above,
+    of_threads,
     plots,
     rounded,
     save,
@@ -202,7 +203,7 @@ def run(suite, options, interpreters):
                 continue
             for threads in options.threads:
                 cell = {"problem": name, "fraction": fraction, "threads": threads}
-                print(f" alpha {fraction} of the largest, {threads} threads", flush=True)
+                print(f" alpha {fraction} of the largest, {of_threads(threads)}", flush=True)
                 row(suite, cell, problem, best, store, options, interpreters)
 
 
@@ -354,7 +355,7 @@ def summary(ratios):
         worst, worst_open, rival, where = min(found, key=lambda item: item[0])
         mean = geometric_mean([value for value, *_ in found])
         lines.append(
-            f"- accuracy {accuracy:.0e}, {threads} threads: geometric mean {at_least(mean, open_ended)} over "
+            f"- accuracy {accuracy:.0e}, {of_threads(threads)}: geometric mean {at_least(mean, open_ended)} over "
             f"{len(found)} programs, {open_ended} of them a lower bound, for no rival got there; "
             f"worst {at_least(worst, worst_open)} ({where}, {rival or 'no rival got there'})\n"
         )

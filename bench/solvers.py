@@ -373,8 +373,8 @@ def time_to_accuracy(solver, job, emit):
     """One sweep, then again the settings that were fastest, up to `repeats` runs each or five seconds.
 
     A sweep ends when the tightest accuracy is met, when a run takes longer than the budget or than the best
-    known time to the tightest accuracy, and after one and a half budgets. float32 cannot give 1e-8, and is not
-    asked to.
+    known time to the tightest accuracy, and after one and a half budgets. float32 cannot give 1e-8, and need
+    not.
     """
     problem, lam, allowed = solver.p, job["lam"], job["allowed"]
     best = {accuracy: (known or np.inf, None) for accuracy, known in job["known"]}
