@@ -71,8 +71,8 @@ def measure(store, size, options):
             **{"ours": ours, "numpy": numpy, "kernels": extra["kernels"], "blas": extra["blas"]},
         )
         print(
-            f"  {product} {size} {dtype} {of_threads(threads)}: {1e3 * ours:.2f} ms, NumPy {1e3 * numpy:.2f} ms: "
-            f"{figure(numpy / ours)} times",
+            f"  {product} {size} {dtype} {of_threads(threads)}: {1e3 * ours:.2f} ms, "
+            f"NumPy {1e3 * numpy:.2f} ms: {figure(numpy / ours)} times",
             flush=True,
         )
 

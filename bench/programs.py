@@ -354,10 +354,11 @@ def summary(ratios):
         open_ended = sum(is_open for _, is_open, _, _ in found)
         worst, worst_open, rival, where = min(found, key=lambda item: item[0])
         mean = geometric_mean([value for value, *_ in found])
+        open_rows = f", {open_ended} of them a lower bound, for no rival got there" if open_ended else ""
         lines.append(
-            f"- accuracy {accuracy:.0e}, {of_threads(threads)}: geometric mean {at_least(mean, open_ended)} over "
-            f"{len(found)} programs, {open_ended} of them a lower bound, for no rival got there; "
-            f"worst {at_least(worst, worst_open)} ({where}, {rival or 'no rival got there'})\n"
+            f"- accuracy {accuracy:.0e}, {of_threads(threads)}: geometric mean {at_least(mean, open_ended)} "
+            f"over {len(found)} programs{open_rows}; worst {at_least(worst, worst_open)} "
+            f"({where}, {rival or 'no rival got there'})\n"
         )
     return "".join(lines)
 
