@@ -2,7 +2,7 @@
 # make test    C++ tests and Python tests
 # make lint    style, format and types
 # make format  write Python and C++ in the project's format
-# make bench   masked products against NumPy
+# make bench   everything against its rivals, tables and plots into bench/results; BENCH="--quick" is shorter
 # make asan    C++ tests under the address and undefined-behaviour sanitizers
 # make clean
 #
@@ -12,6 +12,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 CMAKE_ARGS ?=
+BENCH ?=
 export CMAKE_ARGS
 # Threads that wait must not spin where others want the processor.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -34,9 +35,8 @@ test: $(VENV)/.test built-dev
 	@$(USE_VENV) ctest --preset dev
 	@$(RUN)/python -m pytest
 
-bench: $(VENV)/.test
-	@$(RUN)/python -m pytest bench -m "not slow" --benchmark-enable --benchmark-sort=min \
-		--benchmark-columns=min,median,rounds
+bench: $(VENV)/.bench
+	@$(RUN)/python bench/run.py $(BENCH)
 
 asan: built-asan
 	@$(USE_VENV) ctest --preset asan
@@ -53,7 +53,7 @@ format: $(VENV)/.dev
 	@find cpp -name '*.[ch]pp' -exec $(RUN)/clang-format -i {} +
 
 clean:
-	rm -rf build dist .venv .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist .venv .venv-rivals-* .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find bench cpp examples python tests -name __pycache__ -prune -exec rm -rf {} +
 
 # The environment with what the build needs, so that an install without isolation reuses the last one's objects.
@@ -68,7 +68,7 @@ $(VENV)/.tools: pyproject.toml
 	@touch $@
 
 # The package with one set of extras.
-$(VENV)/.demo $(VENV)/.test $(VENV)/.dev: $(VENV)/.%: $(VENV)/.tools $(SOURCES)
+$(VENV)/.demo $(VENV)/.test $(VENV)/.bench $(VENV)/.dev: $(VENV)/.%: $(VENV)/.tools $(SOURCES)
 	@echo "installing pathrelu[$*] into $(VENV)"
 	@$(USE_VENV) python -m pip install --quiet --no-build-isolation '.[$*]'
 	@touch $@

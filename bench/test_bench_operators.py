@@ -7,13 +7,14 @@ product.
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from pathrelu import _core
 
 SIZES = [
     pytest.param((5000, 20, 50), id="5000x20x50"),
     pytest.param((20000, 100, 50), id="20000x100x50"),
+    pytest.param((60000, 784, 50), id="60000x784x50", marks=pytest.mark.slow),
     pytest.param((5000, 20, 1000), id="5000x20x1000"),
     pytest.param((20000, 100, 1000), id="20000x100x1000"),
     pytest.param((60000, 784, 500), id="60000x784x500", marks=pytest.mark.slow),
@@ -41,6 +42,13 @@ def threads(request):
     return request.param
 
 
+def blas():
+    """NumPy's BLAS: SciPy may have brought another."""
+    libraries = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    b = next((b for b in libraries if "numpy" in b["filepath"]), libraries[0])
+    return f"{b['internal_api']} {b['version']} {b.get('architecture', '')}"
+
+
 def measure(benchmark, group, problem, threads, product, *args):
     """One group for each size, precision and number of threads; a product counts 2 n d P operations."""
     X, arrangements, *_ = problem
@@ -49,6 +57,7 @@ def measure(benchmark, group, problem, threads, product, *args):
     out = benchmark(product, *args)
     if benchmark.stats:
         benchmark.extra_info["kernels"] = _core.kernel_level()
+        benchmark.extra_info["blas"] = blas()
         benchmark.extra_info["gflops"] = 2e-9 * n * d * P / benchmark.stats.stats.min
     return out
 
