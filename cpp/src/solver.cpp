@@ -27,8 +27,7 @@ using Map = Eigen::Map<Vector>;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Relative size of differences of objectives that rounding alone explains.
 constexpr double kRounding = 1e-14;
-constexpr double kShort = 1e-2;
-constexpr double kLongestStep = 1e100;
+constexpr double kLongestStep = 1e250;
 constexpr double kNoise = 1e-24;    ///< relative loss that is nothing but rounding, squared
 constexpr double kLost = 1e-12;     ///< the same for a loss at a point reached by extrapolation
 constexpr double kLostFast = 1e-6;  ///< and in single precision
@@ -256,12 +255,24 @@ class Solver {
             return 0;
         }
         Map(out, dim_) *= 1 - threshold / norm;
-        // The cones hold to the rounding of z; a point much shorter than z has to be put on them again.
-        if (cones_ && norm - threshold < kShort * ConstMap(z, dim_).norm()) {
-            const std::vector<double> shrunk(out, out + dim_);
-            return project(global, shrunk.data(), 0, prox_facets_[global], out);
-        }
         return norm - threshold;
+    }
+
+    /// Projects the blocks that violate their cones by more than the rounding of their own entries: a start
+    /// from elsewhere, or a proximal map of a much longer point. Whether there were any.
+    bool put_on_cones(MatView<double> blocks) {
+        if (!cones_) return false;
+        std::atomic<bool> moved{false};
+        for_blocks(blocks.rows, [&](Index b, double*, double* v) {
+            double* block = blocks.row(b);
+            if (ConstMap(block, dim_).squaredNorm() == 0) return;
+            Facets facets;
+            project(b, block, 0, facets, v);
+            if (std::equal(v, v + dim_, block)) return;
+            std::copy(v, v + dim_, block);
+            moved = true;
+        });
+        return moved;
     }
 
     /// body(b, z, v) for every block in parallel, with scratch z, v (dim). The calling thread polls between
@@ -1116,13 +1127,7 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
     const double tolerance = options_.tol * std::max({report.objective_at_zero, kNoise * at_zero,
                                                       std::numeric_limits<double>::min()});
 
-    if (cones_)  // a start outside its cone is projected
-        for_blocks(blocks.rows, [&](Index b, double*, double* v) {
-            if (Map(blocks.row(b), dim_).squaredNorm() == 0) return;
-            project(b, blocks.row(b), 0, prox_facets_[b], v);
-            std::copy(v, v + dim_, blocks.row(b));
-        });
-
+    put_on_cones(blocks);
     std::vector<Index> all(P);
     for (Index g = 0; g < P; ++g) all[g] = g;
     std::vector<double> G(C_ * P * dim_), theta;
@@ -1202,9 +1207,20 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         groups_before = count;
         const bool near = newton_pays_ && report.gap <= kWideGap * tolerance;
         theta = solve_working_set(work, point, std::max(0.3 * tolerance, 0.1 * report.gap), near);
+        const std::vector<double> before(blocks.data, blocks.data + (cones_ ? blocks.size() : 0));
         for (Index b = 0; b < C_ * count * S_; ++b)
             std::copy(point.Z.data() + b * dim_, point.Z.data() + (b + 1) * dim_,
                       blocks.row(global_block(work.groups, b)));
+        if (put_on_cones(blocks)) {
+            take_up_used();
+            evaluate(work.op, point);
+            if (!(point.objective() <=
+                  report.objective)) {  // numbers so large that rounding undid the descent
+                std::copy(before.begin(), before.end(), blocks.data);
+                take_up_used();
+                evaluate(work.op, point);
+            }
+        }
     }
     smooth(point.f.data());  // sets the intercept that belongs to the point
     std::copy(intercept_.begin(), intercept_.end(), intercept.begin());
