@@ -11,7 +11,7 @@ except ImportError as error:
     )
     raise
 
-from pathrelu.arrangements import Arrangements, sample_arrangements
+from pathrelu.arrangements import Arrangements, enumerate_arrangements, sample_arrangements
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, load
 from pathrelu.program import Solution, alpha_max, search, solve, solve_path
@@ -27,6 +27,7 @@ __all__ = [
     "Solution",
     "__version__",
     "alpha_max",
+    "enumerate_arrangements",
     "load",
     "sample_arrangements",
     "search",
