@@ -10,4 +10,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     pathrelu::register_solver(m);
     pathrelu::register_search(m);
     pathrelu::register_network(m);
+    pathrelu::register_certificate(m);
 }

@@ -12,6 +12,7 @@ except ImportError as error:
     raise
 
 from pathrelu.arrangements import Arrangements, enumerate_arrangements, sample_arrangements
+from pathrelu.certificate import Certificate, certify
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, load
 from pathrelu.program import Solution, alpha_max, search, solve, solve_path
@@ -20,6 +21,7 @@ __version__ = _version("pathrelu")
 
 __all__ = [
     "Arrangements",
+    "Certificate",
     "GatedReLUNetwork",
     "ParallelReLUNetwork",
     "PathReLUClassifier",
@@ -27,6 +29,7 @@ __all__ = [
     "Solution",
     "__version__",
     "alpha_max",
+    "certify",
     "enumerate_arrangements",
     "load",
     "sample_arrangements",

@@ -258,8 +258,7 @@ def sample_arrangements(
 class RowSpace:
     """The singular value decomposition of rows, ``X = left * values @ basis.T``, cut at their rank.
 
-    Singular values up to ``max(n, d) * eps * values[0]`` count as zero, with eps that of the dtype of X, as
-    in `numpy.linalg.matrix_rank`.
+    Singular values up to ``max(n, d) * eps * values[0]`` count as zero, as in `numpy.linalg.matrix_rank`.
     """
 
     left: NDArray[np.float64]  # (n, rank)
@@ -268,10 +267,10 @@ class RowSpace:
     residual: float  # the largest singular value that counts as zero, or 0
 
     @classmethod
-    def of(cls, X: check.Rows) -> RowSpace:
+    def of(cls, X: check.Rows, eps: float) -> RowSpace:
         table = X.astype(np.float64, copy=False)
         _, values, basis = np.linalg.svd(table, full_matrices=False)
-        tol = max(X.shape) * float(np.finfo(X.dtype).eps) * float(values[0])
+        tol = max(X.shape) * eps * float(values[0])
         rank = int((values > tol).sum())
         kept = np.ascontiguousarray(basis[:rank].T)
         return cls(
@@ -334,7 +333,8 @@ def enumerate_arrangements(
 
     Notes
     -----
-    The rank is the number of singular values above ``max(n, d) * eps`` times the largest. Rows within an
+    The rank is the number of singular values above ``max(n, d) * eps`` times the largest, with eps that of
+    the dtype of X. Rows within an
     angle of 1e-12 (more if X is ill conditioned), measured where X has orthonormal columns, count as
     multiples of each other, and three as coplanar likewise. Up to rank 3 at depth 2, regions are walked
     through one after the other; beyond, cones are cut by one hyperplane at a time.
@@ -343,7 +343,7 @@ def enumerate_arrangements(
     shape = check.tree_width(depth, width)
     most = check.count(max_arrangements, "max_arrangements")
     threads = check.threads(n_threads)
-    space = RowSpace.of(table)
+    space = RowSpace.of(table, float(np.finfo(table.dtype).eps))
     paths = math.prod(shape)
     if space.rank == 0:
         d, signs = table.shape[1], np.zeros((0, n_edges(shape)), np.int8)
