@@ -64,8 +64,7 @@ void register_certificate(py::module_& m) {
             return theta;
         },
         py::arg("f").noconvert(), py::arg("y").noconvert(), py::arg("w").noconvert(), py::arg("loss"),
-        py::arg("fit_intercept"),
-        "theta = -(1/n) w loss'(f) (n, C), at the best intercept if there is one.");
+        py::arg("fit_intercept"), "theta = -(1/n) w loss'(f) (n, C), at the best intercept if there is one.");
     m.def(
         "dual_bound",
         [](const Array<double>& theta, const Array<double>& y, const Array<double>& w,

@@ -52,7 +52,8 @@ struct Function {
     }
     /// What rounding and the joining of lines can have taken from a value.
     double slack() const {
-        return (2 * kSameLine + 4 * static_cast<double>(c.size()) * std::numeric_limits<double>::epsilon()) * size;
+        return (2 * kSameLine + 4 * static_cast<double>(c.size()) * std::numeric_limits<double>::epsilon()) *
+               size;
     }
 };
 
@@ -87,8 +88,8 @@ class Walker {
         rotate(f.l.data(), l_);
     }
 
-    /// The largest values of f and of -f among the edges on the plane of a chart line, and in the cells on its
-    /// right, where above `floor`. `own` is the line's own number, or -1.
+    /// The largest values of f and of -f among the edges on the plane of a chart line, and in the cells on
+    /// its right, where above `floor`. `own` is the line's own number, or -1.
     void walk(const ChartLine& on, Index own, double floor, Point (&best)[2]) const {
         thread_local std::vector<Crossing> crossings;
         thread_local std::vector<char> positive;
@@ -250,8 +251,7 @@ Correlation exact_correlation(MatView<const double> rows, VecView<const double> 
             std::vector<double> u(f.lines.normal(j), f.lines.normal(j) + r);
             for (double& x : u) x *= side;
             const double value = f(u.data());
-            if (std::abs(value) > easy.value)
-                easy = {std::abs(value), value < 0 ? -1.0 : 1.0, std::move(u)};
+            if (std::abs(value) > easy.value) easy = {std::abs(value), value < 0 ? -1.0 : 1.0, std::move(u)};
         }
     const Walker walker(f);
     const Index walks = r == 3 ? m : 1;
@@ -276,8 +276,8 @@ using Vector = Eigen::VectorXd;
 using Matrix = Eigen::MatrixXd;
 using ConstMap = Eigen::Map<const Vector>;
 
-/// y of least norm with V^T y >= g up to rounding, so that g . lambda <= |y| for all u = V lambda, lambda >= 0,
-/// |u| <= 1. Non-negative least squares (Lawson & Hanson 1974) on few columns. Infinity as y's norm where
+/// y of least norm with V^T y >= g up to rounding, so that g . lambda <= |y| for all u = V lambda, lambda >=
+/// 0, |u| <= 1. Non-negative least squares (Lawson & Hanson 1974) on few columns. Infinity as y's norm where
 /// rounding spoils it.
 double least_norm(const Matrix& V, const Vector& g, Vector& y) {
     const Index r = V.cols();
@@ -360,7 +360,8 @@ class Branching {
                 for (Index k = 0; k < r; ++k) node.V(k, k) = code >> k & 1 ? -1 : 1;
                 node.sign = sign;
                 node.linear = sign * ConstMap(f_.l.data(), r);
-                for (Index j = 0; j < f_.lines.size(); ++j) node.open.push_back(static_cast<std::uint32_t>(j));
+                for (Index j = 0; j < f_.lines.size(); ++j)
+                    node.open.push_back(static_cast<std::uint32_t>(j));
                 out.push_back(std::move(node));
             }
         return out;
@@ -387,7 +388,8 @@ class Branching {
         return out;
     }
 
-    /// Settles lines, bounds sign * f on the cone, and looks for a large value near where the bound is reached.
+    /// Settles lines, bounds sign * f on the cone, and looks for a large value near where the bound is
+    /// reached.
     void examine(Node& node, Point& point) const {
         const Index r = f_.dim();
         const double parent = node.bound;
@@ -418,7 +420,8 @@ class Branching {
         node.open.resize(kept);
         g += node.V.transpose() * node.linear;
 
-        // Slopes of the lines with c < 0, first as in the middle, then moved towards where the bound is reached.
+        // Slopes of the lines with c < 0, first as in the middle, then moved towards where the bound is
+        // reached.
         node.u = node.V.rowwise().sum().normalized();
         thread_local std::vector<double> slope;
         slope.assign(kept, 0);

@@ -20,7 +20,9 @@ from pathrelu.program import Problem, run
 METHODS = ("auto", "enumeration", "branch_and_bound", "low_rank", "spectral", "solver")
 EXACT_RANK = 3  # up to which all regions are walked through
 MOST_BRANCH_RANK = 16
-BRANCH_RANK = 6  # up to which "auto" branches
+BRANCH_RANK = 6  # up to which "auto" branches until it is done
+SHORT_BRANCH_RANK, SHORT_NODES = 10, 50_000  # and up to which, and how long, it has a try
+RETRIES = 2
 EXACT_ROWS = 10_000  # at rank 3, up to which "auto" walks through all regions
 FEW_NODES = 4000  # of branch and bound before all regions are walked through
 TINY = 20_000  # joint arrangements of a deeper tree that "auto" and "enumeration" list
@@ -54,10 +56,11 @@ class Certificate:
         optimum over these alone, and is no certificate of the training problem.
     seconds : float
     details : dict
-        ``"rank"`` of the scaled rows with the bias column, ``"correlation"`` (the largest of ``abs(theta @
-        h)`` over sub-networks h of path norm 1 that the bound allows for, over alpha, before theta is scaled
-        down by it), ``"best_objective"`` (the least objective of a network met on the way, if there was one),
-        ``"kappa"``, ``"n_rounds"``, ``"n_nodes"`` where they mean something.
+        ``"rank"`` of the scaled rows with the bias column; ``"tight"``, whether the bound converges to P*
+        (not from depth 3 on, unless all joint arrangements were listed, and not for "low_rank" and
+        "spectral"); ``"correlation"``, the bound on ``abs(theta @ h(X))`` over alpha, by which theta was
+        divided; ``"n_rounds"`` of programs and ``"n_nodes"`` of branch and bound; where there are any,
+        ``"best_objective"``, the least one of the networks met on the way, and ``"kappa"``.
     """
 
     upper: float
@@ -226,22 +229,25 @@ class Correlation:
 
 
 class Oracle:
-    """Looks for the unit that correlates most with theta, if above `floor` by more than a share `tol`."""
+    """Looks for the unit that correlates most with theta, if above `floor` by more than a share `tol`.
 
-    exhausted = False
+    With `stop`, one that correlates more than that will do.
+    """
+
+    nodes_left: int = 2**62  # for calls to come
 
     def __init__(self, Z: NDArray[np.float64], threads: int) -> None:
         self.Z = np.ascontiguousarray(Z)
         self.threads = threads
 
-    def __call__(self, theta: Vector, floor: float, tol: float) -> Correlation:
+    def __call__(self, theta: Vector, floor: float, tol: float, stop: bool = False) -> Correlation:
         raise NotImplementedError
 
 
 class ExactOracle(Oracle):
     """The maximum for up to three columns; branch and bound may prove it first."""
 
-    def __call__(self, theta: Vector, floor: float, tol: float) -> Correlation:
+    def __call__(self, theta: Vector, floor: float, tol: float, stop: bool = False) -> Correlation:
         if self.Z.shape[1] == 0:
             return Correlation(0.0, self.Z[:0])
         bound, values, points, _, nodes = _core.branch_and_bound(
@@ -259,12 +265,11 @@ class BranchOracle(Oracle):
         super().__init__(Z, threads)
         self.nodes_left = max_nodes
 
-    def __call__(self, theta: Vector, floor: float, tol: float) -> Correlation:
+    def __call__(self, theta: Vector, floor: float, tol: float, stop: bool = False) -> Correlation:
         bound, values, points, _, nodes = _core.branch_and_bound(
-            self.Z, theta, floor, tol, max(self.nodes_left, 1), floor > 0, self.threads
+            self.Z, theta, floor, tol, max(self.nodes_left, 1), stop, self.threads
         )
         self.nodes_left -= nodes
-        self.exhausted = self.nodes_left <= 0
         return Correlation(bound, points[values > floor], nodes)
 
 
@@ -279,7 +284,7 @@ class Bound:
     n_rounds: int = 0
     n_nodes: int = 0
     kappa: int | None = None
-    tight: bool = False
+    tight: bool = False  # the bound converges to P*
 
     def improve(self, lower: float, correlation: float) -> None:
         if lower > self.lower:
@@ -299,8 +304,8 @@ def column_generation(
 ) -> NDArray[np.float64]:
     """Depth 2: solve, find the sub-networks that the dual point leaves out most, add them, solve again.
 
-    Improves `result` where alpha is that of the output, until its relative gap is `tol`; returns the last
-    dual point.
+    Until the relative gap of this program over all arrangements is `tol`; returns the last dual point. It
+    improves `result` where that program is the training problem.
     """
     accuracy, share, lower, best = 1e-3, 1.0, -np.inf, np.inf
     for _ in range(max_rounds):
@@ -310,16 +315,16 @@ def column_generation(
         reference = min(upper, best)
         # Scaling theta down by 1 + t costs about t times the penalty.
         slack = min(max(share * 0.5 * tol * reference / max(solution.penalty, 1e-300), 1e-10), 0.05)
-        found = oracle(np.ascontiguousarray(solution.theta[:, 0]), alpha, slack)
+        found = oracle(np.ascontiguousarray(solution.theta[:, 0]), alpha, slack, stop=True)
         result.n_nodes += found.n_nodes
         bound = float(np.hypot(found.bound, residual * np.linalg.norm(solution.theta)))
         value = output.lower(solution.theta, bound, alpha)
         lower = max(lower, value)
-        if alpha == output.alpha:
+        if result.tight:
             result.best_objective = best
             result.improve(value, bound / alpha)
         gap = reference - lower
-        if gap <= tol * reference or oracle.exhausted:
+        if gap <= tol * reference or oracle.nodes_left <= 0:
             break
         if len(found.points):
             master.add(found.points[:NEW_GATES])
@@ -348,7 +353,7 @@ def over_alphas(
         bound = output.tree_bound(np.ascontiguousarray(theta[:, 0]), most)
         before = result.lower
         result.improve(output.lower(theta, bound), bound / output.alpha)
-        if result.lower <= before * 1.001 or abs(bound / output.alpha - 1) < 0.01:
+        if result.lower <= before * 1.001 or bound <= 1.01 * output.alpha:
             break
         alpha *= max(output.alpha / bound, 0.1)
 
@@ -438,8 +443,8 @@ def certify(
         - "spectral": by eigenvalues, O(n r^2); any size, loose.
         - "solver": the optimum over the arrangements given or, without, those of the network itself. It says
           nothing about others, and is no bound on P*.
-        - "auto": "enumeration" or "branch_and_bound" where r allows, else the better of "low_rank" and
-          "spectral".
+        - "auto": "enumeration" for r <= 3, "branch_and_bound" for r <= 6, else the best of "low_rank",
+          "spectral" and, for r <= 10, a short "branch_and_bound".
 
         From depth 3 on (but for listed joint arrangements) B comes from units' maxima and grows up to
         ``sqrt(paths)`` times too large, so the gap does not close.
@@ -556,21 +561,23 @@ def certify(
         gates = leaves[own] @ (space.basis if space.rank else np.zeros((leaves.shape[2], 1)))
         share = upper if net.n_outputs == 1 else np.inf
         bounds.append(bounded(output, space, gates, method, share, kappa, tol, max_rounds, max_nodes))
-    lower = sum(bound.lower for bound in bounds)
     details: dict[str, Any] = {
         "rank": space.rank,
         "tight": all(bound.tight for bound in bounds),
         "correlation": max(bound.correlation for bound in bounds),
-        "best_objective": sum(bound.best_objective for bound in bounds),
         "n_rounds": sum(bound.n_rounds for bound in bounds),
         "n_nodes": sum(bound.n_nodes for bound in bounds),
-        "kappa": [bound.kappa for bound in bounds],
     }
-    methods = {bound.method for bound in bounds}
+    best = sum(bound.best_objective for bound in bounds)
+    if np.isfinite(best):
+        details["best_objective"] = best
+    kappas = [bound.kappa for bound in bounds]
+    if kappas != [None] * len(bounds):
+        details["kappa"] = kappas[0] if len(kappas) == 1 else kappas
     return Certificate(
         upper=upper,
-        lower=float(lower),
-        method="solver" if method == "solver" else " and ".join(sorted(methods)),
+        lower=sum(bound.lower for bound in bounds),
+        method=" and ".join(sorted({bound.method for bound in bounds})),
         arrangements=covered if method == "solver" else None,
         seconds=time.perf_counter() - begin,
         details=details,
@@ -611,40 +618,55 @@ def bounded(
         elif rank <= BRANCH_RANK:
             method = "branch_and_bound"
         else:
+            names = ["low_rank", "spectral"]
+            if rank <= SHORT_BRANCH_RANK:
+                names.append("branch_and_bound")
+                max_nodes = min(max_nodes, SHORT_NODES)
             tries = [
-                bounded(output, space, gates, name, upper, None, tol, max_rounds, max_nodes)
-                for name in ("low_rank", "spectral")
+                bounded(output, space, gates, name, upper, None, tol, max_rounds, max_nodes) for name in names
             ]
             return max(tries, key=lambda bound: bound.lower)
 
     result = Bound(method=method)
+    master = Master(output, starts, rows)
     if method in ("enumeration", "branch_and_bound"):
         result.tight = output.paths == 1
-        oracle: Oracle
-        if method == "enumeration" or rank == 0:
-            oracle = ExactOracle(rows[:, :rank], output.threads)
-        else:
-            oracle = BranchOracle(rows, output.threads, max_nodes)
-        goal = tol or (1e-6 if method == "enumeration" else 1e-2)
-        master = Master(output, starts, rows)
+        branch = method == "branch_and_bound" and rank > 0
+        # Some nodes are for theta of smaller alpha, should the others be too few.
+        reserve = max_nodes // 3
+        oracle = (
+            BranchOracle(rows, output.threads, max_nodes - reserve)
+            if branch
+            else ExactOracle(rows[:, :rank], output.threads)
+        )
+
+        def total(found: Correlation, theta: Vector) -> float:
+            result.n_nodes += found.n_nodes
+            return float(np.hypot(found.bound, space.residual * np.linalg.norm(theta)))
+
         if output.paths == 1:
+            goal = tol or (1e-2 if branch else 1e-6)
             column_generation(
                 output, master, oracle, space.residual, output.alpha, upper, goal, max_rounds, result
             )
+            if oracle.nodes_left <= 0:
+                smaller, share = output.alpha, result.correlation
+                for _ in range(RETRIES):
+                    oracle.nodes_left = reserve // RETRIES
+                    smaller *= max(1 / share, 0.1)
+                    theta = master.solve(smaller, 1e-5).theta
+                    share = total(oracle(theta[:, 0].copy(), output.alpha, 1e-2), theta) / output.alpha
+                    result.improve(output.lower(theta, share * output.alpha), share)
             return result
 
         def most(theta: Vector) -> float:
-            found = oracle(theta, 0.0, 1e-2 if method == "branch_and_bound" else 1e-9)
-            result.n_nodes += found.n_nodes
-            return float(np.hypot(found.bound, space.residual * np.linalg.norm(theta)))
+            return total(oracle(theta, 0.0, 2e-2), theta)
 
         def dual(alpha: float) -> NDArray[np.float64]:
             return column_generation(output, master, oracle, space.residual, alpha, np.inf, 1e-2, 20, result)
 
         over_alphas(output, dual, most, result)
         return result
-
-    master = Master(output, starts, rows)
 
     def own_dual(alpha: float) -> NDArray[np.float64]:
         return master.solve(alpha, 1e-5).theta
