@@ -302,7 +302,7 @@ def test_low_rank_closes_where_the_rest_is_small(rng):
     y = np.maximum(scores[:, 0] - scores[:, 1], 0) + 0.1 * rng.standard_normal(60)
     net = pr.search(X, y, 0.05, random_state=0, tol=1e-9).network()
     best = pr.certify(net, X, y, 0.05, "low_rank")
-    assert best.details["kappa"] == 3
+    assert best.details["kappa"] >= 3
     assert best.relative_gap < 0.02
     fewer = [pr.certify(net, X, y, 0.05, "low_rank", kappa=k).lower for k in range(3)]
     assert max(fewer) < best.lower
@@ -435,7 +435,7 @@ def network(**options):
         ({"method": "enumeration"}, ValueError, "have rank 4, and method='enumeration' is for ranks up to 3"),
         ({"loss": "hinge"}, ValueError, "loss is 'hinge'"),
         ({"kappa": 2}, ValueError, "kappa is 2 with the method 'auto'"),
-        ({"kappa": 4, "method": "low_rank"}, ValueError, "kappa is 4"),
+        ({"kappa": 17, "method": "low_rank"}, ValueError, "kappa is 17"),
         ({"tol": 0}, ValueError, "tol is 0"),
         ({"max_nodes": 0}, ValueError, "max_nodes is 0"),
         ({"bias": 1}, TypeError, "bias is 1"),

@@ -1,9 +1,9 @@
 #include <pathrelu/certificate.hpp>
 #include <pathrelu/error.hpp>
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <limits>
-#include <queue>
+#include <numeric>
 
 #include "lines.hpp"
 
@@ -16,6 +16,7 @@ constexpr double kSameLine = 1e-12;
 constexpr Index kEasy = 256;
 /// Points kept by branch and bound.
 constexpr std::size_t kMostPoints = 256;
+constexpr Index kMostColumns = 16;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// The function  f(u) = sum_i theta_i (z_i . u)_+ = sum_j c_j (a_j . u)_+ + l . u  by the lines of the rows.
@@ -272,86 +273,33 @@ Correlation exact_correlation(MatView<const double> rows, VecView<const double> 
 
 namespace {
 
-using Vector = Eigen::VectorXd;
-using Matrix = Eigen::MatrixXd;
-using ConstMap = Eigen::Map<const Vector>;
+/// R columns known at compile time where they are few, which keeps small vectors off the heap.
+template <int R>
+struct Branching {
+    static constexpr int kMost = R == Eigen::Dynamic ? kMostColumns : R;
+    using Vector = Eigen::Matrix<double, R, 1, 0, kMost, 1>;
+    using Matrix = Eigen::Matrix<double, R, R, 0, kMost, kMost>;
+    using ConstMap = Eigen::Map<const Vector>;
 
-/// y of least norm with V^T y >= g up to rounding, so that g . lambda <= |y| for all u = V lambda, lambda >=
-/// 0, |u| <= 1. Non-negative least squares (Lawson & Hanson 1974) on few columns. Infinity as y's norm where
-/// rounding spoils it.
-double least_norm(const Matrix& V, const Vector& g, Vector& y) {
-    const Index r = V.cols();
-    y = Vector::Zero(r);
-    const double scale = g.cwiseAbs().maxCoeff();
-    if (!(g.maxCoeff() > 0)) return 0;
-    std::vector<Index> on;
-    Vector lambda = Vector::Zero(r);
-    for (int step = 0; step < 3 * r + 10; ++step) {
-        const Vector rest = g - V.transpose() * y;
-        Index enter = -1;
-        double most = 1e-13 * scale;
-        for (Index k = 0; k < r; ++k)
-            if (rest[k] > most && std::find(on.begin(), on.end(), k) == on.end()) {
-                most = rest[k];
-                enter = k;
-            }
-        if (enter < 0) break;
-        on.push_back(enter);
-        while (!on.empty()) {
-            Matrix B(r, static_cast<Index>(on.size()));
-            Vector target(static_cast<Index>(on.size()));
-            for (std::size_t k = 0; k < on.size(); ++k) {
-                B.col(static_cast<Index>(k)) = V.col(on[k]);
-                target[static_cast<Index>(k)] = g[on[k]];
-            }
-            const Vector next = (B.transpose() * B).ldlt().solve(target);
-            double reach = 1;
-            for (std::size_t k = 0; k < on.size(); ++k) {
-                const double value = next[static_cast<Index>(k)];
-                if (value <= 0) reach = std::min(reach, lambda[on[k]] / (lambda[on[k]] - value));
-            }
-            for (std::size_t k = 0; k < on.size(); ++k)
-                lambda[on[k]] += reach * (next[static_cast<Index>(k)] - lambda[on[k]]);
-            if (reach >= 1) break;
-            on.erase(std::remove_if(on.begin(), on.end(),
-                                    [&](Index k) {
-                                        if (lambda[k] > 1e-15) return false;
-                                        lambda[k] = 0;
-                                        return true;
-                                    }),
-                     on.end());
-        }
-        y = V * lambda;
-    }
-    // Whatever rounding did, a longer y is valid if it is on the right side of every constraint.
-    const Vector reached = V.transpose() * y;
-    double longer = 1;
-    for (Index k = 0; k < r; ++k) {
-        if (g[k] > 0) {
-            if (!(reached[k] > 0)) return kInfinity;
-            longer = std::max(longer, g[k] / reached[k]);
-        } else if (reached[k] < g[k] - 1e-12 * scale) {
-            return kInfinity;
-        }
-    }
-    return longer * y.norm() + 1e-12 * scale;
-}
+    struct Node {
+        double bound = kInfinity;
+        double sign;
+        Matrix V;                         // (r, r) vertices of length 1
+        Vector linear;                    // of sign * f and the lines whose sign is settled
+        Vector u;                         // where the bound is reached
+        std::vector<std::uint32_t> open;  // lines that change sign in the cone
 
-struct Node {
-    double bound = kInfinity;
-    Matrix V;                         // (r, r) vertices of length 1
-    Vector linear;                    // of f and the lines whose sign is settled
-    std::vector<std::uint32_t> open;  // lines that change sign in the cone
-    double sign;
-    Vector u;  // where the bound is reached
-};
+        bool operator<(const Node& other) const { return bound < other.bound; }
+    };
 
-class Branching {
-  public:
-    explicit Branching(const Function& f) : f_(f) {}
+    const Function& f;
+    const Index r;
+
+    explicit Branching(const Function& function) : f(function), r(function.dim()) {}
+
+    ConstMap normal(Index j) const { return ConstMap(f.lines.normal(j), r); }
 
     std::vector<Node> roots() const {
-        const Index r = f_.dim();
         std::vector<Node> out;
         for (const double sign : {1.0, -1.0})
             for (Index code = 0; code < Index{1} << r; ++code) {
@@ -359,18 +307,17 @@ class Branching {
                 node.V = Matrix::Zero(r, r);
                 for (Index k = 0; k < r; ++k) node.V(k, k) = code >> k & 1 ? -1 : 1;
                 node.sign = sign;
-                node.linear = sign * ConstMap(f_.l.data(), r);
-                for (Index j = 0; j < f_.lines.size(); ++j)
-                    node.open.push_back(static_cast<std::uint32_t>(j));
+                node.linear = sign * ConstMap(f.l.data(), r);
+                node.open.resize(f.lines.size());
+                std::iota(node.open.begin(), node.open.end(), 0u);
                 out.push_back(std::move(node));
             }
         return out;
     }
 
     /// The two halves of a cone, cut at its longest edge.
-    std::pair<Node, Node> halves(const Node& node) const {
-        const Index r = f_.dim();
-        Index a = 0, b = 1;
+    std::pair<Node, Node> halves(Node node) const {
+        Index a = 0, b = r > 1 ? 1 : 0;
         double least = kInfinity;
         for (Index k = 0; k < r; ++k)
             for (Index l = k + 1; l < r; ++l) {
@@ -382,71 +329,63 @@ class Branching {
                 }
             }
         const Vector middle = (node.V.col(a) + node.V.col(b)).normalized();
-        std::pair<Node, Node> out{node, node};
+        std::pair<Node, Node> out{node, std::move(node)};
         out.first.V.col(a) = middle;
         out.second.V.col(b) = middle;
         return out;
     }
 
-    /// Settles lines, bounds sign * f on the cone, and looks for a large value near where the bound is
-    /// reached.
-    void examine(Node& node, Point& point) const {
-        const Index r = f_.dim();
-        const double parent = node.bound;
+    /// Settles lines, bounds sign * f on the cone and, if above `enough`, looks for a large value near where
+    /// the bound is reached.
+    void examine(Node& node, double enough, Point& point) const {
         // Values of the open lines at the vertices, one line after the other.
         thread_local std::vector<double> x;
-        x.clear();
+        x.resize(node.open.size() * r);
         std::size_t kept = 0;
         Vector g = Vector::Zero(r);
         for (const std::uint32_t j : node.open) {
-            const ConstMap a(f_.lines.normal(j), r);
-            const double c = node.sign * f_.c[j];
-            bool above = false, below = false;
-            for (Index k = 0; k < r; ++k) {
-                const double value = a.dot(node.V.col(k));
-                x.push_back(value);
-                above |= value > 0;
-                below |= value < 0;
-            }
+            const auto a = normal(j);
+            const double c = node.sign * f.c[j];
+            Eigen::Map<Vector> values(x.data() + kept * r, r);
+            values.noalias() = node.V.transpose() * a;
+            const bool above = values.maxCoeff() > 0, below = values.minCoeff() < 0;
             if (above && below) {
                 node.open[kept++] = j;
-                if (c > 0)
-                    for (Index k = 0; k < r; ++k) g[k] += c * std::max(x[x.size() - r + k], 0.0);
-            } else {
-                if (above) node.linear += c * a;
-                x.resize(x.size() - r);
+                if (c > 0) g += c * values.cwiseMax(0.0);
+            } else if (above) {
+                node.linear += c * a;
             }
         }
         node.open.resize(kept);
         g += node.V.transpose() * node.linear;
 
-        // Slopes of the lines with c < 0, first as in the middle, then moved towards where the bound is
+        // Slopes of the lines with c < 0: first as in the middle, then moved towards where the bound is
         // reached.
         node.u = node.V.rowwise().sum().normalized();
         thread_local std::vector<double> slope;
         slope.assign(kept, 0);
-        Vector y, total;
+        Vector y;
         for (int step = 0; step < kSlopeSteps; ++step) {
-            total = g;
+            Vector total = g;
             for (std::size_t o = 0; o < kept; ++o) {
-                const double c = node.sign * f_.c[node.open[o]];
+                const double c = node.sign * f.c[node.open[o]];
                 if (c >= 0) continue;
-                const double on = ConstMap(f_.lines.normal(node.open[o]), r).dot(node.u) > 0 ? 1 : 0;
+                const double on = normal(node.open[o]).dot(node.u) > 0 ? 1 : 0;
                 slope[o] += (on - slope[o]) / (step + 1);
-                for (Index k = 0; k < r; ++k) total[k] += c * slope[o] * x[o * r + k];
+                total += c * slope[o] * Eigen::Map<const Vector>(x.data() + o * r, r);
             }
             const double bound = least_norm(node.V, total, y);
             node.bound = std::min(node.bound, bound);
-            if (bound == 0 || std::isinf(bound)) break;
+            if (node.bound <= enough || std::isinf(bound)) break;
             node.u = y.normalized();
         }
-        node.bound = std::min(node.bound, parent);
 
         point = {-kInfinity, node.sign, {}};
+        if (node.bound <= enough) return;
         Vector u = node.u;
         for (int step = 0; step < kClimb; ++step) {
-            Vector gradient;
-            const double value = node.sign * climb(u, gradient);
+            const Vector gradient = gradient_at(u);
+            const double value = node.sign * gradient.dot(u);
             if (value <= point.value) break;
             point.value = value;
             point.u.assign(u.data(), u.data() + r);
@@ -456,33 +395,103 @@ class Branching {
         }
     }
 
-  private:
-    static constexpr int kSlopeSteps = 3;
-    static constexpr int kClimb = 3;
-
-    double climb(const Vector& u, Vector& gradient) const {
-        const Index r = f_.dim();
-        gradient = ConstMap(f_.l.data(), r);
-        for (Index j = 0; j < f_.lines.size(); ++j) {
-            const ConstMap a(f_.lines.normal(j), r);
-            if (a.dot(u) > 0) gradient += f_.c[j] * a;
-        }
-        return gradient.dot(u);
+    Vector gradient_at(const Vector& u) const {
+        Vector gradient = ConstMap(f.l.data(), r);
+        for (Index j = 0; j < f.lines.size(); ++j)
+            if (normal(j).dot(u) > 0) gradient += f.c[j] * normal(j);
+        return gradient;
     }
 
-    const Function& f_;
+    /// The norm of a short y with V^T y >= g, so that g . lambda is at most this norm for all u = V lambda
+    /// with lambda >= 0 and |u| <= 1. Non-negative least squares (Lawson & Hanson 1974) on few columns.
+    /// Infinity where rounding spoils it.
+    double least_norm(const Matrix& V, const Vector& g, Vector& y) const {
+        y = Vector::Zero(r);
+        if (!(g.maxCoeff() > 0)) return 0;
+        const double scale = g.cwiseAbs().maxCoeff();
+        const Matrix gram = V.transpose() * V;
+        Index on[kMostColumns], count = 0;
+        Vector lambda = Vector::Zero(r);
+        for (Index step = 0; step < 3 * r + 10; ++step) {
+            const Vector rest = g - V.transpose() * y;
+            Index enter = -1;
+            double most = 1e-13 * scale;
+            for (Index k = 0; k < r; ++k)
+                if (rest[k] > most && std::find(on, on + count, k) == on + count) {
+                    most = rest[k];
+                    enter = k;
+                }
+            if (enter < 0) break;
+            on[count++] = enter;
+            while (count > 0) {
+                double next[kMostColumns];
+                if (!solve(gram, g, on, count, next)) return kInfinity;
+                double reach = 1;
+                for (Index k = 0; k < count; ++k)
+                    if (next[k] <= 0) reach = std::min(reach, lambda[on[k]] / (lambda[on[k]] - next[k]));
+                for (Index k = 0; k < count; ++k) lambda[on[k]] += reach * (next[k] - lambda[on[k]]);
+                if (reach >= 1) break;
+                Index left = 0;
+                for (Index k = 0; k < count; ++k) {
+                    if (lambda[on[k]] > 1e-15 * scale)
+                        on[left++] = on[k];
+                    else
+                        lambda[on[k]] = 0;
+                }
+                count = left;
+            }
+            y = V * lambda;
+        }
+        // Whatever rounding did, a longer y is valid if it is on the right side of every constraint.
+        const Vector reached = V.transpose() * y;
+        double longer = 1;
+        for (Index k = 0; k < r; ++k) {
+            if (g[k] > 0) {
+                if (!(reached[k] > 0)) return kInfinity;
+                longer = std::max(longer, g[k] / reached[k]);
+            } else if (reached[k] < g[k] - 1e-12 * scale) {
+                return kInfinity;
+            }
+        }
+        return longer * y.norm() + 1e-12 * scale;
+    }
+
+    /// x <- the solution of the rows and columns `on` of gram x = g, by Cholesky; false if they are
+    /// dependent.
+    static bool solve(const Matrix& gram, const Vector& g, const Index* on, Index count, double* x) {
+        double L[kMostColumns][kMostColumns];
+        for (Index k = 0; k < count; ++k) {
+            x[k] = g[on[k]];
+            for (Index l = 0; l <= k; ++l) {
+                double sum = gram(on[k], on[l]);
+                for (Index m = 0; m < l; ++m) sum -= L[k][m] * L[l][m];
+                if (l < k) {
+                    L[k][l] = sum / L[l][l];
+                    x[k] -= L[k][l] * x[l];
+                } else {
+                    if (!(sum > 1e-14)) return false;
+                    L[k][k] = std::sqrt(sum);
+                }
+            }
+            x[k] /= L[k][k];
+        }
+        for (Index k = count - 1; k >= 0; --k) {
+            x[k] /= L[k][k];
+            for (Index l = 0; l < k; ++l) x[l] -= L[k][l] * x[k];
+        }
+        return true;
+    }
+
+    Correlation run(const BranchOptions& options, const Poll& poll) const;
+
+    static constexpr int kSlopeSteps = 3;
+    static constexpr int kClimb = 3;
+    static constexpr int kBatch = 64;  // cones halved between two looks at the heap
 };
 
-}  // namespace
-
-Correlation branch_and_bound(MatView<const double> rows, VecView<const double> theta,
-                             const BranchOptions& options, const Poll& poll) {
-    require(rows.cols >= 1 && rows.cols <= 16, "rows has ", rows.cols, " columns; expected 1 to 16");
-    const Function f(rows, theta);
+template <int R>
+Correlation Branching<R>::run(const BranchOptions& options, const Poll& poll) const {
     Correlation out;
-    if (f.lines.size() == 0) return out;
-    const Branching branching(f);
-
     std::vector<Point> best;
     const auto keep = [&](Point& point) {
         // Climbs that end in the same place have the same value to rounding.
@@ -497,41 +506,66 @@ Correlation branch_and_bound(MatView<const double> rows, VecView<const double> t
         if (best.size() > kMostPoints) best.pop_back();
     };
 
-    const auto less = [](const Node& a, const Node& b) { return a.bound < b.bound; };
-    std::vector<Node> heap;
+    std::vector<Node> heap, batch = roots();
     double dropped = 0;  // largest bound of a cone that was not worth another look
-    std::vector<Node> batch = branching.roots();
+    const auto reached = [&] { return std::max(options.floor, best.empty() ? 0.0 : best[0].value); };
     for (;;) {
         std::vector<Point> points(batch.size());
-        for_each_polled(static_cast<Index>(batch.size()), Index{64}, options.threads, poll,
-                        [&](Index k) { branching.examine(batch[k], points[k]); });
+        const double before = (1 + options.tol) * reached();
+        for_each_polled(static_cast<Index>(batch.size()), Index{kBatch}, options.threads, poll,
+                        [&](Index k) { examine(batch[k], before, points[k]); });
         out.n_nodes += static_cast<Index>(batch.size());
         for (Point& point : points) keep(point);
-        const double reached = std::max(options.floor, best.empty() ? 0.0 : best[0].value);
-        const double enough = (1 + options.tol) * reached;
+        const double enough = (1 + options.tol) * reached();
         for (Node& node : batch) {
             if (node.bound <= enough) {
                 dropped = std::max(dropped, node.bound);
                 continue;
             }
             heap.push_back(std::move(node));
-            std::push_heap(heap.begin(), heap.end(), less);
+            std::push_heap(heap.begin(), heap.end());
         }
-        const bool found = options.until_found && reached > (1 + options.tol) * options.floor;
+        const bool found = options.until_found && reached() > (1 + options.tol) * options.floor;
         if (heap.empty() || heap[0].bound <= enough || out.n_nodes >= options.max_nodes || found) break;
         batch.clear();
-        for (int k = 0; k < 64 && !heap.empty() && heap[0].bound > enough; ++k) {
-            std::pop_heap(heap.begin(), heap.end(), less);
-            auto [first, second] = branching.halves(heap.back());
+        for (int k = 0; k < kBatch && !heap.empty() && heap[0].bound > enough; ++k) {
+            std::pop_heap(heap.begin(), heap.end());
+            auto [first, second] = halves(std::move(heap.back()));
             heap.pop_back();
             batch.push_back(std::move(first));
             batch.push_back(std::move(second));
         }
     }
-    out.bound = std::max({dropped, heap.empty() ? 0.0 : heap[0].bound, best.empty() ? 0.0 : best[0].value}) +
-                f.slack();
+    const double value = best.empty() ? 0.0 : best[0].value;
+    out.bound = std::max({dropped, heap.empty() ? 0.0 : heap[0].bound, value}) + f.slack();
     store(std::move(best), out);
     return out;
+}
+
+}  // namespace
+
+Correlation branch_and_bound(MatView<const double> rows, VecView<const double> theta,
+                             const BranchOptions& options, const Poll& poll) {
+    require(rows.cols >= 1 && rows.cols <= kMostColumns, "rows has ", rows.cols, " columns; expected 1 to ",
+            kMostColumns);
+    const Function f(rows, theta);
+    if (f.lines.size() == 0) return {};
+    switch (rows.cols) {
+        case 1:
+            return Branching<1>(f).run(options, poll);
+        case 2:
+            return Branching<2>(f).run(options, poll);
+        case 3:
+            return Branching<3>(f).run(options, poll);
+        case 4:
+            return Branching<4>(f).run(options, poll);
+        case 5:
+            return Branching<5>(f).run(options, poll);
+        case 6:
+            return Branching<6>(f).run(options, poll);
+        default:
+            return Branching<Eigen::Dynamic>(f).run(options, poll);
+    }
 }
 
 }  // namespace pathrelu

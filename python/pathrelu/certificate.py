@@ -226,6 +226,7 @@ class Correlation:
     bound: float
     points: NDArray[np.float64]  # (k, r), the largest first
     n_nodes: int = 0
+    complete: bool = True  # or the nodes did not last
 
 
 class Oracle:
@@ -259,18 +260,22 @@ class ExactOracle(Oracle):
 
 
 class BranchOracle(Oracle):
-    """A bound by branch and bound with a budget of nodes for all calls."""
+    """A bound by branch and bound with a budget of nodes for all calls, and for each."""
 
-    def __init__(self, Z: NDArray[np.float64], threads: int, max_nodes: int) -> None:
+    def __init__(self, Z: NDArray[np.float64], threads: int, max_nodes: int, each: int | None = None) -> None:
         super().__init__(Z, threads)
         self.nodes_left = max_nodes
+        self.each = max_nodes if each is None else each
 
     def __call__(self, theta: Vector, floor: float, tol: float, stop: bool = False) -> Correlation:
+        if self.Z.shape[1] == 0:
+            return Correlation(0.0, self.Z[:0])
+        budget = max(min(self.nodes_left, self.each), 1)
         bound, values, points, _, nodes = _core.branch_and_bound(
-            self.Z, theta, floor, tol, max(self.nodes_left, 1), stop, self.threads
+            self.Z, theta, floor, tol, budget, stop, self.threads
         )
         self.nodes_left -= nodes
-        return Correlation(bound, points[values > floor], nodes)
+        return Correlation(bound, points[values > floor], nodes, nodes < budget)
 
 
 @dataclass
@@ -328,7 +333,7 @@ def column_generation(
             break
         if len(found.points):
             master.add(found.points[:NEW_GATES])
-        elif accuracy <= LEAST_TOL:
+        elif accuracy <= LEAST_TOL or not found.complete:
             break
         else:
             share = max(0.5 * share, 1e-3)
@@ -437,9 +442,9 @@ def certify(
           `enumerate_arrangements` does for a handful of rows, the program over them; else as below.
         - "branch_and_bound": the same maximum to within a tolerance, over cones that are halved until their
           bounds are low enough; r up to 6 or so. Valid however early `max_nodes` stops it.
-        - "low_rank": the exact maximum on the kappa <= 3 leading principal scores, and ``sigma_{kappa+1}``
-          of the rows for the rest: ``B^2 = B_kappa^2 + (sigma_{kappa+1} |theta|)^2``. Costs O(n^2 log n) a
-          round for kappa = 3, O(n log n) below.
+        - "low_rank": the maximum on the kappa leading principal scores, to one percent by branch and bound,
+          and ``sigma_{kappa+1}`` of the rows for the rest: ``B^2 = B_kappa^2 + (sigma_{kappa+1} |theta|)^2``.
+          For fixed kappa, linear in n and d for every cone looked into, of which there are at most 50,000.
         - "spectral": by eigenvalues, O(n r^2); any size, loose.
         - "solver": the optimum over the arrangements given or, without, those of the network itself. It says
           nothing about others, and is no bound on P*.
@@ -457,7 +462,7 @@ def certify(
     arrangements : Arrangements, optional
         For "solver": of the scaled rows, with the bias column last if there is one.
     kappa : int, optional
-        For "low_rank", from 0 to 3; by default the one of those with the best bound.
+        For "low_rank", from 0 to 16; by default that of 0 to 6 with the best bound for the network's theta.
     tol : float, optional
         Relative gap to reach; by default 1e-6 for "enumeration" and "solver", 0.01 for "branch_and_bound".
     max_rounds : int, default=100
@@ -490,7 +495,7 @@ def certify(
     if kappa is not None:
         if method != "low_rank":
             raise ValueError(f"kappa is {kappa!r} with the method {method!r}; it is for 'low_rank'")
-        kappa = check.count(kappa, "kappa", 0, EXACT_RANK)
+        kappa = check.count(kappa, "kappa", 0, MOST_BRANCH_RANK)
     if tol is not None:
         tol = check.positive(tol, "tol")
     max_rounds = check.count(max_rounds, "max_rounds")
@@ -635,7 +640,7 @@ def bounded(
         # Some nodes are for theta of smaller alpha, should the others be too few.
         reserve = max_nodes // 3
         oracle = (
-            BranchOracle(rows, output.threads, max_nodes - reserve)
+            BranchOracle(rows, output.threads, max_nodes - reserve, max_nodes)
             if branch
             else ExactOracle(rows[:, :rank], output.threads)
         )
@@ -680,31 +685,30 @@ def bounded(
         )
         return result
 
-    def parts(k: int) -> tuple[NDArray[np.float64], Callable[[Vector], float]]:
-        part, rest = np.ascontiguousarray(rows[:, :k]), np.ascontiguousarray(rows[:, k:rank])
-        largest = float(space.values[k]) if k < rank else 0.0
-        return part, low_rank_bound(ExactOracle(part, output.threads), rest, largest, space.residual)
+    def leading(k: int) -> tuple[BranchOracle, Callable[[Vector], float]]:
+        scores = BranchOracle(rows[:, :k], output.threads, 2**62, SHORT_NODES)
+        rest, largest = rows[:, k:rank], float(space.values[k]) if k < rank else 0.0
+        return scores, low_rank_bound(scores, rest, largest, space.residual)
 
     if kappa is None:
         theta = np.ascontiguousarray(own_dual(output.alpha)[:, 0])
-        kappa = min(range(min(rank, EXACT_RANK) + 1), key=lambda k: parts(k)[1](theta))
-    kappa = min(kappa, rank)
-    result = Bound(method=method, kappa=kappa)
-    part, most_k = parts(kappa)
+        kappa = min(range(min(rank, BRANCH_RANK) + 1), key=lambda k: leading(k)[1](theta))
+    result.kappa = kappa = min(kappa, rank)
+    scores, most_k = leading(kappa)
     over_alphas(output, own_dual, most_k, result)
     if kappa > 0:
         # The dual point of the program on the leading scores, which the paper's approximation solves.
-        leading, exact = Master(output, starts[:, :kappa], part), ExactOracle(part, output.threads)
+        approximate = Master(output, starts[:, :kappa], rows[:, :kappa])
 
-        def leading_dual(alpha: float) -> NDArray[np.float64]:
-            return column_generation(output, leading, exact, 0.0, alpha, np.inf, 1e-2, 20, result)
+        def approximate_dual(alpha: float) -> NDArray[np.float64]:
+            return column_generation(output, approximate, scores, 0.0, alpha, np.inf, 1e-2, 20, result)
 
-        over_alphas(output, leading_dual, most_k, result)
+        over_alphas(output, approximate_dual, most_k, result)
     return result
 
 
 def low_rank_bound(
-    exact: ExactOracle, rest: NDArray[np.float64], largest: float, residual: float
+    scores: BranchOracle, rest: NDArray[np.float64], largest: float, residual: float
 ) -> Callable[[Vector], float]:
     """Bound on ``abs(theta @ relu(Z @ u))`` for Z = Z_k + R with orthogonal row spaces.
 
@@ -715,7 +719,7 @@ def low_rank_bound(
 
     def most(theta: Vector) -> float:
         other = np.hypot(residual_norm(rest, largest, theta), residual * np.linalg.norm(theta))
-        return float(np.hypot(exact(theta, 0.0, 1e-9).bound, other))
+        return float(np.hypot(scores(theta, 0.0, 1e-2).bound, other))
 
     return most
 
