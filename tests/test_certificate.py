@@ -348,7 +348,7 @@ def test_networks_of_estimators_are_certified_where_they_were_trained(rng, dtype
     )
     assert with_bias == pytest.approx(certificate.lower, rel=1e-4)
     assert without > 1.02 * with_bias
-    with pytest.raises(ValueError, match="bias is False, but the network has leaf biases"):
+    with pytest.raises(ValueError, match="bias is False, but the network has biases"):
         pr.certify(model.network_, X, y, 0.05, bias=False)
     with pytest.raises(ValueError, match="fit_intercept is False, but the network has an intercept"):
         pr.certify(model.network_, X, y, 0.05, fit_intercept=False)

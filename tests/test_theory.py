@@ -10,7 +10,7 @@ import pytest
 from problems import load
 from reference import CLARABEL, Groups, path_units, random_trees, tree_output, unit_rows
 from reference import project as projection
-from support import every_gate, random_program, solve
+from support import random_program, solve
 
 import pathrelu as pr
 
@@ -126,15 +126,8 @@ def tiny(seed):
     return rng.standard_normal((5, 2)), rng.standard_normal(5)
 
 
-def every_tree(X):
-    """All arrangements of depth 3 with two leaves on rows in the plane, as far as many trees meet them."""
-    W = np.random.default_rng(0).standard_normal((60_000, 2, 2))
-    signs = np.where(np.arange(len(W))[:, None] % 2 == 0, [1, -1], [1, 1])  # (-, +) is (+, -) turned around
-    return pr.Arrangements.from_trees(X, W, signs)
-
-
 def optimum(X, y, depth, alpha, **options):
-    arrangements = pr.Arrangements.from_gates(X, every_gate(X)) if depth == 2 else every_tree(X)
+    arrangements = pr.enumerate_arrangements(X, depth, 2 if depth == 3 else 1)
     return pr.solve(X, y, arrangements, alpha, tol=1e-10, **options)
 
 

@@ -41,7 +41,8 @@ class Certificate:
     """Bounds on the optimum P* of the training problem that a network is a candidate for.
 
     P* is the least objective of all ReLU networks of the same depth, width and number of outputs, with any
-    number of sub-networks, the same centering and scaling, the same bias and intercept or none.
+    number of sub-networks, the same centering and scaling, the same bias, intercept and skip connection or
+    none.
 
     Attributes
     ----------
@@ -110,8 +111,17 @@ class Output:
     """
 
     def __init__(
-        self, problem: Problem, alpha: float, fit_intercept: bool, width: tuple[int, ...], threads: int
+        self,
+        problem: Problem,
+        alpha: float,
+        fit_intercept: bool,
+        width: tuple[int, ...],
+        threads: int,
+        skip: bool = False,
+        residual: float = 0.0,
     ) -> None:
+        self.skip = skip
+        self.residual = residual  # of the rows, as that of their row space
         self.problem = problem
         self.rows: NDArray[np.float64] = problem.X.astype(np.float64, copy=False)
         self.alpha = alpha
@@ -134,6 +144,13 @@ class Output:
         cap = (self.alpha if alpha is None else alpha) / bound if bound > 0 else np.inf
         value = _core.dual_bound(theta, *self._loss(), cap)
         return value - 1e-13 * abs(value)
+
+    def largest(self, theta: NDArray[np.float64], bound: float) -> float:
+        """The bound on sub-networks of path norm 1, or what the skip connection correlates with theta."""
+        if not self.skip:
+            return bound
+        linear = np.linalg.norm(self.rows.T @ theta)
+        return max(bound, float(np.hypot(linear, self.residual * np.linalg.norm(theta))))
 
     def tree_bound(self, theta: Vector, most: Callable[[Vector], float]) -> float:
         r"""Bound on ``abs(theta @ h)`` over trees h of path norm 1, by one on units, ``most(theta)``.
@@ -202,6 +219,7 @@ class Master:
         self.X = np.ascontiguousarray(X)
         self.gates = gates
         self.blocks: check.Rows | None = None
+        self.linear: check.Rows | None = None  # the block of the skip connection
 
     def add(self, gates: NDArray[np.float64]) -> None:
         self.gates = np.concatenate([self.gates, gates])
@@ -214,8 +232,13 @@ class Master:
         arrangements = Arrangements.from_gates(self.X, gates, n_threads=self.output.threads)
         kept = arrangements.source_index
         init = None if self.blocks is None else self.blocks[kept]
+        if self.output.skip:
+            arrangements = arrangements.with_skip_connection()
+            if init is not None and self.linear is not None:
+                init = np.concatenate([init, self.linear])
         result = solved(self.output, self.X, arrangements, alpha, tol, init)
-        self.gates, self.blocks = gates[kept], result.blocks
+        self.gates = gates[kept]
+        self.blocks, self.linear = result.blocks[: len(kept)], result.blocks[len(kept) :]
         return result
 
 
@@ -323,6 +346,7 @@ def column_generation(
         found = oracle(np.ascontiguousarray(solution.theta[:, 0]), alpha, slack, stop=True)
         result.n_nodes += found.n_nodes
         bound = float(np.hypot(found.bound, residual * np.linalg.norm(solution.theta)))
+        bound = output.largest(solution.theta, bound)
         value = output.lower(solution.theta, bound, alpha)
         lower = max(lower, value)
         if result.tight:
@@ -355,7 +379,7 @@ def over_alphas(
     alpha = output.alpha
     for _ in range(ALPHAS):
         theta = dual(alpha)
-        bound = output.tree_bound(np.ascontiguousarray(theta[:, 0]), most)
+        bound = output.largest(theta, output.tree_bound(np.ascontiguousarray(theta[:, 0]), most))
         before = result.lower
         result.improve(output.lower(theta, bound), bound / output.alpha)
         if result.lower <= before * 1.001 or bound <= 1.01 * output.alpha:
@@ -502,14 +526,13 @@ def certify(
     max_nodes = check.count(max_nodes, "max_nodes")
     threads = check.threads(n_threads)
     upper = net.objective(X, y, alpha, loss=loss, sample_weight=sample_weight)
-    has_bias = bool(net.leaf_bias.any()) if bias is None else check.switch(bias, "bias")
+    biases = bool(net.leaf_bias.any() or (net.skip_bias is not None and net.skip_bias.any()))
+    has_bias = biases if bias is None else check.switch(bias, "bias")
     has_intercept = (
         bool(net.intercept.any()) if fit_intercept is None else check.switch(fit_intercept, "fit_intercept")
     )
-    if net.leaf_bias.any() and not has_bias:
-        raise ValueError(
-            "bias is False, but the network has leaf biases: it is no candidate for that problem"
-        )
+    if biases and not has_bias:
+        raise ValueError("bias is False, but the network has biases: it is no candidate for that problem")
     if net.intercept.any() and not has_intercept:
         raise ValueError(
             "fit_intercept is False, but the network has an intercept: it is no candidate for that problem"
@@ -546,11 +569,14 @@ def certify(
         if method == "solver":
             groups = arrangements
             if groups is None:
-                if not own.any():
+                if not own.any() and not net.skip_connection:
                     raise ValueError("the network has no sub-network and so no arrangements; give some")
-                groups = Arrangements.from_trees(
-                    table, leaves[own], net.edge_signs[own], width=net.width, n_threads=threads
-                )
+                trees, signs = leaves[own], net.edge_signs[own]
+                if not own.any():  # a tree of no arrangement
+                    trees, signs = np.zeros((1, *leaves.shape[1:])), np.ones((1, signs.shape[1]), np.int8)
+                groups = Arrangements.from_trees(table, trees, signs, width=net.width, n_threads=threads)
+            if net.skip_connection:
+                groups = groups.with_skip_connection()
             options = _core.SolveOptions(
                 tol=tol or 1e-6, max_iter=10_000, fit_intercept=has_intercept, threads=threads
             )
@@ -562,7 +588,9 @@ def certify(
         problem = Problem(
             rows, np.ascontiguousarray(column[used]), True, check.unit_mean(weight[used]), "relu", loss
         )
-        output = Output(problem, alpha, has_intercept, net.width, threads)
+        output = Output(
+            problem, alpha, has_intercept, net.width, threads, net.skip_connection, space.residual
+        )
         gates = leaves[own] @ (space.basis if space.rank else np.zeros((leaves.shape[2], 1)))
         share = upper if net.n_outputs == 1 else np.inf
         bounds.append(bounded(output, space, gates, method, share, kappa, tol, max_rounds, max_nodes))
@@ -660,7 +688,8 @@ def bounded(
                     oracle.nodes_left = reserve // RETRIES
                     smaller *= max(1 / share, 0.1)
                     theta = master.solve(smaller, 1e-5).theta
-                    share = total(oracle(theta[:, 0].copy(), output.alpha, 1e-2), theta) / output.alpha
+                    bound = total(oracle(theta[:, 0].copy(), output.alpha, 1e-2), theta)
+                    share = output.largest(theta, bound) / output.alpha
                     result.improve(output.lower(theta, share * output.alpha), share)
             return result
 
@@ -733,6 +762,8 @@ def listed(output: Output, tol: float) -> Bound | None:
         )
     except ValueError:
         return None
+    if output.skip:
+        arrangements = arrangements.with_skip_connection()
     options = _core.SolveOptions(
         tol=0.1 * tol, max_iter=10_000, fit_intercept=output.fit_intercept, threads=output.threads
     )
