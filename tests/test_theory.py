@@ -386,7 +386,7 @@ def test_at_the_optimum_no_subnetwork_of_norm_one_scores_above_alpha():
 def test_every_test_that_the_document_names_exists():
     root = Path(__file__).parent.parent
     text = (root / "docs" / "theory.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`(test_\w+)`|`(\w+)` \(C\+\+\)", text))
+    named = set(re.findall(r"`(test_\w+)`|`(\w+)`\s\(C\+\+\)", text))
     named = {python or cpp for python, cpp in named}
     defined = set()
     for file in (*(root / "tests").glob("test_*.py"), *(root / "cpp" / "tests").glob("*.cpp")):
