@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from reference import loss_slopes, loss_values, project
+from reference import loss_conjugates, loss_slopes, loss_values, project
 
 import pathrelu as pr
 from pathrelu import _core
@@ -153,11 +153,37 @@ def test_no_tree_correlates_more_than_the_bound_for_trees(rng, width):
 
         bound, reached = output.tree_bound(theta, most), best_tree(rng, Z, theta, width)
         assert reached <= bound * (1 + 1e-9)
+        # As documented, and at depth 3 not above it.
+        P, parts = np.prod(width), (np.maximum(theta, 0), np.maximum(-theta, 0))
+        documented = max(np.sqrt(P) * most(theta), *(np.sqrt(P - 1) * most(part) for part in parts))
+        assert bound <= documented * (1 + 1e-12)
+        if len(width) > 1:
+            assert bound == pytest.approx(documented)
         # Better than the root of paths times the norm over all masks.
         masks = _core.exact_correlation(Z * theta[:, np.newaxis], np.ones(len(Z)), 1)[0]
         assert bound <= np.sqrt(np.prod(width)) * masks * (1 + 1e-9)
         ratios.append(reached / bound)
     assert max(ratios) > 0.75  # and the ascent is a test of it
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_dual_points_and_their_bounds(rng, loss):
+    y = rng.standard_normal((12, 1)) if loss in ("squared_error", "huber") else rng.choice([-1.0, 1], (12, 1))
+    w, f = rng.random(12) + 0.2, 2 * rng.standard_normal((12, 1))
+    w /= w.mean()
+    plain = _core.dual_point(f, y, w, loss, False)
+    np.testing.assert_allclose(plain[:, 0], -w * loss_slopes(loss, f, y)[:, 0] / 12, atol=1e-15)
+    centred = _core.dual_point(f, y, w, loss, True)
+    assert abs(centred.sum()) < 1e-14 < abs(plain.sum())
+    for theta, cap in ((plain, 0.3), (plain, 1.0), (centred, 0.7), (plain, np.inf)):
+        values = []
+        for scale in np.linspace(0, min(cap, 1.0), 2001):
+            u = -12 * scale * theta[:, 0] / w
+            values.append(-np.mean(w * loss_conjugates(loss, u, y[:, 0])))
+        bound = _core.dual_bound(theta, y, w, loss, cap)
+        assert values[-1] - 1e-12 <= bound
+        if cap < 1:
+            assert bound <= max(values) + 1e-6
 
 
 def restarts(rng, X, y, w, alpha, loss, width, intercept, R=200, K=4, steps=100):
