@@ -17,6 +17,8 @@ constexpr Index kEasy = 256;
 /// Points kept by branch and bound.
 constexpr std::size_t kMostPoints = 256;
 constexpr Index kMostColumns = 16;
+/// Numbers of open lines that all cones together may hold: half a gigabyte.
+constexpr std::size_t kMostOpen = std::size_t{1} << 27;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// The function  f(u) = sum_i theta_i (z_i . u)_+ = sum_j c_j (a_j . u)_+ + l . u  by the lines of the rows.
@@ -357,6 +359,7 @@ struct Branching {
             }
         }
         node.open.resize(kept);
+        node.open.shrink_to_fit();
         g += node.V.transpose() * node.linear;
 
         // Slopes of the lines with c < 0: first as in the middle, then moved towards where the bound is
@@ -507,6 +510,7 @@ Correlation Branching<R>::run(const BranchOptions& options, const Poll& poll) co
     };
 
     std::vector<Node> heap, batch = roots();
+    std::size_t open = 0;
     double dropped = 0;  // largest bound of a cone that was not worth another look
     const auto reached = [&] { return std::max(options.floor, best.empty() ? 0.0 : best[0].value); };
     for (;;) {
@@ -522,14 +526,17 @@ Correlation Branching<R>::run(const BranchOptions& options, const Poll& poll) co
                 dropped = std::max(dropped, node.bound);
                 continue;
             }
+            open += node.open.size();
             heap.push_back(std::move(node));
             std::push_heap(heap.begin(), heap.end());
         }
         const bool found = options.until_found && reached() > (1 + options.tol) * options.floor;
-        if (heap.empty() || heap[0].bound <= enough || out.n_nodes >= options.max_nodes || found) break;
+        const bool spent = out.n_nodes >= options.max_nodes || open > kMostOpen;
+        if (heap.empty() || heap[0].bound <= enough || spent || found) break;
         batch.clear();
         for (int k = 0; k < kBatch && !heap.empty() && heap[0].bound > enough; ++k) {
             std::pop_heap(heap.begin(), heap.end());
+            open -= heap.back().open.size();
             auto [first, second] = halves(std::move(heap.back()));
             heap.pop_back();
             batch.push_back(std::move(first));

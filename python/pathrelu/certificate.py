@@ -468,7 +468,7 @@ def certify(
           bounds are low enough; r up to 6 or so. Valid however early `max_nodes` stops it.
         - "low_rank": the maximum on the kappa leading principal scores, to one percent by branch and bound,
           and ``sigma_{kappa+1}`` of the rows for the rest: ``B^2 = B_kappa^2 + (sigma_{kappa+1} |theta|)^2``.
-          For fixed kappa, linear in n and d for every cone looked into, of which there are at most 50,000.
+          For fixed kappa, linear in n and d for every cone looked into.
         - "spectral": by eigenvalues, O(n r^2); any size, loose.
         - "solver": the optimum over the arrangements given or, without, those of the network itself. It says
           nothing about others, and is no bound on P*.
@@ -492,7 +492,8 @@ def certify(
     max_rounds : int, default=100
         Most programs solved for each output.
     max_nodes : int, default=1_000_000
-        Most cones "branch_and_bound" looks into for each output.
+        Most cones "branch_and_bound" looks into for each output; "low_rank" looks into at most as many, and
+        50,000, for each theta.
     n_threads : int, optional
         Number of threads; None for what OpenMP allows the process. The result does not depend on it.
 
@@ -715,7 +716,7 @@ def bounded(
         return result
 
     def leading(k: int) -> tuple[BranchOracle, Callable[[Vector], float]]:
-        scores = BranchOracle(rows[:, :k], output.threads, 2**62, SHORT_NODES)
+        scores = BranchOracle(rows[:, :k], output.threads, 2**62, min(max_nodes, SHORT_NODES))
         rest, largest = rows[:, k:rank], float(space.values[k]) if k < rank else 0.0
         return scores, low_rank_bound(scores, rest, largest, space.residual)
 

@@ -27,7 +27,7 @@ Correlation exact_correlation(MatView<const double> rows, VecView<const double> 
 struct BranchOptions {
     double floor = 0;           ///< values up to it do not matter
     double tol = 1e-2;          ///< stop at bound <= (1 + tol) * max(floor, best value)
-    Index max_nodes = 1 << 20;  ///< look into at most about as many cones
+    Index max_nodes = 1 << 20;  ///< look into at most about as many cones, or what memory allows
     bool until_found = false;   ///< stop once a value above (1 + tol) * floor is found
     int threads = 1;
 };
