@@ -21,7 +21,7 @@ METHODS = ("auto", "enumeration", "branch_and_bound", "low_rank", "spectral", "s
 EXACT_RANK = 3  # up to which all regions are walked through
 MOST_BRANCH_RANK = 16
 BRANCH_RANK = 6  # up to which "auto" branches until it is done
-SHORT_BRANCH_RANK, SHORT_NODES = 10, 50_000  # and up to which, and how long, it has a try
+SHORT_BRANCH_RANK, SHORT_NODES = 12, 50_000  # and up to which, and how long, it has a try
 RETRIES = 2
 EXACT_ROWS = 10_000  # at rank 3, up to which "auto" walks through all regions
 FEW_NODES = 4000  # of branch and bound before all regions are walked through
@@ -473,7 +473,7 @@ def certify(
         - "solver": the optimum over the arrangements given or, without, those of the network itself. It says
           nothing about others, and is no bound on P*.
         - "auto": "enumeration" for r <= 3, "branch_and_bound" for r <= 6, else the best of "low_rank",
-          "spectral" and, for r <= 10, a short "branch_and_bound".
+          "spectral" and, for r <= 12, a short "branch_and_bound".
 
         From depth 3 on (but for listed joint arrangements) B comes from units' maxima and grows up to
         ``sqrt(paths)`` times too large, so the gap does not close.
@@ -652,13 +652,18 @@ def bounded(
         elif rank <= BRANCH_RANK:
             method = "branch_and_bound"
         else:
-            names = ["low_rank", "spectral"]
+            names = ["spectral", "low_rank"]
             if rank <= SHORT_BRANCH_RANK:
                 names.append("branch_and_bound")
-                max_nodes = min(max_nodes, SHORT_NODES)
-            tries = [
-                bounded(output, space, gates, name, upper, None, tol, max_rounds, max_nodes) for name in names
-            ]
+            tries: list[Bound] = []
+            for name in names:
+                tries.append(
+                    bounded(
+                        output, space, gates, name, upper, None, tol, max_rounds, min(max_nodes, SHORT_NODES)
+                    )
+                )
+                if tries[-1].lower >= (1 - (tol or 1e-6)) * upper:
+                    break
             return max(tries, key=lambda bound: bound.lower)
 
     result = Bound(method=method)
