@@ -139,7 +139,8 @@ def test_the_rebuilt_network_has_the_objective_of_the_program(activation, width,
     )
     network = solution.network()
     objective = network.objective(program.X, program.y, program.alpha)
-    assert objective == pytest.approx(solution.objective, rel=1e-9 if dtype == np.float64 else 1e-6)
+    rel = 1e-9 if dtype == np.float64 else 1e-6  # blocks of float32 rows are rounded
+    assert objective == pytest.approx(solution.objective, rel=rel)
     assert network.n_subnetworks == solution.n_active - 1
 
     # By the definition: what the trees give, and the linear map.
@@ -149,7 +150,7 @@ def test_the_rebuilt_network_has_the_objective_of_the_program(activation, width,
     np.testing.assert_allclose(network.predict(program.X), f, atol=1e-9 if dtype == np.float64 else 1e-5)
     mean_loss = np.mean(loss_values("squared_error", f, program.y))
     penalty = program.penalty(blocks) + np.linalg.norm(skip)
-    assert objective == pytest.approx(mean_loss + program.alpha * penalty, rel=1e-9)
+    assert objective == pytest.approx(mean_loss + program.alpha * penalty, rel=rel)
     assert network.path_norm() == pytest.approx(penalty, rel=1e-9)
 
 
@@ -229,6 +230,41 @@ def test_search_with_a_skip_connection_is_reproducible_for_any_number_of_threads
         pr.search(X, y, 0.02, skip_connection=True, random_state=3, n_threads=threads) for threads in (1, 2)
     ]
     np.testing.assert_array_equal(runs[0].blocks, runs[1].blocks)
+
+
+# ---- Certificates -----------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize("depth", [2, 3])
+def test_the_gap_to_the_global_optimum_closes_with_a_skip_connection(depth, loss):
+    X, y = teacher(12 if depth == 2 else 5, 2)
+    y = np.where(y > np.median(y), 1.0, -1.0) if loss == "log_loss" else y
+    width = 1 if depth == 2 else 2
+    everything = pr.enumerate_arrangements(X, depth, width).with_skip_connection()
+    best = pr.solve(X, y, everything, 0.02, loss=loss, fit_intercept=True, tol=1e-9)
+    assert best.blocks[-1].any()
+
+    certificate = pr.certify(best.network(), X, y, 0.02, loss=loss)
+
+    assert certificate.relative_gap < 1e-6
+    assert certificate.details["best_objective"] == pytest.approx(best.objective, rel=1e-6)
+    # Without a skip connection the optimum is higher, and so is what bounds it from below.
+    plain = pr.solve(X, y, everything[:-1], 0.02, loss=loss, fit_intercept=True, tol=1e-9)
+    assert pr.certify(plain.network(), X, y, 0.02, loss=loss).lower > (1 + 1e-5) * best.objective
+
+
+@pytest.mark.parametrize("method", ["enumeration", "branch_and_bound", "low_rank", "spectral", "solver"])
+@pytest.mark.parametrize(("depth", "width"), [(2, 1), (3, 2)])
+def test_no_lower_bound_is_above_a_network_with_a_skip_connection(method, depth, width):
+    X, y = teacher(25, 3)
+    y = X @ [1.0, 2.0, -1.0] + 0.3 * y  # mostly linear: bounds that forget the linear group are above
+    for alpha in (0.01, 0.1, 0.5):
+        found = pr.search(X, y, alpha, depth=depth, width=width, skip_connection=True, random_state=0)
+        certificate = pr.certify(found.network(), X, y, alpha, method, max_nodes=3000)
+        assert certificate.lower <= found.objective * (1 + 1e-9)
+        if depth == 2 and method in ("enumeration", "branch_and_bound"):
+            assert certificate.relative_gap < 0.02
 
 
 # ---- The network and its file -----------------------------------------------

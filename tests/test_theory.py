@@ -10,7 +10,7 @@ import pytest
 from problems import load
 from reference import CLARABEL, Groups, path_units, random_trees, tree_output, unit_rows
 from reference import project as projection
-from support import every_gate, random_program, solve
+from support import random_program, solve
 
 import pathrelu as pr
 
@@ -126,15 +126,8 @@ def tiny(seed):
     return rng.standard_normal((5, 2)), rng.standard_normal(5)
 
 
-def every_tree(X):
-    """All arrangements of depth 3 with two leaves on rows in the plane, as far as many trees meet them."""
-    W = np.random.default_rng(0).standard_normal((60_000, 2, 2))
-    signs = np.where(np.arange(len(W))[:, None] % 2 == 0, [1, -1], [1, 1])  # (-, +) is (+, -) turned around
-    return pr.Arrangements.from_trees(X, W, signs)
-
-
 def optimum(X, y, depth, alpha, **options):
-    arrangements = pr.Arrangements.from_gates(X, every_gate(X)) if depth == 2 else every_tree(X)
+    arrangements = pr.enumerate_arrangements(X, depth, 2 if depth == 3 else 1)
     return pr.solve(X, y, arrangements, alpha, tol=1e-10, **options)
 
 
@@ -393,7 +386,7 @@ def test_at_the_optimum_no_subnetwork_of_norm_one_scores_above_alpha():
 def test_every_test_that_the_document_names_exists():
     root = Path(__file__).parent.parent
     text = (root / "docs" / "theory.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`(test_\w+)`|`(\w+)` \(C\+\+\)", text))
+    named = set(re.findall(r"`(test_\w+)`|`(\w+)`\s\(C\+\+\)", text))
     named = {python or cpp for python, cpp in named}
     defined = set()
     for file in (*(root / "tests").glob("test_*.py"), *(root / "cpp" / "tests").glob("*.cpp")):

@@ -63,10 +63,12 @@ inline Observer observer_for(const py::object& callback) {
 
 void register_kernels(py::module_& m);
 void register_arrangements(py::module_& m);
+void register_enumeration(py::module_& m);
 void register_operators(py::module_& m);
 void register_cones(py::module_& m);
 void register_solver(py::module_& m);
 void register_search(py::module_& m);
 void register_network(py::module_& m);
+void register_certificate(py::module_& m);
 
 }  // namespace pathrelu

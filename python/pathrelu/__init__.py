@@ -11,7 +11,8 @@ except ImportError as error:
     )
     raise
 
-from pathrelu.arrangements import Arrangements, sample_arrangements
+from pathrelu.arrangements import Arrangements, enumerate_arrangements, sample_arrangements
+from pathrelu.certificate import Certificate, certify
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
 from pathrelu.low_rank import LowRank
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, load
@@ -21,6 +22,7 @@ __version__ = _version("pathrelu")
 
 __all__ = [
     "Arrangements",
+    "Certificate",
     "GatedReLUNetwork",
     "LowRank",
     "ParallelReLUNetwork",
@@ -29,6 +31,8 @@ __all__ = [
     "Solution",
     "__version__",
     "alpha_max",
+    "certify",
+    "enumerate_arrangements",
     "load",
     "sample_arrangements",
     "search",

@@ -46,6 +46,36 @@ class Arrangements:
     def join(self, other: Arrangements) -> Arrangements: ...
     def with_linear(self) -> Arrangements: ...
 
+def enumerate_cells(
+    rows: NDArray[np.float64], width: list[int], most: int, tol: float, threads: int
+) -> tuple[Arrangements, NDArray[np.float64]]: ...
+def most_regions(m: int, dim: int) -> float: ...
+
+_Correlation = tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]
+
+def exact_correlation(
+    rows: NDArray[np.float64], theta: NDArray[np.float64], threads: int
+) -> _Correlation: ...
+def branch_and_bound(
+    rows: NDArray[np.float64],
+    theta: NDArray[np.float64],
+    floor: float,
+    tol: float,
+    max_nodes: int,
+    until_found: bool,
+    threads: int,
+) -> _Correlation: ...
+def dual_point(
+    f: NDArray[np.float64],
+    y: NDArray[np.float64],
+    w: NDArray[np.float64],
+    loss: str,
+    fit_intercept: bool,
+) -> NDArray[np.float64]: ...
+def dual_bound(
+    theta: NDArray[np.float64], y: NDArray[np.float64], w: NDArray[np.float64], loss: str, cap: float
+) -> float: ...
+
 class SolveOptions:
     tol: float
     max_iter: int

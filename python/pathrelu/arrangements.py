@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +13,8 @@ from pathrelu import _core
 from pathrelu import _validation as check
 
 MOST_BATCHES = 20
+# Angle up to which rows count as multiples of each other, and planes as meeting in one line.
+SAME_LINE = 1e-12
 
 
 class Arrangements:
@@ -280,3 +283,105 @@ def sample_arrangements(
             break
     assert found is not None
     return Arrangements(found, gates, source)
+
+
+@dataclass(frozen=True, eq=False)
+class RowSpace:
+    """The singular value decomposition of rows, ``X = left * values @ basis.T``, cut at their rank.
+
+    Singular values up to ``max(n, d) * eps * values[0]`` count as zero, as in `numpy.linalg.matrix_rank`.
+    """
+
+    left: NDArray[np.float64]  # (n, rank)
+    values: NDArray[np.float64]  # (rank,)
+    basis: NDArray[np.float64]  # (d, rank)
+    residual: float  # the largest singular value that counts as zero, or 0
+
+    @classmethod
+    def of(cls, X: check.Rows, eps: float) -> RowSpace:
+        table = X.astype(np.float64, copy=False)
+        _, values, basis = np.linalg.svd(table, full_matrices=False)
+        tol = max(X.shape) * eps * float(values[0])
+        rank = int((values > tol).sum())
+        kept = np.ascontiguousarray(basis[:rank].T)
+        return cls(
+            # Not the left factor of the decomposition: so rows of zeros are zero.
+            np.ascontiguousarray(table @ kept / values[:rank]),
+            values[:rank],
+            kept,
+            float(values[rank]) if rank < len(values) else 0.0,
+        )
+
+    @property
+    def rank(self) -> int:
+        return len(self.values)
+
+
+def enumerate_arrangements(
+    X: ArrayLike,
+    depth: int = 2,
+    width: int | Sequence[int] = 1,
+    max_arrangements: int = 1_000_000,
+    n_threads: int | None = None,
+) -> Arrangements:
+    r"""All arrangements of the rows, so that the gap of `solve` is a gap of the training problem.
+
+    A unit u is a full-dimensional region of the leaf weights in which ``X u`` keeps its signs, none of them
+    zero but for rows of zeros; a tree has one such region for each choice of patterns of all its units and of
+    edge signs. Closed, these regions cover all leaf weights, so a ReLU network of the shape lies in the cones
+    of the arrangements returned.
+
+    At depth 2, n rows in general position of rank r have :math:`2 \sum_{k<r} \binom{n-1}{k}` regions (Cover,
+    1965): 2 n at rank 2, n^2 - n + 2 at rank 3. Rows of zeros and multiples of other rows add none. The
+    region in which no unit is on, where some u has ``X u < 0``, is left out. Beyond depth 2, left out are
+    also trees that repeat another up to the order of siblings, and those with a unit whose children all have
+    the sign -1, which is never on.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_rows, n_features)
+        Its rank counts, not its number of columns: see Notes.
+    depth : int, default=2
+        Number of layers of weights, at least 2. From 3 on, for a handful of rows.
+    width : int or sequence of int, default=1
+        ``(m_1, ..., m_{L-2})``; an integer stands for each of them, and means nothing at depth 2.
+    max_arrangements : int, default=1_000_000
+        Refuse more. Each takes ``n_rows / 8`` bytes for every unit and ``8 * n_features`` for every leaf.
+    n_threads : int, optional
+        Number of threads; None for what OpenMP allows the process. The result does not depend on it.
+
+    Returns
+    -------
+    Arrangements
+        With `gates` inside the regions, of length 1 for each tree.
+
+    Raises
+    ------
+    ValueError
+        If there are more than `max_arrangements`, with their number: exact at depth 2 up to rank 2, and
+        elsewhere at depth 2 that of rows in general position, which no others exceed. Beyond depth 2, the
+        number of choices for the children of the roots, each of which has at least one arrangement.
+
+    Notes
+    -----
+    The rank is the number of singular values above ``max(n, d) * eps`` times the largest, with eps that of
+    the dtype of X. Rows within an
+    angle of 1e-12 (more if X is ill conditioned), measured where X has orthonormal columns, count as
+    multiples of each other, and three as coplanar likewise. Up to rank 3 at depth 2, regions are walked
+    through one after the other; beyond, cones are cut by one hyperplane at a time.
+    """
+    table = check.rows(X)
+    shape = check.tree_width(depth, width)
+    most = check.count(max_arrangements, "max_arrangements")
+    threads = check.threads(n_threads)
+    space = RowSpace.of(table, float(np.finfo(table.dtype).eps))
+    paths = math.prod(shape)
+    if space.rank == 0:
+        d, signs = table.shape[1], np.zeros((0, n_edges(shape)), np.int8)
+        core = _core.Arrangements.from_trees(table, np.zeros((0, paths * d)), signs, shape, threads)
+        return Arrangements(core, np.zeros((0, paths, d)))
+    tol = SAME_LINE * max(1.0, 1e-3 * float(space.values[0] / space.values[-1]))
+    core, weights = _core.enumerate_cells(space.left, shape, most, tol, threads)
+    leaves = weights.reshape(len(core), paths, space.rank) @ (space.basis / space.values).T
+    leaves /= np.sqrt((leaves**2).sum(axis=(1, 2), keepdims=True))
+    return Arrangements(core, leaves)

@@ -1,0 +1,29 @@
+#include <pathrelu/enumeration.hpp>
+
+#include "numpy.hpp"
+
+namespace pathrelu {
+
+void register_enumeration(py::module_& m) {
+    m.def(
+        "enumerate_cells",
+        [](const Array<double>& z, std::vector<Index> width, Index most, double tol, int threads) {
+            const auto rows = matrix(z, "rows");
+            const TreeShape shape(std::move(width));
+            const Observer observer = observer_for(py::none());
+            Cells cells;
+            {
+                const py::gil_scoped_release nogil;
+                cells = enumerate_cells(rows, shape, most, tol, threads, observer.poll);
+            }
+            const Index P = cells.arrangements.size();
+            auto weights = copy_of(cells.weights, std::vector<Index>{P, shape.paths() * rows.cols});
+            return py::make_tuple(std::move(cells.arrangements), weights);
+        },
+        py::arg("rows").noconvert(), py::arg("width"), py::arg("most"), py::arg("tol"), py::arg("threads"),
+        "(arrangements, weights (P, paths * r)): all arrangements of rows (n, r) of rank r.");
+    m.def("most_regions", &most_regions, py::arg("m"), py::arg("dim"),
+          "Regions into which m hyperplanes through the origin in general position cut R^dim.");
+}
+
+}  // namespace pathrelu
