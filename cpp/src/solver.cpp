@@ -1207,19 +1207,19 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         groups_before = count;
         const bool near = newton_pays_ && report.gap <= kWideGap * tolerance;
         theta = solve_working_set(work, point, std::max(0.3 * tolerance, 0.1 * report.gap), near);
-        const std::vector<double> before(blocks.data, blocks.data + (cones_ ? blocks.size() : 0));
+        const std::vector<double> before(blocks.data, blocks.data + blocks.size());
         for (Index b = 0; b < C_ * count * S_; ++b)
             std::copy(point.Z.data() + b * dim_, point.Z.data() + (b + 1) * dim_,
                       blocks.row(global_block(work.groups, b)));
-        if (put_on_cones(blocks)) {
+        const auto take_up = [&] {
             take_up_used();
             evaluate(work.op, point);
-            if (!(point.objective() <=
-                  report.objective)) {  // numbers so large that rounding undid the descent
-                std::copy(before.begin(), before.end(), blocks.data);
-                take_up_used();
-                evaluate(work.op, point);
-            }
+        };
+        if (put_on_cones(blocks)) take_up();
+        // Numbers may be so large that rounding undoes the descent.
+        if (!(point.objective() <= report.objective * (1 + kLost))) {
+            std::copy(before.begin(), before.end(), blocks.data);
+            take_up();
         }
     }
     smooth(point.f.data());  // sets the intercept that belongs to the point
