@@ -54,8 +54,7 @@ def measure(store, size, options):
         command += ["--benchmark-quiet", "--benchmark-max-time=0.5", f"--benchmark-json={output}"]
         done = subprocess.run(command, env=environment, cwd=BENCH.parent, capture_output=True, text=True)
         if done.returncode != 0:
-            print(done.stdout + done.stderr)
-            sys.exit(f"the benchmark of masked products failed on {size}")
+            raise RuntimeError(f"masked products of {size} failed:\n{done.stdout}{done.stderr}")
         found = json.loads(output.read_text())["benchmarks"]
     seconds = {}
     for benchmark in found:

@@ -12,6 +12,7 @@ record for each program and solver with its date, so that rows can be measured a
 import argparse
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import alpha_path
@@ -119,13 +120,22 @@ def main(arguments=None):
         sys.exit(0 if all(ready) else 1)
     if options.optima:
         options.suites = [s for s in options.suites if s in programs.SUITES]
+    failed = []
     if not options.report:
         print(f"{common.machine()}; commit {common.commit()}; results in {options.results}", flush=True)
         for suite in options.suites:
             start = time.monotonic()
-            SUITES[suite].run(suite, options, interpreters)
+            try:
+                SUITES[suite].run(suite, options, interpreters)
+            except Exception:
+                # The other suites are worth having all the same.
+                traceback.print_exc()
+                failed.append(suite)
             print(f"{suite}: {time.monotonic() - start:.0f} s", flush=True)
-    report(options)
+    if not options.optima:
+        report(options)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":
