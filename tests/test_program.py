@@ -38,6 +38,23 @@ def test_solve_reaches_the_optimum_of_cvxpy(activation, width, loss, fit_interce
     assert_is_its_own_objective(solution, program)
 
 
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("width", [(), (2,)])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_programs_of_more_unknowns_than_rows_are_solved_to_the_last_digits(
+    activation, width, loss, fit_intercept
+):
+    # Their Newton systems are factorised in the rows.
+    program, arrangements = random_program(
+        3, width, n=60, d=30, P=60, activation=activation, loss=loss, fit_intercept=fit_intercept, alpha=3e-3
+    )
+    solution = solve(program, arrangements, tol=1e-11, max_iter=3000)
+    assert solution.converged
+    assert solution.n_active * 30 * arrangements.paths > 600
+    assert_is_its_own_objective(solution, program)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("width", WIDTHS)

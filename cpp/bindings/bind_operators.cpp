@@ -57,7 +57,7 @@ void bind(py::module_& m, const char* name) {
             return Bound(x, arrangements, threads);
         },
         py::arg("X").noconvert(), py::arg("arrangements"), py::arg("threads") = 1,
-        "The masked operator over rows X, which it keeps; exact=False sums in their precision.");
+        "The masked operator over rows X, which it keeps; exact=False sums in single precision.");
 }
 
 }  // namespace
