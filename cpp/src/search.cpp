@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cmath>
 #include <deque>
+#include <limits>
 #include <map>
 
 #include "parallel.hpp"
@@ -83,14 +84,14 @@ struct Trees {
 /// Rows of one tile of the product with leaf weights, and leaves of one block of trees: what they give stays
 /// in a first-level cache.
 constexpr Index kTile = 64, kWord = 32, kBlockLeaves = 60;
-/// Slides stop when a few steps gain less than this share of the objective.
-constexpr double kSlideGain = 1e-9;
+/// Slides stop when the evaluations between two thinnings gain less than this share of the objective.
+constexpr double kSlideGain = 2e-4;
 constexpr int kMemory = 12;           // pairs that L-BFGS keeps
 constexpr Index kThinEvery = 50;      // evaluations of a slide after which trees are dropped and merged
 constexpr double kNegligible = 1e-3;  // trees below this share of the largest norm are dropped in a slide
 constexpr double kAlike = 0.97;       // cosine of leaf weights above which two trees become one
 constexpr double kCloudNorm = 0.1;    // of a cloud: share of the largest path norm that can pay
-constexpr int kSplit = 4;             // copies of an active tree that a round starts from
+constexpr Index kSplit = 4;           // copies of an active tree that a round starts from
 constexpr double kSpread = 0.5;       // distance between them, of their norm
 constexpr double kSpreadDecay = 0.7;  // of that distance from round to round
 constexpr int kAscentSteps = 25;      // of one start
@@ -101,7 +102,7 @@ constexpr Index kPolishIter = 100;
 constexpr Index kPolishSteps = 20;  // the same where there are more than kMostNewton unknowns
 constexpr Index kMostNewton = 2500;
 /// Trees of a cloud: as many as this many multiplications allow, within bounds.
-constexpr Index kCloudWork = 6000000, kLeastCloud = 200, kMostCloud = 600;
+constexpr Index kCloudWork = 6000000, kLeastCloud = 100, kMostCloud = 600;
 /// Clouds that the search starts from: as many as this many entries of X (times paths) allow, within bounds.
 constexpr Index kStartWork = 20000, kMostClouds = 4;
 constexpr double kRoundGain = 3e-5;  // a round that gains a smaller share, or less than tol, does not pay
@@ -369,10 +370,12 @@ void Search<X>::slide(Trees& trees) {
         objective = value_at(x, gradient);
     };
     restart();
-    int small_gains = 0;
     Index thin_at = kThinEvery;
-    while (evaluations < options_.slide_iter && small_gains < 5) {
+    double before = std::numeric_limits<double>::infinity();
+    while (evaluations < options_.slide_iter) {
         if (evaluations >= thin_at) {
+            if (before - objective < kSlideGain * objective) break;
+            before = objective;
             thin_at = evaluations + kThinEvery;
             unpack(x);
             Trees fewer = thinned(trees);
@@ -417,7 +420,6 @@ void Search<X>::slide(Trees& trees) {
         Pair pair{ConstMap(trial_x.data(), size) - ConstMap(x.data(), size),
                   ConstMap(trial_gradient.data(), size) - g, 0};
         const double curvature = pair.s.dot(pair.y);
-        small_gains = objective - reached < kSlideGain * objective ? small_gains + 1 : 0;
         objective = reached;
         std::swap(x, trial_x);
         std::swap(gradient, trial_gradient);
@@ -524,7 +526,8 @@ void Search<X>::random_leaves(Random& random, Index kind, double* leaves) const 
 /// Trees in every direction from which a slide starts: many, so that it ends near a good optimum.
 template <class X>
 Trees Search<X>::cloud(Index start) {
-    const Index count = std::clamp<Index>(kCloudWork / (n_ * dim_ * C_), kLeastCloud, kMostCloud);
+    const Index count = std::clamp<Index>(kCloudWork / (n_ * dim_ * C_), kLeastCloud,
+                                          std::max(kLeastCloud, kMostCloud / shape_.paths()));
     std::vector<double> f(n_ * C_, 0.0), leaves(dim_), intercept = result_.intercept;
     shift_by_intercept(f, intercept);
     const double norm = kCloudNorm * loss_->value(f.data()) / (alpha_ * static_cast<double>(count));
@@ -548,15 +551,18 @@ template <class X>
 Trees Search<X>::split(const Trees& trees, Index round) const {
     const double spread =
         kSpread * std::pow(kSpreadDecay, static_cast<double>(round)) / std::sqrt(static_cast<double>(dim_));
+    const Index copies =
+        std::clamp<Index>(kMostCloud / (shape_.paths() * std::max<Index>(trees.size(), 1)), 1, kSplit);
     Trees out{dim_, shape_.edges()};
     for (Index k = 0; k < trees.size(); ++k) {
         Random random(options_.seed ^ 0x5bd1e995u, static_cast<std::uint64_t>(round) * 1000003 + k);
         const double norm = trees.weights(k).norm();
-        for (int copy = 0; copy < kSplit; ++copy) {
-            out.add(trees, k, 1.0 / kSplit);
+        for (Index copy = 0; copy < copies; ++copy) {
+            out.add(trees, k, 1 / static_cast<double>(copies));
             if (copy == 0 || trees.linear[k]) continue;
             Map v = out.weights(out.size() - 1);
-            for (Index j = 0; j < dim_; ++j) v[j] += spread * norm / kSplit * random.normal();
+            for (Index j = 0; j < dim_; ++j)
+                v[j] += spread * norm / static_cast<double>(copies) * random.normal();
         }
     }
     return out;

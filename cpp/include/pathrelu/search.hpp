@@ -8,7 +8,7 @@ namespace pathrelu {
 struct SearchOptions {
     Index n_starts = 64;     ///< ascents per output sign in every round
     Index max_rounds = 30;   ///< of grow, slide and polish
-    Index slide_iter = 300;  ///< L-BFGS steps of one slide
+    Index slide_iter = 2000;  ///< evaluations of one slide
     std::uint64_t seed = 0;
     bool skip_connection = false;  ///< a linear group beside those searched for, in every round
 };
