@@ -90,6 +90,7 @@ constexpr int kMemory = 12;           // pairs that L-BFGS keeps
 constexpr Index kThinEvery = 50;      // evaluations of a slide after which trees are dropped and merged
 constexpr double kNegligible = 1e-3;  // trees below this share of the largest norm are dropped in a slide
 constexpr double kAlike = 0.97;       // cosine of leaf weights above which two trees become one
+constexpr double kAlikeDecay = 0.3;   // of the rest of that cosine to 1, from round to round
 constexpr double kCloudNorm = 0.1;    // of a cloud: share of the largest path norm that can pay
 constexpr Index kSplit = 4;           // copies of an active tree that a round starts from
 constexpr double kSpread = 0.5;       // distance between them, of their norm
@@ -100,12 +101,13 @@ constexpr Index kMostNew = 15;        // trees added per output and sign in a ro
 /// Solver steps of one polish: what they leave is for the next slide or, in the end, for the last solve.
 constexpr Index kPolishIter = 100;
 constexpr Index kPolishSteps = 20;  // the same where there are more than kMostNewton unknowns
-constexpr Index kMostNewton = 2500;
+constexpr Index kMostNewton = 4000;
+constexpr double kPolishTol = 1e-6;  // at most
 /// Trees of a cloud: as many as this many multiplications allow, within bounds.
-constexpr Index kCloudWork = 6000000, kLeastCloud = 100, kMostCloud = 600;
+constexpr Index kCloudWork = 6000000, kLeastCloud = 100, kMostCloud = 400;
 /// Clouds that the search starts from: as many as this many entries of X (times paths) allow, within bounds.
-constexpr Index kStartWork = 20000, kMostClouds = 4;
-constexpr double kRoundGain = 3e-5;  // a round that gains a smaller share, or less than tol, does not pay
+constexpr Index kStartWork = 20000, kMostClouds = 2;
+constexpr double kRoundGain = 3e-5;  // a round that gains a smaller share does not pay
 
 template <class X>
 class Search {
@@ -155,8 +157,8 @@ class Search {
         for (Index i = 0; i < n_; ++i)
             for (Index c = 0; c < C_; ++c) f[i * C_ + c] += intercept[c];
     }
-    void slide(Trees& trees);
-    Trees thinned(const Trees& trees) const;
+    void slide(Trees& trees, double alike);
+    Trees thinned(const Trees& trees, double alike) const;
     void random_leaves(Random& random, Index kind, double* leaves) const;
     Trees cloud(Index start);
     Trees split(const Trees& trees, Index round) const;
@@ -194,6 +196,7 @@ class Search {
     std::vector<double> packed_;  // tiles of kTile rows, for products with leaf weights from the left
     SearchResult result_;
     SolveReport solved_;  // of the last solve
+    bool large_ = false;  // whether the last polish had more than kMostNewton unknowns
     std::vector<double> slide_intercept_;
     Index n_iter_ = 0;
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -295,7 +298,7 @@ double Search<X>::smooth(const Trees& trees, std::vector<double>& gradient, Eval
 
 /// The trees without negligible ones, and with those that are alike added up.
 template <class X>
-Trees Search<X>::thinned(const Trees& trees) const {
+Trees Search<X>::thinned(const Trees& trees, double alike) const {
     const Index K = trees.size();
     std::vector<double> norm(K);
     std::vector<Index> order;
@@ -311,7 +314,7 @@ Trees Search<X>::thinned(const Trees& trees) const {
         std::size_t into = 0;
         while (into < kept.size() &&
                !(trees.same_kind(kept[into], k) &&
-                 trees.weights(kept[into]).dot(trees.weights(k)) > kAlike * norm[kept[into]] * norm[k]))
+                 trees.weights(kept[into]).dot(trees.weights(k)) > alike * norm[kept[into]] * norm[k]))
             ++into;
         if (into < kept.size()) {
             out.weights(static_cast<Index>(into)) += trees.weights(k);
@@ -329,7 +332,7 @@ Trees Search<X>::thinned(const Trees& trees) const {
 /// A tree's leaves are V = |a| W with the penalty alpha (a^2 + |W|^2) / 2, whose minimum over such (a, W) is
 /// alpha |V|: weight decay of the tree as a unit. It is smooth where a tree vanishes.
 template <class X>
-void Search<X>::slide(Trees& trees) {
+void Search<X>::slide(Trees& trees, double alike) {
     Evaluation work;
     std::vector<double> x, gradient, trial_x, trial_gradient, G;
     const Index stride = dim_ + 1;
@@ -378,7 +381,7 @@ void Search<X>::slide(Trees& trees) {
             before = objective;
             thin_at = evaluations + kThinEvery;
             unpack(x);
-            Trees fewer = thinned(trees);
+            Trees fewer = thinned(trees, alike);
             if (fewer.size() < 0.9 * static_cast<double>(trees.size())) {
                 trees = std::move(fewer);
                 restart();
@@ -430,7 +433,7 @@ void Search<X>::slide(Trees& trees) {
         }
     }
     unpack(x);
-    trees = thinned(trees);
+    trees = thinned(trees, alike);
 }
 
 /// Ascent of sigma theta^T h(U) over unit U for all starts at once; the best points met replace the starts.
@@ -717,7 +720,8 @@ Trees Search<X>::polish(const Trees& trees) {
                     ConstMap(result_.blocks.data() + (c * result_.arrangements.size() + old) * dim_, dim_);
         }
     }
-    solve_from(arrangements, P * dim_ <= kMostNewton ? kPolishIter : kPolishSteps, blocks, intercept);
+    large_ = P * dim_ > kMostNewton;
+    solve_from(arrangements, large_ ? kPolishSteps : kPolishIter, blocks, intercept);
     Trees solved = active_trees(arrangements, blocks);
     if (solved_.objective < result_.report.objective || first) {
         result_.arrangements = arrangements;
@@ -736,6 +740,7 @@ void Search<X>::solve_from(const Arrangements& arrangements, Index max_iter, std
                            std::vector<double>& intercept) {
     const Program<X> program{rows_, y_, w_, arrangements, alpha_, loss_name_, relu_};
     SolveOptions options = solve_options_;
+    if (max_iter < solve_options_.max_iter) options.tol = std::min(options.tol, kPolishTol);
     options.max_iter = std::clamp<Index>(solve_options_.max_iter - n_iter_, 1, max_iter);
     solved_ = solve<X>(program, options, {blocks.data(), program.blocks(), dim_}, {intercept.data(), C_},
                        {observer_.poll, {}});
@@ -771,14 +776,14 @@ SearchResult Search<X>::run() {
     for (Index start = 0; start < clouds; ++start) {
         Trees candidate = cloud(start);
         candidate.add(current);
-        slide(candidate);
+        slide(candidate, kAlike);
         pool.add(polish(candidate), 1.0 / static_cast<double>(clouds));
     }
     if (clouds > 1) polish(pool);
     current = adopted();
     double before = result_.report.objective;
     int small_gains = 0;
-    for (Index round = 0; round < options_.max_rounds; ++round) {
+    for (Index round = 0; round < options_.max_rounds && !large_; ++round) {
         bool found;
         const Trees grown = grow(current, round, dual_point(), found);
         result_.n_rounds = round + 1;
@@ -786,13 +791,12 @@ SearchResult Search<X>::run() {
         if (!relu_ && !found && round > 0) break;
         Trees candidate = relu_ ? split(current, round) : current;
         candidate.add(grown);
-        if (relu_) slide(candidate);
+        if (relu_) slide(candidate, 1 - (1 - kAlike) * std::pow(kAlikeDecay, static_cast<double>(round + 1)));
         polish(candidate);
         current = adopted();
         const double objective = result_.report.objective;
-        const double worth =
-            std::max(kRoundGain * objective, solve_options_.tol * result_.report.objective_at_zero);
-        small_gains = (relu_ || round > 0) && before - objective < worth ? small_gains + 1 : 0;
+        small_gains =
+            (relu_ || round > 0) && before - objective < kRoundGain * objective ? small_gains + 1 : 0;
         before = objective;
         if (small_gains >= 2 || n_iter_ >= solve_options_.max_iter) break;
     }
