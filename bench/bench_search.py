@@ -40,6 +40,7 @@ STEPS = 4000
 SEEDS = 10
 STEP_SIZES = (3e-3, 1e-2, 3e-2, 1e-1)
 SEARCH_SEED = 0
+SEARCH_TOL = 1e-4  # the default of the estimators
 
 
 class Spec(NamedTuple):
@@ -292,6 +293,7 @@ def run_search(task, seed, repeats):
             width=task.width or 1,
             loss=task.loss,
             random_state=seed,
+            tol=SEARCH_TOL,
             n_threads=1,
         )
         seconds = min(seconds, time.process_time() - start)

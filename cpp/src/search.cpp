@@ -99,15 +99,17 @@ constexpr int kAscentSteps = 25;      // of one start
 constexpr double kAscentStep = 0.5;   // of a unit vector towards the normalised gradient
 constexpr Index kMostNew = 15;        // trees added per output and sign in a round
 /// Solver steps of one polish: what they leave is for the next slide or, in the end, for the last solve.
-constexpr Index kPolishIter = 100;
+constexpr Index kPolishIter = 50;
 constexpr Index kPolishSteps = 20;  // the same where there are more than kMostNewton unknowns
 constexpr Index kMostNewton = 4000;
-constexpr double kPolishTol = 1e-6;  // at most
+constexpr double kPolishTol = 1e-6;  // at most, of polishes, and of the last solve if it is cheap
+constexpr Index kCheap = 2000;       // unknowns
 /// Trees of a cloud: as many as this many multiplications allow, within bounds.
 constexpr Index kCloudWork = 6000000, kLeastCloud = 100, kMostCloud = 400;
-/// Clouds that the search starts from: as many as this many entries of X (times paths) allow, within bounds.
-constexpr Index kStartWork = 20000, kMostClouds = 2;
-constexpr double kRoundGain = 3e-5;  // a round that gains a smaller share does not pay
+/// Clouds that the search starts from: as many as this many multiplications for the trees of the first allow.
+constexpr Index kStartWork = 200000, kMostClouds = 6;
+constexpr double kRoundGain = 3e-4;  // a round that gains a smaller share does not pay
+constexpr Index kLeastRounds = 5;    // unless nothing is found, or the program is large
 
 template <class X>
 class Search {
@@ -552,8 +554,8 @@ Trees Search<X>::cloud(Index start) {
 /// near by, and a slide brings together again what does not pay.
 template <class X>
 Trees Search<X>::split(const Trees& trees, Index round) const {
-    const double spread =
-        kSpread * std::pow(kSpreadDecay, static_cast<double>(round)) / std::sqrt(static_cast<double>(dim_));
+    const double spread = kSpread * std::pow(kSpreadDecay, static_cast<double>(round - 1)) /
+                          std::sqrt(static_cast<double>(dim_));
     const Index copies =
         std::clamp<Index>(kMostCloud / (shape_.paths() * std::max<Index>(trees.size(), 1)), 1, kSplit);
     Trees out{dim_, shape_.edges()};
@@ -720,7 +722,7 @@ Trees Search<X>::polish(const Trees& trees) {
                     ConstMap(result_.blocks.data() + (c * result_.arrangements.size() + old) * dim_, dim_);
         }
     }
-    large_ = P * dim_ > kMostNewton;
+    large_ = relu_ && P * dim_ > kMostNewton;
     solve_from(arrangements, large_ ? kPolishSteps : kPolishIter, blocks, intercept);
     Trees solved = active_trees(arrangements, blocks);
     if (solved_.objective < result_.report.objective || first) {
@@ -740,7 +742,8 @@ void Search<X>::solve_from(const Arrangements& arrangements, Index max_iter, std
                            std::vector<double>& intercept) {
     const Program<X> program{rows_, y_, w_, arrangements, alpha_, loss_name_, relu_};
     SolveOptions options = solve_options_;
-    if (max_iter < solve_options_.max_iter) options.tol = std::min(options.tol, kPolishTol);
+    if (max_iter < solve_options_.max_iter || program.blocks() * dim_ <= kCheap)
+        options.tol = std::min(options.tol, kPolishTol);
     options.max_iter = std::clamp<Index>(solve_options_.max_iter - n_iter_, 1, max_iter);
     solved_ = solve<X>(program, options, {blocks.data(), program.blocks(), dim_}, {intercept.data(), C_},
                        {observer_.poll, {}});
@@ -771,36 +774,41 @@ SearchResult Search<X>::run() {
         polish(current);
         current = adopted();
     }
-    // Independent starts, their union, and then rounds around the best so far.
-    const Index clouds = relu_ ? std::clamp<Index>(kStartWork / (n_ * dim_), 1, kMostClouds) : 0;
-    for (Index start = 0; start < clouds; ++start) {
-        Trees candidate = cloud(start);
-        candidate.add(current);
-        slide(candidate, kAlike);
-        pool.add(polish(candidate), 1.0 / static_cast<double>(clouds));
+    if (relu_) {  // the first round: independent starts and their union
+        result_.n_rounds = 1;
+        Index clouds = 1;
+        for (Index start = 0; start < clouds; ++start) {
+            Trees candidate = cloud(start);
+            candidate.add(current);
+            slide(candidate, kAlike);
+            const Trees solved = polish(candidate);
+            if (start == 0)
+                clouds = std::clamp<Index>(kStartWork / (n_ * dim_ * std::max<Index>(solved.size(), 1)), 1,
+                                           kMostClouds);
+            pool.add(solved, 1 / static_cast<double>(clouds));
+        }
+        if (clouds > 1) polish(pool);
+        current = adopted();
     }
-    if (clouds > 1) polish(pool);
-    current = adopted();
     double before = result_.report.objective;
-    int small_gains = 0;
-    for (Index round = 0; round < options_.max_rounds && !large_; ++round) {
+    for (Index round = result_.n_rounds; round < options_.max_rounds && !large_; ++round) {
         bool found;
         const Trees grown = grow(current, round, dual_point(), found);
         result_.n_rounds = round + 1;
         result_.n_failed_starts = found ? 0 : 2 * options_.n_starts * C_;
-        if (!relu_ && !found && round > 0) break;
+        if (!found && round > 0 && (!relu_ || current.size() == 0)) break;
         Trees candidate = relu_ ? split(current, round) : current;
         candidate.add(grown);
-        if (relu_) slide(candidate, 1 - (1 - kAlike) * std::pow(kAlikeDecay, static_cast<double>(round + 1)));
+        if (relu_) slide(candidate, 1 - (1 - kAlike) * std::pow(kAlikeDecay, static_cast<double>(round)));
         polish(candidate);
         current = adopted();
         const double objective = result_.report.objective;
-        small_gains =
-            (relu_ || round > 0) && before - objective < kRoundGain * objective ? small_gains + 1 : 0;
+        const bool pays = before - objective >= kRoundGain * objective;
         before = objective;
-        if (small_gains >= 2 || n_iter_ >= solve_options_.max_iter) break;
+        if ((round + 1 >= kLeastRounds && !pays) || n_iter_ >= solve_options_.max_iter) break;
     }
-    if (!result_.report.converged && n_iter_ < solve_options_.max_iter) {
+    const bool cheap = static_cast<Index>(result_.blocks.size()) <= kCheap;
+    if ((cheap || !result_.report.converged) && n_iter_ < solve_options_.max_iter) {
         solve_from(result_.arrangements, solve_options_.max_iter, result_.blocks, result_.intercept);
         adopt();
         note();
