@@ -150,7 +150,7 @@ class Adam:
         self.y = torch.tensor(task.y, dtype=torch.float32)
         widths = task.width[::-1]  # from the root down
         d = task.X.shape[1]
-        shapes = [(SUBNETWORKS,)] + [(SUBNETWORKS, *widths[: l + 1]) for l in range(len(widths))]
+        shapes = [(SUBNETWORKS,)] + [(SUBNETWORKS, *widths[: layer + 1]) for layer in range(len(widths))]
         parameters = []
         for seed in seeds:
             generator = torch.Generator().manual_seed(seed)
@@ -306,8 +306,8 @@ HEADER = """\
 # Search against Adam
 
 `python bench/bench_search.py`: objective of (NC) and processor seconds, one thread. Problem: data, fraction
-of alpha_max, and width of trees deeper than 2. Adam: best of {seeds} tuned runs of {steps:,} steps, K = {k}; seconds of
-one run.
+of alpha_max, and width of trees deeper than 2. Adam: best of {seeds} tuned runs of {steps:,} steps, K = {k};
+seconds of one run.
 
 | problem | n, d | Adam | search | search / Adam | Adam, s | search, s | ratio of seconds | sub-networks |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -372,7 +372,8 @@ def main():
     if not options.only:
         versions = sorted({f"PyTorch {a['torch']}, NumPy {a['numpy']}" for a in kept.values()})
         footer = (
-            f"\n{won} of {len(lines)} won in both. pathrelu {pr.__version__}, {_core.kernel_level()} kernels; "
+            f"\n{won} of {len(lines)} won in both. "
+            f"pathrelu {pr.__version__}, {_core.kernel_level()} kernels; "
             f"{'; '.join(versions)}.\n"
         )
         header = HEADER.format(seeds=SEEDS, steps=STEPS, k=SUBNETWORKS)
