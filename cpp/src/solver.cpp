@@ -27,6 +27,7 @@ using Map = Eigen::Map<Vector>;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Relative size of differences of objectives that rounding alone explains.
 constexpr double kRounding = 1e-14;
+constexpr double kFlat = 1e-13;     ///< eigenvalue of a matrix of unit diagonal that counts as zero
 constexpr double kNoise = 1e-24;    ///< share of the loss of predictions of 0 that is rounding, squared
 constexpr double kLongestStep = 1e250;
 constexpr double kLost = 1e-12;     ///< the same for a loss at a point reached by extrapolation
@@ -93,6 +94,7 @@ struct Model {
     std::vector<double> h;      ///< curvature, (n, C)
     std::vector<double> h_sum;  ///< per output, if the intercept is free
     double step;                ///< of the proximal term |Z - start|^2 / (2 step)
+    Matrix inverse_sum;         ///< (C, C) inverse of the sum of the rows' Hessians, if they are coupled
 };
 
 template <class X>
@@ -331,7 +333,9 @@ class Solver {
         return (Eigen::HouseholderQR<Matrix>(Q).householderQ() * N).rightCols(dim_ - facets);
     }
     Model model_at(const Point& point, double step);
+    Matrix inverse_of_sum(const std::vector<double>& h) const;
     void apply_curvature(const Model& model, std::vector<double>& q) const;
+    void apply_coupled_curvature(const Model& model, std::vector<double>& q) const;
     struct NewtonWork {
         double primal, dual, iterative;
         double least() const { return std::min({primal, dual, iterative}); }
@@ -544,6 +548,7 @@ void Solver<X>::evaluate_dual(const Working<X>& work, const Model& model, DualTr
 /// q <- h * (q - mean_h(q)): the model's Hessian with the intercept minimised out.
 template <class X>
 void Solver<X>::apply_curvature(const Model& model, std::vector<double>& q) const {
+    if (loss_->coupled()) return apply_coupled_curvature(model, q);
     for (Index c = 0; c < C_; ++c) {
         double mean = 0;
         if (options_.fit_intercept && model.h_sum[c] > 0) {
@@ -552,6 +557,46 @@ void Solver<X>::apply_curvature(const Model& model, std::vector<double>& q) cons
         }
         for (Index i = 0; i < n_; ++i) q[i * C_ + c] = model.h[i * C_ + c] * (q[i * C_ + c] - mean);
     }
+}
+
+/// The same where the outputs of a row are coupled: q_i <- H_i (q_i - shift), H_i = diag(h_i) - h_i h_i^T /
+/// sum(h_i), with the shift for which they sum to zero.
+template <class X>
+void Solver<X>::apply_coupled_curvature(const Model& model, std::vector<double>& q) const {
+    const auto apply = [&](const Vector& shift) {
+        Vector sum = Vector::Zero(C_);
+        for (Index i = 0; i < n_; ++i) {
+            const ConstMap h(model.h.data() + i * C_, C_);
+            Map row(q.data() + i * C_, C_);
+            const double total = h.sum();
+            row -= shift;
+            if (total > 0) row.array() -= h.dot(row) / total;
+            sum += h.cwiseProduct(row);
+        }
+        return sum;
+    };
+    const Vector sum = apply(Vector::Zero(C_));
+    if (options_.fit_intercept) apply(model.inverse_sum * sum);
+    Map(q.data(), n_ * C_).array() *= ConstMap(model.h.data(), n_ * C_).array();
+}
+
+/// A generalised inverse of the sum of the rows' coupled Hessians, which is singular: the same shift of all
+/// outputs changes nothing.
+template <class X>
+Matrix Solver<X>::inverse_of_sum(const std::vector<double>& h) const {
+    Matrix sum = Matrix::Zero(C_, C_);
+    for (Index i = 0; i < n_; ++i) {
+        const ConstMap row(h.data() + i * C_, C_);
+        const double total = row.sum();
+        if (!(total > 0)) continue;
+        sum.diagonal() += row;
+        sum.template selfadjointView<Eigen::Lower>().rankUpdate(row, -1 / total);
+    }
+    const Vector scale = sum.diagonal().unaryExpr([](double s) { return s > 0 ? 1 / std::sqrt(s) : 0.0; });
+    const Eigen::SelfAdjointEigenSolver<Matrix> scaled(scale.asDiagonal() * sum * scale.asDiagonal());
+    const Vector inverse = scaled.eigenvalues().unaryExpr([](double e) { return e > kFlat ? 1 / e : 0.0; });
+    const Matrix root = scale.asDiagonal() * scaled.eigenvectors();
+    return root * inverse.asDiagonal() * root.transpose();
 }
 
 /// The blocks of Z that are not zero, with the derivative of the proximal map there, and the operator over
@@ -891,11 +936,13 @@ Matrix Solver<X>::solve_by_conjugate_gradients(const Support& support, const Mod
 
 template <class X>
 Model Solver<X>::model_at(const Point& point, double step) {
-    Model model{point, dual_point(point.f.data()), std::vector<double>(n_ * C_), std::vector<double>(C_, 0.0),
-                step};
+    Model model{
+        point, dual_point(point.f.data()), std::vector<double>(n_ * C_), std::vector<double>(C_, 0.0), step,
+        {}};
     loss_->curvature(shifted_.data(), model.h.data());
     for (Index i = 0; i < n_; ++i)
         for (Index c = 0; c < C_; ++c) model.h_sum[c] += model.h[i * C_ + c];
+    if (options_.fit_intercept && loss_->coupled()) model.inverse_sum = inverse_of_sum(model.h);
     return model;
 }
 

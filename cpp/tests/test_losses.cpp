@@ -1,6 +1,8 @@
 #include <pathrelu/losses.hpp>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "check.hpp"
@@ -19,6 +21,10 @@ struct Data {
         y = normal<double>(random, n * C);
         if (loss == "log_loss" || loss == "squared_hinge")
             for (double& value : y) value = value > 0 ? 1 : -1;
+        if (loss == "multinomial") {
+            std::fill(y.begin(), y.end(), 0.0);
+            for (Index i = 0; i < n; ++i) y[i * C + static_cast<Index>(random() >> 1) % C] = 1;
+        }
         f = normal<double>(random, n * C);
         w = normal<double>(random, n);
         for (double& value : w) value = value > -1 ? std::abs(value) : 0;  // some rows weigh nothing
@@ -31,14 +37,20 @@ struct Data {
     }
 };
 
+/// Outputs of a loss that needs several, or one.
+Index outputs(const std::string& name) {
+    return name == "multinomial" ? 3 : 1;
+}
+
 void slopes_and_curvatures_are_derivatives(const std::string& name) {
-    Data data(name, 20, 2, 31);
+    constexpr Index n = 20, C = 3, size = n * C;
+    Data data(name, n, C, 31);
     const auto loss = data.loss(name);
-    std::vector<double> theta(40), above(40), below(40), h(40);
+    std::vector<double> theta(size), above(size), below(size), h(size);
     loss->dual_point(data.f.data(), theta.data());
     loss->curvature(data.f.data(), h.data());
     constexpr double step = 1e-5;
-    for (Index k = 0; k < 40; ++k) {
+    for (Index k = 0; k < size; ++k) {
         const double f = data.f[k];
         data.f[k] = f + step;
         const double up = loss->value(data.f.data());
@@ -48,16 +60,25 @@ void slopes_and_curvatures_are_derivatives(const std::string& name) {
         loss->dual_point(data.f.data(), below.data());
         data.f[k] = f;
         CHECK_NEAR(-theta[k], (up - down) / (2 * step), 1e-9);
-        CHECK_NEAR(h[k], (below[k] - above[k]) / (2 * step), 1e-8);
-        CHECK(h[k] <= data.w[k / 2] / 20 * loss->smoothness() + 1e-15);
+        // Column k of the Hessian.
+        const double* row = h.data() + k / C * C;
+        const double total = std::accumulate(row, row + C, 0.0);
+        double column = 0;
+        for (Index j = 0; j < size; ++j) {
+            double expected = j == k ? h[k] : 0;
+            if (loss->coupled() && j / C == k / C && total > 0) expected -= h[j] * h[k] / total;
+            CHECK_NEAR(expected, (below[j] - above[j]) / (2 * step), 1e-8);
+            column += std::abs(expected);
+        }
+        CHECK(column <= data.w[k / C] / n * loss->smoothness() + 1e-15);  // bounds the norm
     }
 }
 
 // dual(theta) <= value(f) + <theta, f> for any f and theta, with equality at theta = dual_point(f).
 void duality_is_weak_everywhere_and_strong_at_the_dual_point(const std::string& name) {
-    const Data data(name, 50, 1, 32);
+    const Data data(name, 50, outputs(name), 32);
     const auto loss = data.loss(name);
-    std::vector<double> theta(50);
+    std::vector<double> theta(data.f.size());
     loss->dual_point(data.f.data(), theta.data());
     const auto inner = [&](const std::vector<double>& f) {
         return std::inner_product(f.begin(), f.end(), theta.begin(), 0.0);
@@ -65,7 +86,7 @@ void duality_is_weak_everywhere_and_strong_at_the_dual_point(const std::string& 
     CHECK_NEAR(loss->dual_value(theta.data(), 1), loss->value(data.f.data()) + inner(data.f), 1e-13);
     for (unsigned seed = 33; seed < 43; ++seed) {
         std::mt19937_64 random(seed);
-        const auto f = normal<double>(random, 50);
+        const auto f = normal<double>(random, static_cast<Index>(theta.size()));
         for (const double s : {0.0, 0.3, 0.8, 1.0})
             CHECK(loss->dual_value(theta.data(), s) <= loss->value(f.data()) + s * inner(f) + 1e-13);
     }
@@ -73,7 +94,7 @@ void duality_is_weak_everywhere_and_strong_at_the_dual_point(const std::string& 
     for (const double cap : {0.1, 0.7, 5.0}) {
         const double s = loss->best_scale(theta.data(), cap);
         CHECK(0 <= s && s <= cap);
-        if (name != "log_loss")
+        if (name != "log_loss" && name != "multinomial")
             for (double other = 0; other <= cap; other += 0.01 * cap)
                 CHECK(loss->dual_value(theta.data(), s) >= loss->dual_value(theta.data(), other) - 1e-13);
     }
@@ -96,32 +117,84 @@ void intercept_balances_the_dual_point(const std::string& name) {
 
 void optimal_intercept_stays_where_it_is(const std::string& name) {
     for (unsigned seed = 100; seed < 200; ++seed) {
-        Data data(name, 80, 1, seed);
+        const Index C = outputs(name);
+        Data data(name, 80, C, seed);
         const auto loss = data.loss(name);
-        for (double& value : data.f)
-            value += seed % 2 ? 10 : -10;  // a Newton step can be less than b's last bit
-        double b = 0;
-        loss->optimal_intercept(data.f.data(), &b);
-        const double first = b;
+        for (Index k = 0; k < 80 * C; k += C)
+            data.f[k] += seed % 2 ? 10 : -10;  // a Newton step can be less than b's last bit
+        std::vector<double> b(C);
+        loss->optimal_intercept(data.f.data(), b.data());
+        const std::vector<double> first = b;
         for (int again = 0; again < 5; ++again) {
-            loss->optimal_intercept(data.f.data(), &b);
-            CHECK_NEAR(b, first, 1e-14 * (1 + std::abs(first)));
+            loss->optimal_intercept(data.f.data(), b.data());
+            for (Index c = 0; c < C; ++c) CHECK_NEAR(b[c], first[c], 1e-14 * (1 + std::abs(first[c])));
         }
     }
 }
 
 void bits_do_not_depend_on_threads(const std::string& name) {
-    const Data data(name, 60013, 1, 45);  // enough work to be shared
+    const Index C = outputs(name);
+    const Data data(name, 60013, C, 45);  // enough work to be shared
     const auto one = data.loss(name);
     for (const int threads : {2, 3}) {
         const auto more = data.loss(name, threads);
         CHECK(more->value(data.f.data()) == one->value(data.f.data()));
-        std::vector<double> a(60013), b(60013);
+        std::vector<double> a(60013 * C), b(60013 * C);
         one->dual_point(data.f.data(), a.data());
         more->dual_point(data.f.data(), b.data());
         CHECK(a == b);
         CHECK(one->dual_value(a.data(), 0.9) == more->dual_value(a.data(), 0.9));
+        std::vector<double> first(C), second(C);
+        one->optimal_intercept(data.f.data(), first.data());
+        more->optimal_intercept(data.f.data(), second.data());
+        CHECK(first == second);
     }
+}
+
+// log(exp(a) + exp(b)) - a is the logistic loss of a - b.
+void two_classes_are_the_logistic_loss() {
+    const Data margins("log_loss", 50, 1, 46);
+    const auto logistic = margins.loss("log_loss");
+    std::vector<double> f(100), y(100), theta(100), difference(50), expected(50);
+    for (Index i = 0; i < 50; ++i) {
+        y[2 * i] = margins.y[i] > 0;
+        y[2 * i + 1] = margins.y[i] < 0;
+        f[2 * i] = 3 * margins.f[i];
+        f[2 * i + 1] = margins.f[(i + 1) % 50];
+        difference[i] = f[2 * i] - f[2 * i + 1];
+    }
+    const auto softmax = make_loss("multinomial", {y.data(), 50, 2}, {margins.w.data(), 50}, 1);
+    CHECK_NEAR(softmax->value(f.data()), logistic->value(difference.data()), 1e-14);
+    softmax->dual_point(f.data(), theta.data());
+    logistic->dual_point(difference.data(), expected.data());
+    for (Index i = 0; i < 50; ++i) {
+        CHECK_NEAR(theta[2 * i], expected[i], 1e-16);
+        CHECK_NEAR(theta[2 * i + 1], -expected[i], 1e-16);
+    }
+    CHECK_NEAR(softmax->dual_value(theta.data(), 0.6), logistic->dual_value(expected.data(), 0.6), 1e-14);
+    double one = 0;
+    std::vector<double> two(2);
+    logistic->optimal_intercept(difference.data(), &one);
+    softmax->optimal_intercept(f.data(), two.data());
+    CHECK_NEAR(two[0] - two[1], one, 1e-13);
+    CHECK_NEAR(two[0] + two[1], 0, 1e-15);
+}
+
+void extreme_logits_stay_finite() {
+    const std::vector<double> y{1, 0, 0, 0, 1, 0, 0, 0, 1}, w{1, 1, 1};
+    const std::vector<double> f{-800, 800, 0, -50, 0, -60, 800, 800, 800};
+    const auto loss = make_loss("multinomial", {y.data(), 3, 3}, {w.data(), 3}, 1);
+    CHECK_NEAR(loss->value(f.data()), (1600 + std::exp(-50.0) + std::exp(-60.0) + std::log(3.0)) / 3, 1e-12);
+    const auto certain = make_loss("multinomial", {y.data() + 3, 1, 3}, {w.data(), 1}, 1);
+    CHECK_NEAR(certain->value(f.data() + 3) / (std::exp(-50.0) + std::exp(-60.0)), 1, 1e-14);
+    std::vector<double> theta(9), b(3);
+    loss->dual_point(f.data(), theta.data());
+    CHECK(theta[0] == 1.0 / 3 && theta[1] == -1.0 / 3 && theta[2] == 0);
+    CHECK(std::isfinite(loss->dual_value(theta.data(), 1)));
+    theta[0] *= -1;  // outside
+    CHECK(loss->dual_value(theta.data(), 1) == -std::numeric_limits<double>::infinity());
+    loss->optimal_intercept(f.data(), b.data());
+    for (const double shift : b) CHECK(std::isfinite(shift));
 }
 
 void extreme_margins_stay_finite() {
@@ -141,19 +214,29 @@ void wrong_input_is_refused() {
                   "y has the entry 0; this loss expects -1 or +1");
     CHECK_REFUSED(make_loss("squared_error", targets, {w.data(), 1}, 1), "w has shape (1,); expected (2,)");
     CHECK_REFUSED(make_loss("hinge", targets, {w.data(), 2}, 1),
-                  "loss is 'hinge'; expected 'squared_error', 'log_loss', 'huber' or 'squared_hinge'");
+                  "loss is 'hinge'; expected 'squared_error', 'log_loss', 'huber', 'squared_hinge' or "
+                  "'multinomial'");
+    CHECK_REFUSED(make_loss("multinomial", targets, {w.data(), 2}, 1),
+                  "y has one column; this loss expects one for each class");
+    CHECK_REFUSED(make_loss("multinomial", {w.data(), 1, 2}, {w.data(), 1}, 1),
+                  "y has 2 ones in row 0; this loss expects one");
+    const std::vector<double> half{0.5, 0.5};
+    CHECK_REFUSED(make_loss("multinomial", {half.data(), 1, 2}, {w.data(), 1}, 1),
+                  "y has the entry 0.5; this loss expects 0 or 1");
 }
 
 }  // namespace
 
 int main() {
-    for (const char* name : {"squared_error", "log_loss", "huber", "squared_hinge"}) {
+    for (const char* name : {"squared_error", "log_loss", "huber", "squared_hinge", "multinomial"}) {
         slopes_and_curvatures_are_derivatives(name);
         duality_is_weak_everywhere_and_strong_at_the_dual_point(name);
         intercept_balances_the_dual_point(name);
         optimal_intercept_stays_where_it_is(name);
         bits_do_not_depend_on_threads(name);
     }
+    two_classes_are_the_logistic_loss();
+    extreme_logits_stay_finite();
     extreme_margins_stay_finite();
     wrong_input_is_refused();
 }

@@ -92,10 +92,11 @@ def array_of(values: Any, expected: tuple[int, ...], name: str) -> Rows:
 
 
 def targets(y: ArrayLike, n: int, loss: str, *, both: bool = True) -> tuple[Doubles, bool]:
-    """Targets as (n, C) and whether they came as one column without an axis of outputs.
+    """Targets as (n, C) and whether the program has one output without an axis of outputs.
 
-    Those of the binary losses come from {0, 1} or {-1, +1} and leave as -1 and +1; with `both`, every column
-    must have both values.
+    Those of the binary losses come from {0, 1} or {-1, +1} and leave as -1 and +1. Classes for "log_loss" come
+    as more than two whole numbers, whose order is that of the outputs, or as rows of one 1 and zeros, as which
+    they leave. With `both`, every value or class must be there.
     """
     array = numeric(y, "y").astype(np.float64)
     if array.ndim not in (1, 2) or array.shape[0] != n or array.size == 0:
@@ -103,18 +104,43 @@ def targets(y: ArrayLike, n: int, loss: str, *, both: bool = True) -> tuple[Doub
     finite(array, "y")
     single = array.ndim == 1
     array = np.ascontiguousarray(array.reshape(n, -1))
-    if loss in BINARY_LOSSES:
+    if loss == "log_loss" and single:
+        values, code = np.unique(array[:, 0], return_inverse=True)
+        if len(values) > 2 and (values == np.round(values)).all():
+            return np.eye(len(values))[code], False
+    if loss == "log_loss" and array.shape[1] > 1:
+        _one_hot(array, both)
+    elif loss in BINARY_LOSSES:
         for column in array.T:
             values = np.unique(column)
             if not (np.isin(values, (0, 1)).all() or np.isin(values, (-1, 1)).all()):
                 shown = ", ".join(f"{value:g}" for value in values[:5])
+                classes = ", or more than two whole numbers" if loss == "log_loss" and single else ""
                 raise ValueError(
-                    f"y has the values {shown}; {loss} expects two values from {{0, 1}} or {{-1, 1}}"
+                    f"y has the values {shown}; {loss} expects two values from {{0, 1}} or {{-1, 1}}{classes}"
                 )
             if both and len(values) < 2:
                 raise ValueError(f"y has only the value {values[0]:g}; {loss} expects both of its two values")
         array = np.where(array > 0, 1.0, -1.0)
     return array, single
+
+
+def _one_hot(array: Doubles, both: bool) -> None:
+    bad = ~(np.isin(array, (0, 1)).all(axis=1) & (array.sum(axis=1) == 1))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise ValueError(
+            f"y has {array.shape[1]} columns and row {row} of it is {array[row].tolist()}; log_loss expects a "
+            "single 1 and zeros in each row, or one dimension"
+        )
+    if both and not array.any(axis=0).all():
+        column = int(np.flatnonzero(~array.any(axis=0))[0])
+        raise ValueError(f"y has no row of class {column}; log_loss expects each of the {array.shape[1]}")
+
+
+def core_loss(loss: str, n_outputs: int) -> str:
+    """The core's name of a loss: with several outputs, log_loss is that of the joint softmax."""
+    return "multinomial" if loss == "log_loss" and n_outputs > 1 else loss
 
 
 def raw_weights(sample_weight: ArrayLike | None, n: int) -> Doubles:

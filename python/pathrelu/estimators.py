@@ -112,7 +112,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
         loss: str,
         classes: Sequence[Label] | None = None,
     ) -> Self:
-        """Fit canonical rows: one program for each column of y, which share no variable."""
+        """Fit canonical rows: a joint program of several classes, else one for each column of y."""
         center, scale = (
             moments(X, w, settings.bias)
             if settings.standardize
@@ -125,11 +125,10 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
         check.representable(y, "y", 2)
 
         weight = check.unit_mean(w)
+        joint = loss == "log_loss" and y.shape[1] > 1
         problems = [
-            Problem(
-                table, np.ascontiguousarray(column[:, np.newaxis]), True, weight, settings.activation, loss
-            )
-            for column in y.T
+            Problem(table, np.ascontiguousarray(part), not joint, weight, settings.activation, loss)
+            for part in ([y] if joint else y.T[:, :, np.newaxis])
         ]
         program.warn_of_float32(problems[0], settings.options.tol, stacklevel=4)
         projection = None
@@ -145,9 +144,9 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
         if projection is not None:
             solutions = [projection.lift(solution) for solution in solutions]
         self.network_ = assemble(
-            [(solution.arrangements, solution.blocks) for solution in solutions],
+            [part for solution in solutions for part in solution.parts],
             relu=settings.activation == "relu",
-            intercept=np.array([solution.intercept for solution in solutions], dtype=np.float64),
+            intercept=np.concatenate([np.atleast_1d(solution.intercept) for solution in solutions]),
             bias=settings.bias,
             center=center,
             scale=scale,
@@ -208,7 +207,8 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
             trees = ~old.linear
             assert old.gates is not None
             alike = (
-                len(previous) == len(problems)
+                [solution.blocks.shape[:-4] for solution in previous]
+                == [() if problem.single else problem.y.shape[1:] for problem in problems]
                 and previous[0].activation == settings.activation
                 and old.width == tuple(settings.width)
                 and old.skip_connection == settings.skip_connection
@@ -221,7 +221,9 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
                 )
                 if settings.skip_connection:
                     new = new.with_skip_connection()
-                return new, [solution.blocks[new.source_index] for solution in previous]
+                return new, [
+                    solution.blocks[..., new.source_index, :, :, :] for solution in previous
+                ]
         depth = len(settings.width) + 2
         drawn = sample_arrangements(
             table, settings.n_arrangements, depth, settings.width, settings.random_state, threads
@@ -440,8 +442,9 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
 class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
     r"""Logistic classification with a parallel ReLU network under path regularization.
 
-    As `PathReLURegressor`, with the loss :math:`\log(1 + e^{-y f(x)})` for two classes. More classes are
-    one against the rest: one binary problem per class, each with its own sub-networks, in one network.
+    As `PathReLURegressor`, with the loss :math:`\log(1 + e^{-y f(x)})` for two classes. More classes have one
+    output each, with its own sub-networks, and the loss of their joint softmax,
+    :math:`\log \sum_c e^{f_c(x)} - f_y(x)`.
 
     Parameters
     ----------
@@ -462,14 +465,13 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         One output for two classes, else one per class.
     intercept_ : float or ndarray of shape (n_classes,)
     objective_ : float
-        Of the training problem, on the training data; the sum over classes if there are more than two.
+        Of the training problem, on the training data.
     dual_gap_ : float
         Upper bound on how far `objective_` is above the optimum over the arrangements used.
     n_iter_ : int
-        Of the solver, over all outputs; at least 1 for each.
+        Of the solver, at least 1.
     n_subnetworks_ : int
     history_ : list of Record
-        Of each class after the other.
     guarantee_ : float or None
         As of `PathReLURegressor`.
     n_features_in_ : int
@@ -577,13 +579,13 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         weight = weight[used] * _class_weights(self.class_weight, labels, code, weight[used])
 
         rows, codes, weight = canonical(table[used], code[:, np.newaxis].astype(np.float64), weight)
-        columns = np.arange(len(labels)) if len(labels) > 2 else np.array([1])
-        target = np.where(codes == columns, 1.0, -1.0)
+        several = len(labels) > 2
+        target = (codes == np.arange(len(labels))).astype(np.float64) if several else 2 * codes - 1
         self.classes_ = labels
         return self._train(settings, rows, target, weight, "log_loss", _plain(labels))
 
     def decision_function(self, X: ArrayLike) -> check.Rows:
-        """Log-odds of the second of two classes, or of each class against the rest.
+        """Log-odds of the second of two classes, or the logits of all, of which only differences matter.
 
         Parameters
         ----------
@@ -609,7 +611,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         return log_probabilities(self._outputs(X))
 
     def predict_proba(self, X: ArrayLike) -> check.Rows:
-        """Probabilities of the classes: sigmoids of the log-odds, scaled to sum 1 if there are several.
+        """Probabilities of the classes: the sigmoid of the log-odds, or the softmax of the logits.
 
         Parameters
         ----------
@@ -673,15 +675,14 @@ def _nonzero(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def log_probabilities(outputs: check.Rows) -> check.Rows:
-    """Log-probabilities (n, classes) of log-odds (n,) or (n, classes)."""
+    """Log-probabilities (n, classes) of log-odds (n,) or logits (n, classes)."""
     if outputs.ndim == 1:
         return -np.logaddexp(0, np.stack([outputs, -outputs], axis=1))
-    single = -np.logaddexp(0, -outputs)
-    return single - np.logaddexp.reduce(single, axis=1, keepdims=True)
+    return outputs - np.logaddexp.reduce(outputs, axis=1, keepdims=True)
 
 
 def winners(outputs: check.Rows) -> NDArray[np.intp]:
-    """Index of the most likely class for each row of log-odds."""
+    """Index of the most likely class for each row of log-odds or logits."""
     return (outputs > 0).astype(np.intp) if outputs.ndim == 1 else outputs.argmax(axis=1)
 
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from pathrelu import _validation as check
 
-# Bounds on the second derivative of the loss of one sample, and on the first where there is one.
-SMOOTHNESS = {"squared_error": 1.0, "huber": 1.0, "log_loss": 0.25, "squared_hinge": 1.0}
-LIPSCHITZ = {"huber": 1.0, "log_loss": 1.0}
+# Bounds on the second derivative of the loss of one sample, and on the first where there is one; of several
+# outputs, on the norms of Hessian and gradient.
+SMOOTHNESS = {"squared_error": 1.0, "huber": 1.0, "log_loss": 0.25, "squared_hinge": 1.0, "multinomial": 0.5}
+LIPSCHITZ = {"huber": 1.0, "log_loss": 1.0, "multinomial": math.sqrt(2)}
 BATCH = 4096  # rows in one call of LAPACK, which no interrupt can stop
 
 

@@ -285,8 +285,9 @@ class _Network:
         X : array-like of shape (n_rows, n_features)
             Raw rows.
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
-            For "log_loss" and "squared_hinge" values from {0, 1} or {-1, +1}, or labels if the network has
-            `classes`; several outputs are one binary problem each.
+            For "log_loss" and "squared_hinge" as for `solve`, or labels if the network has `classes`. Several
+            outputs are the classes of a joint softmax for "log_loss", one binary problem each for
+            "squared_hinge".
         alpha : float
             At least 0.
         loss : {"squared_error", "huber", "log_loss", "squared_hinge"}, default="squared_error"
@@ -308,16 +309,17 @@ class _Network:
         check.shape(target, (n, self.n_outputs), "y")
         weight = check.weights(sample_weight, n)
         outputs = self._outputs(table, check.threads(None))
+        loss = check.core_loss(loss, self.n_outputs)
         return _core.mean_loss(_double(outputs), target, weight, loss) + alpha * self.path_norm()
 
     def _encode(self, y: NDArray[Any]) -> NDArray[np.float64]:
-        """Labels as -1 and +1, (n, n_outputs)."""
+        """Labels as 0 and 1, (n, n_outputs)."""
         assert self.classes is not None
         matches = np.stack([y == label for label in self.classes], axis=1)
         if not matches.any(axis=1).all():
             label = y[~matches.any(axis=1)].tolist()[0]
             raise ValueError(f"y has the label {label!r}; expected one of {self.classes}")
-        return np.where(matches[:, -self.n_outputs :], 1.0, -1.0)
+        return matches[:, -self.n_outputs :].astype(np.float64)
 
     @property
     def weights(self) -> dict[str, check.Rows]:

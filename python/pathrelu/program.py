@@ -62,7 +62,7 @@ class Solution:
     alpha : float
     blocks : ndarray of shape (P, 2, paths, n_features) for "relu", (P, 1, paths, n_features) for "gated"
         In the dtype of X. For "relu", the second axis is the output sign: +1, then -1. A leading axis of
-        outputs if `y` had two dimensions. Of a linear group only ``[:, 0, 0]`` is used.
+        outputs if `y` had two dimensions or several classes. Of a linear group only ``[:, 0, 0]`` is used.
     intercept : float or ndarray of shape (n_outputs,)
     arrangements : Arrangements
     activation, loss : str
@@ -100,6 +100,12 @@ class Solution:
         """The gap over `objective_at_zero`, which is what `tol` bounds."""
         return self.gap / max(self.objective_at_zero, np.finfo(np.float64).tiny)
 
+    @property
+    def parts(self) -> list[tuple[Arrangements, check.Rows]]:
+        """The arrangements and the blocks (P, S, paths, n_features) of each output."""
+        blocks = self.blocks if self.blocks.ndim == 5 else self.blocks[np.newaxis]
+        return [(self.arrangements, block) for block in blocks]
+
     def network(self) -> ParallelReLUNetwork | GatedReLUNetwork:
         """The network that the blocks stand for: one sub-network for each block that is not zero.
 
@@ -108,9 +114,8 @@ class Solution:
         ParallelReLUNetwork or GatedReLUNetwork
             By `activation`. A gated network needs the gates of its arrangements.
         """
-        blocks = self.blocks if self.blocks.ndim == 5 else self.blocks[np.newaxis]
         return assemble(
-            [(self.arrangements, block) for block in blocks],
+            self.parts,
             relu=self.activation == "relu",
             intercept=np.atleast_1d(self.intercept),
         )
@@ -162,9 +167,13 @@ class Problem:
         target, single = check.targets(y, len(table), loss)
         check.representable(table, "X", 4)
         check.representable(target, "y", 2)
-        if loss in check.BINARY_LOSSES and not single:
+        if check.core_loss(loss, target.shape[1]) in check.BINARY_LOSSES and not single:
             raise ValueError(f"y has shape {target.shape}; {loss} expects ({len(table)},)")
         return cls(table, target, single, check.weights(sample_weight, len(table)), activation, loss)
+
+    @property
+    def core_loss(self) -> str:
+        return check.core_loss(self.loss, self.y.shape[1])
 
     def require(self, arrangements: Arrangements) -> None:
         if not isinstance(arrangements, Arrangements):
@@ -263,7 +272,7 @@ def run(
         problem.w,
         arrangements.core,
         alpha,
-        problem.loss,
+        problem.core_loss,
         problem.activation == "relu",
         options,
         blocks,
@@ -288,7 +297,7 @@ def run_search(
         problem.w,
         alpha,
         width,
-        problem.loss,
+        problem.core_loss,
         problem.activation == "relu",
         options,
         search_options,
@@ -313,8 +322,9 @@ class Projection:
     def lift(self, found: Solution) -> Solution:
         arrangements = found.arrangements
         gates = None if arrangements.gates is None else arrangements.gates @ self.components
+        loss = check.core_loss(found.loss, len(found.parts))
         guarantee = ratio_bound(
-            found.loss, len(self.scores), arrangements.paths, self.residual, found.alpha, found.objective
+            loss, len(self.scores), arrangements.paths, self.residual, found.alpha, found.objective
         )
         return replace(
             found,
@@ -402,7 +412,9 @@ def solve(
         float32 and float64 are solved as they are, other numbers as float64. A C-ordered array of either is
         not copied. There is no column of ones unless X has one.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
-        For "log_loss" and "squared_hinge" one dimension, with two values from {0, 1} or {-1, +1}.
+        For "log_loss" and "squared_hinge" one dimension, with two values from {0, 1} or {-1, +1}. For
+        "log_loss" also C > 2 classes as whole numbers, in whose order there is an output for each, or rows of
+        one 1 and zeros of the shape (n_rows, C).
     arrangements : Arrangements
         Of the same rows; `Arrangements.with_skip_connection` adds a linear sub-network.
     alpha : float
@@ -413,7 +425,8 @@ def solve(
         network; "gated" leaves blocks free and gives a gated ReLU network.
     loss : {"squared_error", "huber", "log_loss", "squared_hinge"}, default="squared_error"
         ``(f - y)**2 / 2``; the same up to ``|f - y| = 1`` and ``|f - y| - 1/2`` beyond; with y in {-1, +1},
-        ``log(1 + exp(-y * f))`` or ``max(0, 1 - y * f)**2 / 2``.
+        ``log(1 + exp(-y * f))`` or ``max(0, 1 - y * f)**2 / 2``. With several classes "log_loss" is that of
+        their joint softmax, ``logsumexp(f) - f[y]``; the intercepts then sum to zero.
     sample_weight : array-like of shape (n_rows,), optional
         Not negative, not all zero; scaled to mean 1.
     fit_intercept : bool, default=False
@@ -487,7 +500,7 @@ def largest_alpha(problem: Problem, arrangements: Arrangements, fit_intercept: b
         problem.y,
         problem.w,
         arrangements.core,
-        problem.loss,
+        problem.core_loss,
         problem.activation == "relu",
         fit_intercept,
         threads,

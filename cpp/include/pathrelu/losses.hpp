@@ -18,9 +18,11 @@ class Loss {
     virtual void check_targets(MatView<const double> y) const = 0;
     virtual double value(const double* f) const = 0;
     virtual void dual_point(const double* f, double* theta) const = 0;
-    /// h (n, C) <- (1/n) w * loss''(f), the Hessian's diagonal; it has no other entries.
+    /// h (n, C) <- (1/n) w * loss''(f), the Hessian's diagonal; it has no other entries. Where the outputs of
+    /// a row are coupled, the row's Hessian is diag(h) - h h^T / sum(h).
     virtual void curvature(const double* f, double* h) const = 0;
-    /// Bound on loss''.
+    virtual bool coupled() const { return false; }
+    /// Bound on loss'', or on the norm of a row's Hessian, without the weights.
     virtual double smoothness() const = 0;
     /// -(1/n) sum_i w_i loss*(-n s theta_i / w_i, y_i): the dual objective at s * theta.
     virtual double dual_value(const double* theta, double s) const = 0;
@@ -32,6 +34,7 @@ class Loss {
 
 /// "squared_error": (f - y)^2 / 2.  "huber": the same up to |f - y| = 1, then |f - y| - 1/2.
 /// For y = -1 or +1, "log_loss": log(1 + exp(-y f)); "squared_hinge": max(0, 1 - y f)^2 / 2.
+/// For rows y of one 1 and zeros, "multinomial": log sum_c exp(f_c) - sum_c y_c f_c; coupled.
 /// y (n, C) and w (n), of mean 1, are read in place. Throws std::invalid_argument for an unknown name.
 std::unique_ptr<Loss> make_loss(const std::string& name, MatView<const double> y, VecView<const double> w,
                                 int threads);
