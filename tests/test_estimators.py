@@ -233,8 +233,8 @@ def test_the_network_has_the_objective_that_was_reported(options, classes):
     assert objective == pytest.approx(model.objective_, rel=1e-9)
     assert 0 <= model.dual_gap_ <= 1e-4 * model.objective_ * 100
     assert model.n_subnetworks_ == model.network_.n_subnetworks > 0
-    assert model.n_iter_ == max(1, model.history_[-1].n_iter) or classes == 3
-    assert model.history_[-1].objective == pytest.approx(model.objective_) or classes == 3
+    assert model.n_iter_ == max(1, model.history_[-1].n_iter)
+    assert model.history_[-1].objective == pytest.approx(model.objective_)
     if options.get("fit_intercept", True):
         np.testing.assert_array_equal(model.intercept_, np.squeeze(model.network_.intercept))
     else:
@@ -379,10 +379,8 @@ def test_probabilities_agree_with_the_decision_function(classes):
     X, y = problem(classes=classes)
     model = PathReLUClassifier(random_state=0).fit(X, y)
     scores, share = model.decision_function(X), model.predict_proba(X)
-    sigmoid = 1 / (1 + np.exp(-scores))
-    expected = (
-        np.stack([1 - sigmoid, sigmoid], axis=1) if classes == 2 else sigmoid / sigmoid.sum(1, keepdims=True)
-    )
+    logits = np.stack([np.zeros(len(X)), scores], axis=1) if classes == 2 else scores
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(share, expected, rtol=1e-12)
     np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), share)
     np.testing.assert_array_equal(model.predict(X), model.classes_[share.argmax(axis=1)])

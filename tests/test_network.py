@@ -148,9 +148,13 @@ def test_objective_is_mean_loss_plus_alpha_path_norm(outputs):
     given = y if outputs > 1 else y[:, 0]
     assert network.objective(X, given, 0.3, sample_weight=w) == pytest.approx(expected, rel=1e-12)
 
-    labels = np.where(y > 0, 1.0, -1.0)
-    expected = np.sum(w[:, None] * np.logaddexp(0, -labels * f)) / w.sum() + 0.3 * network.path_norm()
-    given = labels if outputs > 1 else (labels[:, 0] + 1) / 2
+    if outputs == 1:
+        given = (y[:, 0] > 0).astype(float)
+        losses = np.logaddexp(0, np.where(y > 0, -f, f))[:, 0]
+    else:
+        given = (y == y.max(axis=1, keepdims=True)).astype(float)
+        losses = np.logaddexp(*f.T) - (given * f).sum(axis=1)
+    expected = np.sum(w * losses) / w.sum() + 0.3 * network.path_norm()
     assert network.objective(X, given, 0.3, loss="log_loss", sample_weight=w) == pytest.approx(
         expected, rel=1e-12
     )
@@ -162,8 +166,8 @@ def test_objective_of_a_classifier_takes_its_labels(labels):
     network = random_network(outputs=outputs, classes=labels)
     rng = np.random.default_rng(2)
     X, code = rng.standard_normal((30, 4)), rng.integers(0, len(labels), 30)
-    signs = np.where(code[:, None] == np.arange(len(labels))[-outputs:], 1.0, -1.0)
-    expected = network.objective(X, signs, 0.1, loss="log_loss")
+    hot = (code[:, None] == np.arange(len(labels))[-outputs:]).astype(float)
+    expected = network.objective(X, hot, 0.1, loss="log_loss")
     assert network.objective(X, np.array(labels)[code], 0.1, loss="log_loss") == expected
     with pytest.raises(ValueError, match="y has the label 'other'"):
         network.objective(X, ["other"] * 30, 0.1, loss="log_loss")

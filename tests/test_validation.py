@@ -150,14 +150,24 @@ def test_bad_labels_are_refused(name):
     refuse(
         name,
         ValueError,
-        r"y has the values 0, 1, 2; log_loss expects two values",
+        r"y has the values 0, 0.5, 1; log_loss expects two values .*, or more than two whole numbers",
         loss="log_loss",
-        y=np.arange(N) % 3,
+        y=np.arange(N) % 3 / 2,
     )
+    refuse(name, ValueError, "0, 1, 2; squared_hinge expects", loss="squared_hinge", y=np.arange(N) % 3)
     refuse(name, ValueError, r"y has the values 1, 2; log_loss expects", loss="log_loss", y=LABELS + 1)
     refuse(name, ValueError, r"y has only the value 1; log_loss expects both", loss="log_loss", y=np.ones(N))
     two = np.stack([LABELS, LABELS], axis=1)
-    refuse(name, ValueError, r"y has shape \(12, 2\); log_loss expects \(12,\)", loss="log_loss", y=two)
+    refuse(name, ValueError, r"y has shape \(12, 2\); squared_hinge expects", loss="squared_hinge", y=two)
+    hot = np.eye(3)[np.arange(N) % 3]
+    for bad in (two, 2 * hot - 1, hot + hot[::-1], 0.5 * hot):
+        refuse(
+            name, ValueError, r"columns and the row .* log_loss expects rows of one 1", loss="log_loss", y=bad
+        )
+    empty = np.insert(hot, 1, 0, axis=1)
+    refuse(
+        name, ValueError, "y has no row of class 1; log_loss expects each of the 4", loss="log_loss", y=empty
+    )
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

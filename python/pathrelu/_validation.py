@@ -94,9 +94,9 @@ def array_of(values: Any, expected: tuple[int, ...], name: str) -> Rows:
 def targets(y: ArrayLike, n: int, loss: str, *, both: bool = True) -> tuple[Doubles, bool]:
     """Targets as (n, C) and whether the program has one output without an axis of outputs.
 
-    Those of the binary losses come from {0, 1} or {-1, +1} and leave as -1 and +1. Classes for "log_loss" come
-    as more than two whole numbers, whose order is that of the outputs, or as rows of one 1 and zeros, as which
-    they leave. With `both`, every value or class must be there.
+    Those of the binary losses come from {0, 1} or {-1, +1} and leave as -1 and +1. Classes for "log_loss"
+    come as more than two whole numbers, whose order is that of the outputs, or as rows of one 1 and zeros, as
+    which they leave. With `both`, every value or class must be there.
     """
     array = numeric(y, "y").astype(np.float64)
     if array.ndim not in (1, 2) or array.shape[0] != n or array.size == 0:
@@ -130,8 +130,8 @@ def _one_hot(array: Doubles, both: bool) -> None:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise ValueError(
-            f"y has {array.shape[1]} columns and row {row} of it is {array[row].tolist()}; log_loss expects a "
-            "single 1 and zeros in each row, or one dimension"
+            f"y has {array.shape[1]} columns and the row {array[row].tolist()}; log_loss expects rows of one "
+            "1 and zeros, or one dimension"
         )
     if both and not array.any(axis=0).all():
         column = int(np.flatnonzero(~array.any(axis=0))[0])

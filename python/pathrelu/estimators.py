@@ -221,9 +221,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
                 )
                 if settings.skip_connection:
                     new = new.with_skip_connection()
-                return new, [
-                    solution.blocks[..., new.source_index, :, :, :] for solution in previous
-                ]
+                return new, [solution.blocks[..., new.source_index, :, :, :] for solution in previous]
         depth = len(settings.width) + 2
         drawn = sample_arrangements(
             table, settings.n_arrangements, depth, settings.width, settings.random_state, threads

@@ -164,7 +164,7 @@ class _Network:
         Returns
         -------
         ndarray of shape (n_rows,), or (n_rows, n_outputs) if there are several
-            In the dtype of X. For a classifier these are log-odds.
+            In the dtype of X. For a classifier these are log-odds, or logits of more than two classes.
         """
         table = check.rows(X)
         if table.shape[1] != self.n_features:
