@@ -27,9 +27,9 @@ using Map = Eigen::Map<Vector>;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Relative size of differences of objectives that rounding alone explains.
 constexpr double kRounding = 1e-14;
+constexpr double kFlat = 1e-13;   ///< eigenvalue of a matrix of unit diagonal that counts as zero
 constexpr double kNoise = 1e-24;  ///< share of the loss of predictions of 0 that is rounding, squared
 constexpr double kLongestStep = 1e250;
-constexpr double kFlat = 1e-13;     ///< eigenvalue of a matrix of unit diagonal that counts as zero
 constexpr double kLost = 1e-12;     ///< the same for a loss at a point reached by extrapolation
 constexpr double kLostFast = 1e-6;  ///< and in single precision
 constexpr int kFista = 20;          ///< accelerated proximal steps between two looks at the gap

@@ -478,7 +478,7 @@ def certify(
         From depth 3 on (but for listed joint arrangements) B comes from units' maxima and grows up to
         ``sqrt(paths)`` times too large, so the gap does not close.
     loss : {"squared_error", "huber", "log_loss", "squared_hinge"}, default="squared_error"
-        As for `solve`.
+        As for `solve`, but "log_loss" for two classes only.
     sample_weight : array-like of shape (n_rows,), optional
     bias, fit_intercept : bool, optional
         Whether the problem has a column of ones (penalised) and an intercept (not penalised). By default as
@@ -545,6 +545,10 @@ def certify(
     if has_bias:
         table = np.column_stack([table, np.full(len(table), net.bias_scale)])
         leaves = np.concatenate([leaves, net.leaf_bias[..., np.newaxis] / net.bias_scale], axis=2)
+    if check.core_loss(loss, net.n_outputs) == "multinomial":
+        raise ValueError(
+            f"the network has {net.n_outputs} classes, whose joint softmax has no certificate; expected two"
+        )
     if loss in check.BINARY_LOSSES and net.classes is not None and np.ndim(y) == 1:
         y = net._encode(np.asarray(y))
     target, _ = check.targets(y, len(table), loss)
