@@ -1204,6 +1204,12 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         if (report.history.empty()) {
             take_up_used();
             evaluate(work.op, point);
+            if (point.penalty > 0 && !(point.objective() < report.objective_at_zero)) {  // no use as a start
+                std::fill(blocks.data, blocks.data + blocks.size(), 0.0);
+                std::fill(used.begin(), used.end(), 0);
+                take_up_used();
+                evaluate(work.op, point);
+            }
         }
 
         if (theta.empty()) theta = dual_point(point.f.data());
