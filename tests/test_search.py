@@ -5,9 +5,14 @@ import pytest
 from problems import load
 
 import pathrelu as pr
+from pathrelu import _core
 
-# Exact programs on 50 random gates leave 0.273, 0.085 and 0.024; see P0_OPTIMA in test_program.py.
-P0_TARGETS = (0.1810, 0.0325, 0.0056)
+# Exact programs on 50 random gates leave 0.273, 0.085 and 0.024; see P0_OPTIMA in test_program.py. Runs of
+# Adam on 100 sub-networks (bench/bench_search.py) leave 0.18063, 0.0317 and, of trees of depth 3 and 4 at
+# the middle alpha of that file, 0.02017 and 0.02126.
+P0_TARGETS = (0.18065, 0.0318, 0.0053)
+P0_TREES = {(4,): 0.0201, (2, 2): 0.0211}
+P0_TREES_ALPHA = 0.00644
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +45,16 @@ def test_search_on_p0_does_not_hang_on_its_seed(seed):
     p = load("P0")
     solution = pr.search(p.X, p.y, p.lams[1], random_state=seed)
     assert solution.objective <= P0_TARGETS[1]
+
+
+@pytest.mark.parametrize("width", P0_TREES, ids=str)
+def test_deep_search_on_p0_passes_its_target(width):
+    p = load("P0")
+    solution = pr.search(
+        p.X, p.y, P0_TREES_ALPHA, depth=2 + len(width), width=width, tol=1e-4, random_state=0
+    )
+    assert solution.network().objective(p.X, p.y, P0_TREES_ALPHA) <= P0_TREES[width]
+    assert_is_its_own_network(solution, p.X, p.y, P0_TREES_ALPHA)
 
 
 @pytest.mark.parametrize("k", range(3))
@@ -111,6 +126,40 @@ def test_search_is_reproducible_for_any_number_of_threads(teacher, depth, width,
         assert np.array_equal(other.blocks, runs[0].blocks)
         assert np.array_equal(other.arrangements.masks(), runs[0].arrangements.masks())
         assert (other.objective, other.gap, other.n_iter) == (runs[0].objective, runs[0].gap, runs[0].n_iter)
+
+
+@pytest.mark.parametrize("level", _core.kernel_levels())
+@pytest.mark.parametrize("n", [31, 64, 65])  # rows around the words and tiles of the kernels
+@pytest.mark.parametrize(("depth", "width"), [(2, 1), (3, 3), (4, (2, 3))])
+def test_search_reaches_the_same_with_every_kernel(teacher, depth, width, n, level):
+    X, y = teacher[0][:n], teacher[1][:n]
+    options = {"depth": depth, "width": width, "random_state": 0, "max_rounds": 2}
+    expected = pr.search(X, y, 0.05, **options).objective
+    before = _core.kernel_level()
+    _core.use_kernels(level)
+    try:
+        solution = pr.search(X, y, 0.05, **options)
+    finally:
+        _core.use_kernels(before)
+    assert_is_its_own_network(solution, X, y, 0.05)
+    # Roundings choose other ways from one set of instructions to another; the ends are close.
+    assert solution.objective == pytest.approx(expected, rel=0.02)
+
+
+def test_several_outputs_are_searched_as_well_as_each_alone(teacher):
+    X, y = teacher
+    Y = np.column_stack([y, np.roll(y, 1), -y])
+    solution = pr.search(X, Y, 0.03, random_state=0)
+    alone = sum(pr.search(X, Y[:, c], 0.03, random_state=0).objective for c in range(3))
+    assert_is_its_own_network(solution, X, Y, 0.03)
+    assert solution.objective == pytest.approx(alone, rel=2e-3)
+
+
+def test_no_two_subnetworks_of_a_solution_have_one_pattern(teacher):
+    X, y = teacher
+    solution = pr.search(X, y, 0.01, random_state=0)
+    masks = solution.arrangements.masks()[:, 0]
+    assert len(np.unique(masks, axis=0)) == len(masks)
 
 
 def test_more_penalty_gives_a_smaller_network(teacher):

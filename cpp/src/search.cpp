@@ -8,10 +8,11 @@
 #include <chrono>
 #include <cmath>
 #include <deque>
+#include <limits>
 #include <map>
 
+#include "kernels/table.hpp"
 #include "parallel.hpp"
-#include "trees.hpp"
 
 namespace pathrelu {
 namespace {
@@ -43,48 +44,70 @@ class Random {
 /// K trees with all magnitudes in the leaves: tree k adds sigma_k * tree(V_k) to output_k. A linear one is
 /// the product with its first leaf, without gates.
 struct Trees {
-    std::vector<double> V;           // (K, paths * d)
-    std::vector<std::int8_t> signs;  // (K, edges)
-    std::vector<double> sigma;
-    std::vector<Index> output;
-    std::vector<char> linear;
+    Index dim, edges;
+    std::vector<double> V = {};           // (K, dim)
+    std::vector<std::int8_t> signs = {};  // (K, edges)
+    std::vector<double> sigma = {};
+    std::vector<Index> output = {};
+    std::vector<char> linear = {};
 
     Index size() const { return static_cast<Index>(sigma.size()); }
-    /// The trees whose norm is above `floor`.
-    Trees above(double floor, Index dim, Index edges) const {
-        Trees out;
-        for (Index k = 0; k < size(); ++k)
-            if (ConstMap(V.data() + k * dim, dim).norm() > floor)
-                out.add(V.data() + k * dim, dim, signs.data() + k * edges, edges, sigma[k], output[k],
-                        linear[k]);
-        return out;
-    }
-    double largest_norm(Index dim) const {
-        double largest = 0;
-        for (Index k = 0; k < size(); ++k)
-            largest = std::max(largest, ConstMap(V.data() + k * dim, dim).norm());
-        return largest;
-    }
-    void add(const double* weights, Index dim, const std::int8_t* sign, Index edges, double s, Index c,
-             bool without_gates = false) {
-        V.insert(V.end(), weights, weights + dim);
+    Map weights(Index k) { return {V.data() + k * dim, dim}; }
+    ConstMap weights(Index k) const { return {V.data() + k * dim, dim}; }
+    const std::int8_t* sign(Index k) const { return signs.data() + k * edges; }
+    void add(const double* leaves, const std::int8_t* sign, double s, Index c, bool without_gates = false) {
+        V.insert(V.end(), leaves, leaves + dim);
         signs.insert(signs.end(), sign, sign + edges);
         sigma.push_back(s);
         output.push_back(c);
         linear.push_back(without_gates);
     }
+    void add(const Trees& other, Index k, double factor = 1) {
+        add(other.V.data() + k * dim, other.sign(k), other.sigma[k], other.output[k], other.linear[k]);
+        weights(size() - 1) *= factor;
+    }
+    void add(const Trees& other, double factor = 1) {
+        for (Index k = 0; k < other.size(); ++k) add(other, k, factor);
+    }
+    /// Whether two trees differ in their leaf weights only.
+    bool same_kind(Index a, Index b) const {
+        return sigma[a] == sigma[b] && output[a] == output[b] && linear[a] == linear[b] &&
+               std::equal(sign(a), sign(a) + edges, sign(b));
+    }
 };
 
-/// Slides stop when a step gains less than this share of the objective.
-constexpr double kSlideGain = 1e-9;
-constexpr int kMemory = 12;          // pairs that L-BFGS keeps
-constexpr int kAscentSteps = 40;     // of one start
-constexpr double kAscentStep = 0.5;  // of a unit vector towards the normalised gradient
-constexpr Index kMostNew = 15;       // trees added per output and sign in a round
+/// Rows of one tile of the product with leaf weights, and leaves of one block of trees: what they give stays
+/// in a first-level cache.
+constexpr Index kTile = 64, kWord = 32, kBlockLeaves = 60;
+/// Slides stop when the evaluations between two thinnings gain less than this share of the objective.
+constexpr double kSlideGain = 2e-4;
+constexpr int kMemory = 12;           // pairs that L-BFGS keeps
+constexpr Index kThinEvery = 50;      // evaluations of a slide after which trees are dropped and merged
+constexpr double kNegligible = 1e-3;  // trees below this share of the largest norm are dropped in a slide
+constexpr double kVanished = 1e-9;    // and trees below this share of the largest path norm that can pay
+constexpr double kAlike = 0.97;       // cosine of leaf weights above which two trees become one
+constexpr double kAlikeDecay = 0.3;   // of the rest of that cosine to 1, from round to round
+constexpr double kCloudNorm = 0.1;    // of a cloud: share of the largest path norm that can pay
+constexpr double kCloudSize = 100;    // and not above this, in units whose outputs are as large as y
+constexpr Index kSplit = 4;           // copies of an active tree that a round starts from
+constexpr double kSpread = 0.5;       // distance between them, of their norm
+constexpr double kSpreadDecay = 0.7;  // of that distance from round to round
+constexpr int kAscentSteps = 25;      // of one start
+constexpr double kAscentStep = 0.5;   // of a unit vector towards the normalised gradient
+constexpr Index kMostNew = 15;        // trees added per output and sign in a round
 /// Solver steps of one polish: what they leave is for the next slide or, in the end, for the last solve.
-constexpr Index kPolishIter = 100;
-constexpr double kRoundGain = 3e-5;   // a round that gains a smaller share, or less than tol, does not pay
-constexpr double kNegligible = 1e-5;  // trees below this share of the largest norm are dropped after a slide
+constexpr Index kPolishIter = 50;
+constexpr Index kPolishSteps = 20;  // the same of a large program, which ends the rounds
+/// Most unknowns, and rows times unknowns, of a program that is not large.
+constexpr Index kMostUnknowns = 4000, kMostEntries = 8000000;
+constexpr double kPolishTol = 1e-6;  // at most, of polishes, and of the last solve if it is cheap
+constexpr Index kCheap = 2000;       // unknowns
+/// Trees of a cloud: as many as this many multiplications allow, within bounds.
+constexpr Index kCloudWork = 6000000, kLeastCloud = 150, kMostCloud = 400;
+/// Clouds that the search starts from: as many as this many multiplications for the trees of the first allow.
+constexpr Index kStartWork = 200000, kMostClouds = 6;
+constexpr double kRoundGain = 3e-4;  // a round that gains a smaller share does not pay
+constexpr Index kLeastRounds = 6;    // unless nothing is found, or the program is large
 
 template <class X>
 class Search {
@@ -106,11 +129,22 @@ class Search {
           d_(rows.cols),
           C_(y.cols),
           dim_(shape.paths() * rows.cols),
+          blocks_((rows.rows + kWord - 1) / kWord),
           loss_(make_loss(loss, y, w, solve_options.threads)) {
         require(options.n_starts > 0 && options.max_rounds > 0, "n_starts and max_rounds must be positive");
         result_.intercept.assign(C_, 0.0);
         result_.arrangements.shape = shape;
         result_.arrangements.n_rows = n_;
+        std::vector<double> f(n_ * C_, 0.0), intercept(C_, 0.0);
+        shift_by_intercept(f, intercept);
+        const double at_zero = loss_->value(f.data());
+        double square = 0;
+        for (Index k = 0; k < rows.size(); ++k) square += static_cast<double>(rows.data[k]) * rows.data[k];
+        const double scale = std::sqrt(square / static_cast<double>(std::max<Index>(rows.size(), 1)));
+        most_norm_ = at_zero / alpha_;
+        cloud_norm_ = kCloudNorm * most_norm_;
+        if (scale > 0) cloud_norm_ = std::min(cloud_norm_, kCloudSize * std::sqrt(2 * at_zero) / scale);
+        pack_rows();
     }
 
     SearchResult run();
@@ -118,28 +152,33 @@ class Search {
   private:
     /// What one evaluation of trees on all rows gives.
     struct Evaluation {
-        std::vector<double> roots;           // (K, n) relu outputs of the roots, if asked for
+        std::vector<double> roots;           // (K, 32 * blocks) relu outputs of the roots, if asked for
         std::vector<double> f;               // (n, C), without the intercept
-        std::vector<std::uint32_t> words;    // (ceil(n / 32), K * paths) path masks
+        std::vector<std::uint32_t> words;    // (blocks, K * paths) path masks, 32 rows to a word
         std::vector<std::int8_t> path_sign;  // (K * paths)
     };
+    void pack_rows();
     void evaluate(const Trees& trees, Evaluation& out, bool keep_roots) const;
-    double slide_objective(const Trees& trees, std::vector<double>& gradient, Evaluation& work);
+    double smooth(const Trees& trees, std::vector<double>& gradient, Evaluation& work);
     /// Minimises the loss of f + intercept over the intercept, if it is free, and adds it to f (n, C).
     void shift_by_intercept(std::vector<double>& f, std::vector<double>& intercept) const {
         if (solve_options_.fit_intercept) loss_->optimal_intercept(f.data(), intercept.data());
         for (Index i = 0; i < n_; ++i)
             for (Index c = 0; c < C_; ++c) f[i * C_ + c] += intercept[c];
     }
-    void slide(Trees& trees);
+    void slide(Trees& trees, double alike);
+    Trees thinned(const Trees& trees, double alike) const;
+    void random_leaves(Random& random, Index kind, double* leaves) const;
+    Trees cloud(Index start);
+    Trees split(const Trees& trees, Index round) const;
     Trees grow(const Trees& current, Index round, const std::vector<double>& theta, bool& found);
     void ascend(Trees& starts, const std::vector<double>& theta, std::vector<double>& score);
-    void polish(const Trees& trees);
+    Trees polish(const Trees& trees);
     void solve_from(const Arrangements& arrangements, Index max_iter, std::vector<double>& blocks,
                     std::vector<double>& intercept);
     void adopt();
     void note();
-    Trees active_trees() const;
+    Trees active_trees(const Arrangements& arrangements, const std::vector<double>& blocks) const;
     std::vector<double> dual_point();
     void poll() {
         if (observer_.poll && seconds() - last_poll_ > 0.05) {
@@ -161,10 +200,14 @@ class Search {
     SolveOptions solve_options_;
     SearchOptions options_;
     const Observer& observer_;
-    Index n_, d_, C_, dim_;
+    Index n_, d_, C_, dim_, blocks_;
     std::unique_ptr<Loss> loss_;
+    double most_norm_;            // a path norm above it costs more than the zero network
+    double cloud_norm_;           // path norm of a cloud
+    std::vector<double> packed_;  // tiles of kTile rows, for products with leaf weights from the left
     SearchResult result_;
     SolveReport solved_;  // of the last solve
+    bool large_ = false;  // whether the last polish was that of a large program
     std::vector<double> slide_intercept_;
     Index n_iter_ = 0;
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -172,100 +215,191 @@ class Search {
 };
 
 template <class X>
+void Search<X>::pack_rows() {
+    const auto& dense = kernels().dense<double>();
+    const Index size = dense.packed_size(kTile, d_);
+    packed_.resize((n_ + kTile - 1) / kTile * size);
+    for (Index i = 0; i < n_; i += kTile) {
+        const Index count = std::min(kTile, n_ - i);
+        std::vector<double> tile(rows_.row(i), rows_.row(i) + count * d_);
+        tile.resize(kTile * d_, 0.0);
+        dense.pack(tile.data(), kTile, d_, d_, packed_.data() + i / kTile * size);
+    }
+}
+
+template <class X>
 void Search<X>::evaluate(const Trees& trees, Evaluation& out, bool keep_roots) const {
-    const Index K = trees.size(), paths = shape_.paths(), units = shape_.units(), edges = shape_.edges();
-    out.f.assign(n_ * C_, 0.0);
-    out.words.assign((n_ + 31) / 32 * K * paths, 0);
+    const Index K = trees.size(), paths = shape_.paths(), units = shape_.units();
+    const Index padded = blocks_ * kWord;
+    std::vector<double> f(padded * C_, 0.0);
+    out.words.assign(blocks_ * K * paths, 0);
     out.path_sign.assign(K * paths, 1);
-    if (keep_roots) out.roots.resize(K * n_);
+    if (keep_roots) out.roots.assign(K * padded, 0.0);
     for (Index k = 0; k < K; ++k)
         for (Index p = 0; p < paths; ++p)
             for (Index l = 0; l + 1 < shape_.layers(); ++l)
                 out.path_sign[k * paths + p] *=
-                    trees.signs[k * edges + shape_.layer_begin(l) + p / shape_.leaves_below(l)];
-    LeafProduct<double> shared;
-    shared.set_weights(trees.V.data(), K * paths, d_, d_);
+                    trees.sign(k)[shape_.layer_begin(l) + p / shape_.leaves_below(l)];
+    // Trees in a row that feed one output, as many as a block holds; a linear one by itself.
+    std::vector<Index> starts;
+    const Index most = std::max<Index>(1, kBlockLeaves / paths);
+    for (Index k = 0; k < K; ++k)
+        if (k == 0 || trees.output[k] != trees.output[k - 1] || trees.linear[k] || trees.linear[k - 1] ||
+            k - starts.back() == most)
+            starts.push_back(k);
+    starts.push_back(K);
+    const auto& dense = kernels().dense<double>();
+    const Index tile_size = dense.packed_size(kTile, d_);
     const int team = threads_for(n_ * K * dim_, solve_options_.threads);
 #pragma omp parallel num_threads(team) if (team > 1)
     {
-        LeafProduct<double> product = shared;
-        std::vector<double> tile(kTileRows * d_), value(units);
+        std::vector<double> pre(most * paths * kTile), scratch(units * (kWord + 1));
 #pragma omp for schedule(dynamic)
-        for (Index t = 0; t < (n_ + kTileRows - 1) / kTileRows; ++t) {
-            const Index i0 = t * kTileRows, count = std::min(kTileRows, n_ - i0);
-            std::copy(rows_.row(i0), rows_.row(i0) + count * d_, tile.begin());
-            product.run(tile.data(), count);
-            for (Index i = i0; i < i0 + count; ++i) {
-                const double* h = product.row(i - i0);
-                std::uint32_t* words = out.words.data() + i / 32 * K * paths;
-                const std::uint32_t bit = std::uint32_t{1} << (i % 32);
-                for (Index k = 0; k < K; ++k) {
-                    const std::int8_t* sign = trees.signs.data() + k * edges;
+        for (Index t = 0; t < (n_ + kTile - 1) / kTile; ++t)
+            for (std::size_t s = 0; s + 1 < starts.size(); ++s) {
+                const Index k = starts[s], count = starts[s + 1] - k;
+                dense.multiply(trees.V.data() + k * dim_, count * paths, d_, d_,
+                               packed_.data() + t * tile_size, kTile, pre.data(), kTile);
+                for (Index b = t * kTile / kWord; b < std::min((t + 1) * kTile / kWord, blocks_); ++b) {
+                    const double* h = pre.data() + b * kWord % kTile;
+                    double* f_block = f.data() + trees.output[k] * padded + b * kWord;
+                    std::uint32_t* words = out.words.data() + (b * K + k) * paths;
                     if (trees.linear[k]) {
-                        out.f[i * C_ + trees.output[k]] += trees.sigma[k] * h[k * paths];
-                        words[k * paths] |= bit;
+                        for (Index i = 0; i < kWord; ++i) f_block[i] += trees.sigma[k] * h[i];
+                        words[0] = ~std::uint32_t{0};
                         continue;
                     }
-                    tree_values(shape_, sign, h + k * paths, value.data());
-                    const double root = std::max(value[units - 1], 0.0);
-                    out.f[i * C_ + trees.output[k]] += trees.sigma[k] * root;
-                    if (keep_roots) out.roots[k * n_ + i] = root;
-                    visit_paths(shape_, sign, value.data(),
-                                [&](Index p, int) { words[k * paths + p] |= bit; });
+                    kernels().trees(shape_.width().data(), shape_.layers(), paths, h, kTile, count,
+                                    trees.sign(k), trees.sigma.data() + k, scratch.data(), f_block,
+                                    keep_roots ? out.roots.data() + k * padded + b * kWord : nullptr, padded,
+                                    words);
                 }
             }
-        }
     }
+    out.f.resize(n_ * C_);
+    for (Index c = 0; c < C_; ++c)
+        for (Index i = 0; i < n_; ++i) out.f[i * C_ + c] = f[c * padded + i];
 }
 
-/// (NC) over the leaf weights, with the intercept minimised out, and its gradient.
+/// Mean loss of the trees' outputs, with the intercept minimised out, and its gradient in the leaf weights.
 template <class X>
-double Search<X>::slide_objective(const Trees& trees, std::vector<double>& gradient, Evaluation& work) {
+double Search<X>::smooth(const Trees& trees, std::vector<double>& gradient, Evaluation& work) {
+    poll();
     const Index K = trees.size(), paths = shape_.paths();
     evaluate(trees, work, false);
     std::vector<double>& f = work.f;
     shift_by_intercept(f, slide_intercept_);
-    double objective = loss_->value(f.data());
-    std::vector<double> theta(n_ * C_), column(n_), G(K * dim_);
+    std::vector<double> theta(n_ * C_), column(n_), G(C_ > 1 ? K * dim_ : 0);
     loss_->dual_point(f.data(), theta.data());
-    gradient.assign(K * dim_, 0.0);
+    gradient.resize(K * dim_);
     const MaskWords masks{work.words.data(), nullptr, n_, K * paths};
     for (Index c = 0; c < C_; ++c) {
         for (Index i = 0; i < n_; ++i) column[i] = theta[i * C_ + c];
-        kernels().masked<X, double>().adjoint(rows_.data, d_, masks, column.data(), G.data(),
+        double* out = C_ > 1 ? G.data() : gradient.data();
+        kernels().masked<X, double>().adjoint(rows_.data, d_, masks, column.data(), out,
                                               threads_for(n_ * K * dim_, solve_options_.threads));
         for (Index k = 0; k < K; ++k)
             if (trees.output[k] == c)
-                for (Index p = 0; p < paths; ++p)
-                    for (Index j = 0; j < d_; ++j)
-                        gradient[(k * paths + p) * d_ + j] =
-                            -trees.sigma[k] * work.path_sign[k * paths + p] * G[(k * paths + p) * d_ + j];
+                for (Index p = k * paths; p < (k + 1) * paths; ++p)
+                    Map(gradient.data() + p * d_, d_) =
+                        -trees.sigma[k] * work.path_sign[p] * ConstMap(out + p * d_, d_);
     }
-    for (Index k = 0; k < K; ++k) {
-        const ConstMap v(trees.V.data() + k * dim_, dim_);
-        const double norm = v.norm();
-        objective += alpha_ * norm;
-        if (norm > 0) Map(gradient.data() + k * dim_, dim_) += alpha_ / norm * v;
-    }
-    return objective;
+    return loss_->value(f.data());
 }
 
-/// L-BFGS (Nocedal 1980) with a bisection for the weak Wolfe conditions, which also serves where the
-/// objective has kinks (Lewis & Overton 2013).
+/// The trees without negligible ones, and with those that are alike added up.
 template <class X>
-void Search<X>::slide(Trees& trees) {
+Trees Search<X>::thinned(const Trees& trees, double alike) const {
+    const Index K = trees.size();
+    std::vector<double> norm(K);
+    std::vector<Index> order;
+    for (Index k = 0; k < K; ++k) norm[k] = trees.weights(k).norm();
+    double floor = kVanished * most_norm_;
+    for (const double value : norm) floor = std::max(floor, kNegligible * value);
+    for (Index k = 0; k < K; ++k)
+        if (norm[k] > floor) order.push_back(k);
+    std::sort(order.begin(), order.end(),
+              [&](Index a, Index b) { return norm[a] != norm[b] ? norm[a] > norm[b] : a < b; });
+    Trees out{dim_, shape_.edges()};
+    std::vector<Index> kept;
+    for (const Index k : order) {
+        std::size_t into = 0;
+        while (into < kept.size() &&
+               !(trees.same_kind(kept[into], k) &&
+                 trees.weights(kept[into]).dot(trees.weights(k)) > alike * norm[kept[into]] * norm[k]))
+            ++into;
+        if (into < kept.size()) {
+            out.weights(static_cast<Index>(into)) += trees.weights(k);
+        } else {
+            kept.push_back(k);
+            out.add(trees, k);
+        }
+    }
+    return out;
+}
+
+/// Descends on (NC) over all leaf weights by L-BFGS (Nocedal 1980) with a bisection for the weak Wolfe
+/// conditions, which also serves where the objective has kinks (Lewis & Overton 2013).
+///
+/// A tree's leaves are V = |a| W with the penalty alpha (a^2 + |W|^2) / 2, whose minimum over such (a, W) is
+/// alpha |V|: weight decay of the tree as a unit. It is smooth where a tree vanishes.
+template <class X>
+void Search<X>::slide(Trees& trees, double alike) {
     Evaluation work;
-    std::vector<double> gradient, trial_gradient;
+    std::vector<double> x, gradient, trial_x, trial_gradient, G;
+    const Index stride = dim_ + 1;
     slide_intercept_ = result_.intercept;
-    double objective = slide_objective(trees, gradient, work);
+    Index evaluations = 0;
+    const auto unpack = [&](const std::vector<double>& from) {
+        for (Index k = 0; k < trees.size(); ++k)
+            trees.weights(k) = std::abs(from[k * stride]) * ConstMap(from.data() + k * stride + 1, dim_);
+    };
+    const auto value_at = [&](const std::vector<double>& at, std::vector<double>& out) {
+        ++evaluations;
+        unpack(at);
+        double value = smooth(trees, G, work);
+        out.resize(at.size());
+        for (Index k = 0; k < trees.size(); ++k) {
+            const double a = at[k * stride];
+            const ConstMap w(at.data() + k * stride + 1, dim_), g(G.data() + k * dim_, dim_);
+            value += alpha_ / 2 * (a * a + w.squaredNorm());
+            out[k * stride] = alpha_ * a + (a < 0 ? -1 : 1) * g.dot(w);
+            Map(out.data() + k * stride + 1, dim_) = alpha_ * w + std::abs(a) * g;
+        }
+        return value;
+    };
     struct Pair {
         Vector s, y;
         double rho;
     };
     std::deque<Pair> memory;
-    const Index size = static_cast<Index>(trees.V.size());
-    int small_gains = 0;
-    for (Index step = 0; step < options_.slide_iter; ++step) {
+    double objective = 0;
+    const auto restart = [&] {
+        x.resize(trees.size() * stride);
+        for (Index k = 0; k < trees.size(); ++k) {
+            const double a = std::sqrt(trees.weights(k).norm());
+            x[k * stride] = a;
+            Map(x.data() + k * stride + 1, dim_) = trees.weights(k) / (a > 0 ? a : 1);
+        }
+        memory.clear();
+        objective = value_at(x, gradient);
+    };
+    restart();
+    Index thin_at = kThinEvery;
+    double before = std::numeric_limits<double>::infinity();
+    while (evaluations < options_.slide_iter) {
+        if (evaluations >= thin_at) {
+            if (before - objective < kSlideGain * objective) break;
+            before = objective;
+            thin_at = evaluations + kThinEvery;
+            unpack(x);
+            Trees fewer = thinned(trees, alike);
+            if (fewer.size() < 0.9 * static_cast<double>(trees.size())) {
+                trees = std::move(fewer);
+                restart();
+            }
+        }
+        const Index size = static_cast<Index>(x.size());
         const Map g(gradient.data(), size);
         Vector direction = -g;
         std::vector<double> a(memory.size());
@@ -276,24 +410,14 @@ void Search<X>::slide(Trees& trees) {
         if (!memory.empty()) direction *= 1 / (memory.back().rho * memory.back().y.squaredNorm());
         for (std::size_t m = 0; m < memory.size(); ++m)
             direction += (a[m] - memory[m].rho * memory[m].y.dot(direction)) * memory[m].s;
-        double slope = direction.dot(g);
-        if (!(slope < 0)) {
-            if (memory.empty()) return;
-            memory.clear();
-            continue;
-        }
-        double t = 1, low = 0, high = 0;
-        if (memory.empty()) {
-            const double norm = ConstMap(trees.V.data(), size).norm();
-            t = 0.1 * norm / direction.norm();
-        }
-        Trees trial = trees;
-        double reached = objective;
+        const double slope = direction.dot(g);
+        double t = 1, low = 0, high = 0, reached = objective;
+        if (memory.empty()) t = 0.1 * ConstMap(x.data(), size).norm() / direction.norm();
         bool accepted = false;
-        for (int k = 0; k < 25; ++k) {
-            poll();
-            Map(trial.V.data(), size) = ConstMap(trees.V.data(), size) + t * direction;
-            reached = slide_objective(trial, trial_gradient, work);
+        for (int k = 0; k < 25 && slope < 0; ++k) {
+            trial_x.resize(size);
+            Map(trial_x.data(), size) = ConstMap(x.data(), size) + t * direction;
+            reached = value_at(trial_x, trial_gradient);
             if (!(reached <= objective + 1e-4 * t * slope)) {
                 high = t;
             } else {
@@ -304,24 +428,24 @@ void Search<X>::slide(Trees& trees) {
             t = high > 0 ? 0.5 * (low + high) : 2 * t;
         }
         if (!accepted || !(reached < objective)) {
-            if (memory.empty()) return;
+            if (memory.empty()) break;
             memory.clear();
             continue;
         }
-        Pair pair{ConstMap(trial.V.data(), size) - ConstMap(trees.V.data(), size),
+        Pair pair{ConstMap(trial_x.data(), size) - ConstMap(x.data(), size),
                   ConstMap(trial_gradient.data(), size) - g, 0};
         const double curvature = pair.s.dot(pair.y);
-        small_gains = objective - reached < kSlideGain * objective ? small_gains + 1 : 0;
         objective = reached;
-        std::swap(trees, trial);
+        std::swap(x, trial_x);
         std::swap(gradient, trial_gradient);
-        if (small_gains >= 5) return;
         if (curvature > 1e-14 * pair.s.norm() * pair.y.norm()) {
             pair.rho = 1 / curvature;
             memory.push_back(std::move(pair));
             if (memory.size() > kMemory) memory.pop_front();
         }
     }
+    unpack(x);
+    trees = thinned(trees, alike);
 }
 
 /// Ascent of sigma theta^T h(U) over unit U for all starts at once; the best points met replace the starts.
@@ -350,7 +474,7 @@ void Search<X>::ascend(Trees& starts, const std::vector<double>& theta, std::vec
             for (Index k = 0; k < K; ++k) {
                 double value = 0;
                 for (Index i = 0; i < n_; ++i)
-                    value += theta[i * C_ + starts.output[k]] * work.roots[k * n_ + i];
+                    value += theta[i * C_ + starts.output[k]] * work.roots[k * blocks_ * kWord + i];
                 keep_best(k, starts.sigma[k] * value);
             }
         if (relu_ && step == kAscentSteps) break;
@@ -397,48 +521,98 @@ std::vector<double> Search<X>::dual_point() {
     return theta;
 }
 
+/// leaves (dim) <- rows of X (kind 0), differences of two (kind 1), or normal random numbers.
+template <class X>
+void Search<X>::random_leaves(Random& random, Index kind, double* leaves) const {
+    if (kind > 1) {
+        for (Index j = 0; j < dim_; ++j) leaves[j] = random.normal();
+        return;
+    }
+    for (Index p = 0; p < shape_.paths(); ++p) {
+        const X* a = rows_.row(random.below(n_));
+        const X* b = rows_.row(random.below(n_));
+        const double side = random.next() & 1u ? 1 : -1;
+        for (Index j = 0; j < d_; ++j)
+            leaves[p * d_ + j] =
+                side * (static_cast<double>(a[j]) - (kind == 1 ? static_cast<double>(b[j]) : 0.0));
+    }
+}
+
+/// Trees in every direction from which a slide starts: many, so that it ends near a good optimum.
+template <class X>
+Trees Search<X>::cloud(Index start) {
+    const Index count = std::clamp<Index>(kCloudWork / (n_ * dim_ * C_), kLeastCloud,
+                                          std::max(kLeastCloud, kMostCloud / shape_.paths()));
+    const double norm = cloud_norm_ / static_cast<double>(count);
+    std::vector<double> leaves(dim_);
+    std::vector<std::int8_t> sign(shape_.edges());
+    Trees out{dim_, shape_.edges()};
+    for (Index c = 0; c < C_; ++c)
+        for (Index s = 0; s < count; ++s) {
+            Random random(options_.seed, (static_cast<std::uint64_t>(start) * 1000003 + c) * 1000003 + s);
+            for (std::int8_t& e : sign) e = random.next() & 1u ? 1 : -1;
+            random_leaves(random, s / 2 % 8, leaves.data());
+            const double length = ConstMap(leaves.data(), dim_).norm();
+            if (length > 0) Map(leaves.data(), dim_) *= norm / length;
+            out.add(leaves.data(), sign.data(), s % 2 == 0 ? 1 : -1, c);
+        }
+    return out;
+}
+
+/// Every tree as several around it, the closer the later the round: their patterns differ across the facets
+/// near by, and a slide brings together again what does not pay.
+template <class X>
+Trees Search<X>::split(const Trees& trees, Index round) const {
+    const double spread = kSpread * std::pow(kSpreadDecay, static_cast<double>(round - 1)) /
+                          std::sqrt(static_cast<double>(dim_));
+    const Index copies =
+        std::clamp<Index>(kMostCloud / (shape_.paths() * std::max<Index>(trees.size(), 1)), 1, kSplit);
+    Trees out{dim_, shape_.edges()};
+    for (Index k = 0; k < trees.size(); ++k) {
+        Random random(options_.seed ^ 0x5bd1e995u, static_cast<std::uint64_t>(round) * 1000003 + k);
+        const double norm = trees.weights(k).norm();
+        for (Index copy = 0; copy < copies; ++copy) {
+            out.add(trees, k, 1 / static_cast<double>(copies));
+            if (copy == 0 || trees.linear[k]) continue;
+            Map v = out.weights(out.size() - 1);
+            for (Index j = 0; j < dim_; ++j)
+                v[j] += spread * norm / static_cast<double>(copies) * random.normal();
+        }
+    }
+    return out;
+}
+
 /// New trees with score above alpha (1 + tol), with small weights; the best one where there is none.
 template <class X>
 Trees Search<X>::grow(const Trees& current, Index round, const std::vector<double>& theta, bool& found) {
     const Index edges = shape_.edges();
-    Trees starts;
+    Trees starts{dim_, edges};
     std::vector<double> weights(dim_);
     std::vector<std::int8_t> sign(edges);
     for (Index c = 0; c < C_; ++c) {
         for (Index s = 0; s < 2 * options_.n_starts; ++s) {
-            Random random(options_.seed, (static_cast<std::uint64_t>(round) * 1000003 + c) * 1000003 + s);
+            Random random(options_.seed ^ 0x2545f491u,
+                          (static_cast<std::uint64_t>(round) * 1000003 + c) * 1000003 + s);
             for (Index e = 0; e < edges; ++e) sign[e] = random.next() & 1u ? 1 : -1;
             const Index kind = s / 2 % 8;
-            if (kind == 0 && current.size() > 0) {  // an active tree, its leaves turned around
+            if (kind < 3 && current.size() > 0) {  // an active tree turned around, or moved across facets
                 const Index k = random.below(current.size());
-                Map(weights.data(), dim_) = -ConstMap(current.V.data() + k * dim_, dim_);
-                std::copy_n(current.signs.begin() + k * edges, edges, sign.begin());
-            } else if (kind <= 2 && current.size() > 0) {  // an active tree, moved across nearby facets
-                const Index k = random.below(current.size());
-                const ConstMap v(current.V.data() + k * dim_, dim_);
-                const double spread =
-                    v.norm() / std::sqrt(static_cast<double>(dim_)) * (kind == 1 ? 0.3 : 1.0);
-                for (Index j = 0; j < dim_; ++j) weights[j] = v[j] + spread * random.normal();
-                std::copy_n(current.signs.begin() + k * edges, edges, sign.begin());
-            } else if (kind <= 4) {  // rows of X, and differences of two
-                for (Index p = 0; p < shape_.paths(); ++p) {
-                    const X* a = rows_.row(random.below(n_));
-                    const X* b = rows_.row(random.below(n_));
-                    const double side = random.next() & 1u ? 1 : -1;
-                    for (Index j = 0; j < d_; ++j)
-                        weights[p * d_ + j] = side * (static_cast<double>(a[j]) -
-                                                      (kind == 4 ? static_cast<double>(b[j]) : 0.0));
-                }
+                const double spread = kind == 0   ? 0.0
+                                      : kind == 1 ? 0.3 * current.weights(k).norm()
+                                                  : current.weights(k).norm();
+                for (Index j = 0; j < dim_; ++j)
+                    weights[j] = (kind == 0 ? -1 : 1) * current.weights(k)[j] +
+                                 spread / std::sqrt(static_cast<double>(dim_)) * random.normal();
+                std::copy_n(current.sign(k), edges, sign.begin());
             } else {
-                for (double& v : weights) v = random.normal();
+                random_leaves(random, kind - 3, weights.data());
             }
-            starts.add(weights.data(), dim_, sign.data(), edges, s % 2 == 0 ? 1 : -1, c);
+            starts.add(weights.data(), sign.data(), s % 2 == 0 ? 1 : -1, c);
         }
     }
-    if (relu_ && current.size() > 0)  // active trees as they are: their own patterns may have moved
+    if (relu_)  // active trees as they are: their own patterns may have moved
         for (Index k = 0; k < current.size(); ++k)
-            starts.add(current.V.data() + k * dim_, dim_, current.signs.data() + k * edges, edges,
-                       current.sigma[k], current.output[k]);
+            if (!current.linear[k]) starts.add(current, k);
 
     std::vector<double> score;
     ascend(starts, theta, score);
@@ -466,41 +640,40 @@ Trees Search<X>::grow(const Trees& current, Index round, const std::vector<doubl
         kept.push_back(k);
     }
     found = score[kept.front()] > floor;
-    Trees grown;
+    Trees grown{dim_, edges};
     for (const Index k : kept) {
         // A share of the best single step: (score - alpha) / curvature along the new tree.
         double square = 0;
-        for (Index i = 0; i < n_; ++i) square += w_[i] * work.roots[k * n_ + i] * work.roots[k * n_ + i];
+        const double* root = work.roots.data() + k * blocks_ * kWord;
+        for (Index i = 0; i < n_; ++i) square += w_[i] * root[i] * root[i];
         const double curvature = loss_->smoothness() * square / static_cast<double>(n_);
         const double wanted = std::max(score[k] - alpha_, 1e-3 * alpha_) / static_cast<double>(kept.size());
         const double size = curvature > 0 ? wanted / curvature : 1;
-        const Vector v = size * ConstMap(starts.V.data() + k * dim_, dim_);
-        grown.add(v.data(), dim_, starts.signs.data() + k * edges, edges, starts.sigma[k], starts.output[k]);
+        grown.add(starts, k, size);
     }
     return grown;
 }
 
-/// Trees of the current solution: its nonzero blocks (relu), or its gates with the merged block's weights as
+/// Trees of a solution: its nonzero blocks (relu), or its gates with the merged block's weights as
 /// further starts (gated).
 template <class X>
-Trees Search<X>::active_trees() const {
-    Trees trees;
-    const Arrangements& a = result_.arrangements;
-    const Index S = relu_ ? 2 : 1;
-    for (Index b = 0; b < static_cast<Index>(result_.blocks.size()) / dim_; ++b) {
-        const double* v = result_.blocks.data() + b * dim_;
-        if (ConstMap(v, dim_).squaredNorm() == 0) continue;
-        const Index group = b / S % a.size();
-        trees.add(v, dim_, a.sign(group), shape_.edges(), b % S == 0 ? 1 : -1, b / (S * a.size()),
-                  a.is_linear(group));
+Trees Search<X>::active_trees(const Arrangements& arrangements, const std::vector<double>& blocks) const {
+    Trees trees{dim_, shape_.edges()};
+    const Index S = relu_ ? 2 : 1, P = arrangements.size();
+    for (Index b = 0; b < static_cast<Index>(blocks.size()) / dim_; ++b) {
+        const double* v = blocks.data() + b * dim_;
+        const Index group = b / S % P;
+        if (ConstMap(v, dim_).squaredNorm() > 0)
+            trees.add(v, arrangements.sign(group), b % S == 0 ? 1 : -1, b / (S * P),
+                      arrangements.is_linear(group));
     }
     return trees;
 }
 
 /// Solves the program over the patterns of the trees, from the trees' own weights (relu), together with the
-/// groups in use (gated); keeps what is better.
+/// groups in use (gated); keeps what is better. Returns the trees of what it solved.
 template <class X>
-void Search<X>::polish(const Trees& trees) {
+Trees Search<X>::polish(const Trees& trees) {
     const Index S = relu_ ? 2 : 1;
     Arrangements next{shape_, n_, {}, {}};
     std::vector<double> weights;
@@ -537,7 +710,7 @@ void Search<X>::polish(const Trees& trees) {
 
     const std::vector<Index> kept = next.distinct();
     const bool first = result_.report.history.empty();
-    if (kept.empty() && !first) return;
+    if (kept.empty() && !first) return trees;
     const Index P = static_cast<Index>(kept.size());
     std::vector<double> kept_weights;
     for (const Index g : kept)
@@ -558,7 +731,9 @@ void Search<X>::polish(const Trees& trees) {
                     ConstMap(result_.blocks.data() + (c * result_.arrangements.size() + old) * dim_, dim_);
         }
     }
-    solve_from(arrangements, kPolishIter, blocks, intercept);
+    large_ = relu_ && (P * dim_ > kMostUnknowns || n_ * P * dim_ > kMostEntries);
+    solve_from(arrangements, large_ ? kPolishSteps : kPolishIter, blocks, intercept);
+    Trees solved = active_trees(arrangements, blocks);
     if (solved_.objective < result_.report.objective || first) {
         result_.arrangements = arrangements;
         result_.weights = std::move(kept_weights);
@@ -567,6 +742,7 @@ void Search<X>::polish(const Trees& trees) {
         adopt();
     }
     note();
+    return solved;
 }
 
 /// Solves over the arrangements from the blocks and the intercept, in place, within max_iter steps.
@@ -575,6 +751,8 @@ void Search<X>::solve_from(const Arrangements& arrangements, Index max_iter, std
                            std::vector<double>& intercept) {
     const Program<X> program{rows_, y_, w_, arrangements, alpha_, loss_name_, relu_};
     SolveOptions options = solve_options_;
+    if (max_iter < solve_options_.max_iter || program.blocks() * dim_ <= kCheap)
+        options.tol = std::min(options.tol, kPolishTol);
     options.max_iter = std::clamp<Index>(solve_options_.max_iter - n_iter_, 1, max_iter);
     solved_ = solve<X>(program, options, {blocks.data(), program.blocks(), dim_}, {intercept.data(), C_},
                        {observer_.poll, {}});
@@ -599,38 +777,47 @@ void Search<X>::note() {
 
 template <class X>
 SearchResult Search<X>::run() {
-    Trees current;
-    double before = 0;
-    int small_gains = 0;
+    Trees current{dim_, shape_.edges()}, pool = current;
+    const auto adopted = [&] { return active_trees(result_.arrangements, result_.blocks); };
     if (options_.skip_connection) {  // trees are for what a linear model leaves
         polish(current);
-        current = active_trees();
+        current = adopted();
     }
-    for (Index round = 0; round < options_.max_rounds; ++round) {
+    if (relu_) {  // the first round: independent starts and their union
+        result_.n_rounds = 1;
+        Index clouds = 1;
+        for (Index start = 0; start < clouds; ++start) {
+            Trees candidate = cloud(start);
+            candidate.add(current);
+            slide(candidate, kAlike);
+            const Trees solved = polish(candidate);
+            if (start == 0)
+                clouds = std::clamp<Index>(kStartWork / (n_ * dim_ * std::max<Index>(solved.size(), 1)), 1,
+                                           kMostClouds);
+            pool.add(solved, 1 / static_cast<double>(clouds));
+        }
+        if (clouds > 1) polish(pool);
+        current = adopted();
+    }
+    double before = result_.report.objective;
+    for (Index round = result_.n_rounds; round < options_.max_rounds && !large_; ++round) {
         bool found;
         const Trees grown = grow(current, round, dual_point(), found);
         result_.n_rounds = round + 1;
-        if (!found) result_.n_failed_starts = 2 * options_.n_starts * C_;
-        if (!found && round > 0) break;
-        const Index edges = shape_.edges();
-        Trees candidate = current;
-        for (Index k = 0; k < grown.size(); ++k)
-            candidate.add(grown.V.data() + k * dim_, dim_, grown.signs.data() + k * edges, edges,
-                          grown.sigma[k], grown.output[k]);
-        if (relu_ && found) {
-            slide(candidate);
-            candidate = candidate.above(kNegligible * candidate.largest_norm(dim_), dim_, edges);
-        }
+        result_.n_failed_starts = found ? 0 : 2 * options_.n_starts * C_;
+        if (!found && round > 0 && (!relu_ || current.size() == 0)) break;
+        Trees candidate = relu_ ? split(current, round) : current;
+        candidate.add(grown);
+        if (relu_) slide(candidate, 1 - (1 - kAlike) * std::pow(kAlikeDecay, static_cast<double>(round)));
         polish(candidate);
-        current = active_trees();
+        current = adopted();
         const double objective = result_.report.objective;
-        const double worth =
-            std::max(kRoundGain * objective, solve_options_.tol * result_.report.objective_at_zero);
-        small_gains = round > 0 && before - objective < worth ? small_gains + 1 : 0;
+        const bool pays = before - objective >= kRoundGain * objective;
         before = objective;
-        if (small_gains >= 2 || n_iter_ >= solve_options_.max_iter) break;
+        if ((round + 1 >= kLeastRounds && !pays) || n_iter_ >= solve_options_.max_iter) break;
     }
-    if (!result_.report.converged && n_iter_ < solve_options_.max_iter) {
+    const bool cheap = static_cast<Index>(result_.blocks.size()) <= kCheap;
+    if ((cheap || !result_.report.converged) && n_iter_ < solve_options_.max_iter) {
         solve_from(result_.arrangements, solve_options_.max_iter, result_.blocks, result_.intercept);
         adopt();
         note();

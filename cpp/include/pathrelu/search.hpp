@@ -6,9 +6,9 @@
 namespace pathrelu {
 
 struct SearchOptions {
-    Index n_starts = 64;     ///< ascents per output sign in every round
-    Index max_rounds = 30;   ///< of grow, slide and polish
-    Index slide_iter = 300;  ///< L-BFGS steps of one slide
+    Index n_starts = 64;      ///< ascents per output sign in every round
+    Index max_rounds = 30;    ///< the starts are one of them
+    Index slide_iter = 2000;  ///< evaluations of one slide
     std::uint64_t seed = 0;
     bool skip_connection = false;  ///< a linear group beside those searched for, in every round
 };
@@ -26,8 +26,10 @@ struct SearchResult {
     Index n_failed_starts = 0;
 };
 
-/// Search for arrangements: grow by ascent on the dual score, slide all leaf weights of the true network by
-/// L-BFGS (relu), polish by solving the convex program on the patterns reached; repeat while it pays.
+/// Search for arrangements. relu: many random trees slide together, by L-BFGS on all leaf weights of the true
+/// network, where those that come to coincide are merged, and the convex program over the patterns reached
+/// polishes them; a few such starts are joined. Then rounds while they pay: split the trees, add what ascents
+/// on the dual score find, slide, polish. gated: rounds of ascents and polish.
 /// The same bits for any number of threads.
 template <class X>
 SearchResult search(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,

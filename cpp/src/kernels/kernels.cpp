@@ -3,6 +3,10 @@
 #include <Eigen/Cholesky>
 #include <Eigen/Core>
 
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
 #include "kernels/table.hpp"
 
 namespace pathrelu {
@@ -382,6 +386,94 @@ void multiply(const T* A, Index rows, Index k, Index lda, const T* packed, Index
     }
 }
 
+// ---- Trees on 32 rows
+// --------------------------------------------------------------------------------
+
+#if defined(__GNUC__)
+template <class T>
+inline Vec<T> positive_part(Vec<T> v) {
+    const Vec<T> zero = broadcast(T(0));
+    return v > zero ? v : zero;
+}
+#else
+template <class T>
+inline Vec<T> positive_part(Vec<T> v) {
+    for (int l = 0; l < kLanes<T>; ++l) v.a[l] = v.a[l] > 0 ? v.a[l] : T(0);
+    return v;
+}
+#endif
+
+/// Bit i is set where v[i] > 0.
+inline std::uint32_t positive_bits(const double* v) {
+    std::uint32_t word = 0;
+#if defined(__AVX512F__)
+    for (int i = 0; i < kWord; i += 8)
+        word |= static_cast<std::uint32_t>(
+                    _mm512_cmp_pd_mask(_mm512_loadu_pd(v + i), _mm512_setzero_pd(), _CMP_GT_OQ))
+                << i;
+#elif defined(__AVX__)
+    for (int i = 0; i < kWord; i += 4)
+        word |= static_cast<std::uint32_t>(_mm256_movemask_pd(
+                    _mm256_cmp_pd(_mm256_loadu_pd(v + i), _mm256_setzero_pd(), _CMP_GT_OQ)))
+                << i;
+#else
+    for (int i = 0; i < kWord; ++i) word |= static_cast<std::uint32_t>(v[i] > 0) << i;
+#endif
+    return word;
+}
+
+void trees(const Index* width, Index layers, Index paths, const double* pre, Index ldc, Index K,
+           const std::int8_t* signs, const double* sigma, double* scratch, double* f, double* roots,
+           Index root_stride, std::uint32_t* words) {
+    constexpr int L = kLanes<double>;
+    Index units = paths;
+    for (Index l = 0, size = paths; l + 1 < layers; ++l) units += size /= width[l];
+    double* const inner = scratch;  // (units - paths, 32)
+    std::uint32_t* const on = reinterpret_cast<std::uint32_t*>(scratch + kWord * units);
+    for (Index k = 0; k < K; ++k) {
+        const double* below = pre + k * paths * ldc;
+        Index stride = ldc, size = paths;
+        const std::int8_t* sign = signs + k * (units - 1);
+        double* above = inner;
+        for (Index p = 0; p < paths; ++p) on[p] = positive_bits(below + p * ldc);
+        std::uint32_t* bits = on + paths;
+        for (Index l = 0; l + 1 < layers; ++l) {
+            size /= width[l];
+            const double* child = below;
+            below = above;
+            for (Index u = 0; u < size; ++u, above += kWord) {
+                for (int i = 0; i < kWord; i += L) {
+                    Vec<double> sum = broadcast(0.0);
+                    for (Index c = 0; c < width[l]; ++c)
+                        sum += broadcast(static_cast<double>(sign[c])) *
+                               positive_part<double>(load(child + c * stride + i));
+                    store(above + i, sum);
+                }
+                *bits++ = positive_bits(above);
+                child += width[l] * stride;
+                sign += width[l];
+            }
+            stride = kWord;
+        }
+        // `below` is the root now. Down the tree, a unit's bits become those of all units above it as well.
+        const Vec<double> factor = broadcast(sigma[k]);
+        for (int i = 0; i < kWord; i += L) {
+            const Vec<double> root = positive_part<double>(load(below + i));
+            store(f + i, load(f + i) + factor * root);
+            if (roots) store(roots + k * root_stride + i, root);
+        }
+        Index end = units;
+        for (Index l = layers - 1, count = 1; l-- > 0;) {
+            const Index parents = end - count;
+            count *= width[l];
+            const Index first = parents - count;
+            for (Index u = 0; u < count; ++u) on[first + u] &= on[parents + u / width[l]];
+            end = parents;
+        }
+        for (Index p = 0; p < paths; ++p) words[k * paths + p] = on[p];
+    }
+}
+
 // ---- Search for violated rows
 // --------------------------------------------------------------------------------
 
@@ -483,6 +575,7 @@ const KernelTable table = {PATHRELU_TEXT(PATHRELU_ISA),
                            masked_kernels<double, double>(),
                            dense_kernels<float>(),
                            dense_kernels<double>(),
+                           trees,
                            find_below,
                            add_gram,
                            masked_gram,
