@@ -150,7 +150,7 @@ class Adam:
         self.y = torch.tensor(task.y, dtype=torch.float32)
         widths = task.width[::-1]  # from the root down
         d = task.X.shape[1]
-        shapes = [(SUBNETWORKS,)] + [(SUBNETWORKS, *widths[: layer + 1]) for layer in range(len(widths))]
+        shapes = [(SUBNETWORKS,)] + [(SUBNETWORKS, *widths[: k + 1]) for k in range(len(widths))]
         parameters = []
         for seed in seeds:
             generator = torch.Generator().manual_seed(seed)
@@ -373,8 +373,7 @@ def main():
         versions = sorted({f"PyTorch {a['torch']}, NumPy {a['numpy']}" for a in kept.values()})
         footer = (
             f"\n{won} of {len(lines)} won in both. "
-            f"pathrelu {pr.__version__}, {_core.kernel_level()} kernels; "
-            f"{'; '.join(versions)}.\n"
+            f"pathrelu {pr.__version__}, {_core.kernel_level()} kernels; {'; '.join(versions)}.\n"
         )
         header = HEADER.format(seeds=SEEDS, steps=STEPS, k=SUBNETWORKS)
         (RESULTS / "search.md").write_text(header + "\n".join(lines) + "\n" + footer)

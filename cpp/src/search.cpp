@@ -11,8 +11,8 @@
 #include <limits>
 #include <map>
 
+#include "kernels/table.hpp"
 #include "parallel.hpp"
-#include "trees.hpp"
 
 namespace pathrelu {
 namespace {
@@ -69,11 +69,6 @@ struct Trees {
     void add(const Trees& other, double factor = 1) {
         for (Index k = 0; k < other.size(); ++k) add(other, k, factor);
     }
-    double path_norm() const {
-        double total = 0;
-        for (Index k = 0; k < size(); ++k) total += weights(k).norm();
-        return total;
-    }
     /// Whether two trees differ in their leaf weights only.
     bool same_kind(Index a, Index b) const {
         return sigma[a] == sigma[b] && output[a] == output[b] && linear[a] == linear[b] &&
@@ -89,9 +84,11 @@ constexpr double kSlideGain = 2e-4;
 constexpr int kMemory = 12;           // pairs that L-BFGS keeps
 constexpr Index kThinEvery = 50;      // evaluations of a slide after which trees are dropped and merged
 constexpr double kNegligible = 1e-3;  // trees below this share of the largest norm are dropped in a slide
+constexpr double kVanished = 1e-9;    // and trees below this share of the largest path norm that can pay
 constexpr double kAlike = 0.97;       // cosine of leaf weights above which two trees become one
 constexpr double kAlikeDecay = 0.3;   // of the rest of that cosine to 1, from round to round
 constexpr double kCloudNorm = 0.1;    // of a cloud: share of the largest path norm that can pay
+constexpr double kCloudSize = 100;    // and not above this, in units whose outputs are as large as y
 constexpr Index kSplit = 4;           // copies of an active tree that a round starts from
 constexpr double kSpread = 0.5;       // distance between them, of their norm
 constexpr double kSpreadDecay = 0.7;  // of that distance from round to round
@@ -100,16 +97,17 @@ constexpr double kAscentStep = 0.5;   // of a unit vector towards the normalised
 constexpr Index kMostNew = 15;        // trees added per output and sign in a round
 /// Solver steps of one polish: what they leave is for the next slide or, in the end, for the last solve.
 constexpr Index kPolishIter = 50;
-constexpr Index kPolishSteps = 20;  // the same where there are more than kMostNewton unknowns
-constexpr Index kMostNewton = 4000;
+constexpr Index kPolishSteps = 20;  // the same of a large program, which ends the rounds
+/// Most unknowns, and rows times unknowns, of a program that is not large.
+constexpr Index kMostUnknowns = 4000, kMostEntries = 8000000;
 constexpr double kPolishTol = 1e-6;  // at most, of polishes, and of the last solve if it is cheap
 constexpr Index kCheap = 2000;       // unknowns
 /// Trees of a cloud: as many as this many multiplications allow, within bounds.
-constexpr Index kCloudWork = 6000000, kLeastCloud = 100, kMostCloud = 400;
+constexpr Index kCloudWork = 6000000, kLeastCloud = 150, kMostCloud = 400;
 /// Clouds that the search starts from: as many as this many multiplications for the trees of the first allow.
 constexpr Index kStartWork = 200000, kMostClouds = 6;
 constexpr double kRoundGain = 3e-4;  // a round that gains a smaller share does not pay
-constexpr Index kLeastRounds = 5;    // unless nothing is found, or the program is large
+constexpr Index kLeastRounds = 6;    // unless nothing is found, or the program is large
 
 template <class X>
 class Search {
@@ -137,6 +135,15 @@ class Search {
         result_.intercept.assign(C_, 0.0);
         result_.arrangements.shape = shape;
         result_.arrangements.n_rows = n_;
+        std::vector<double> f(n_ * C_, 0.0), intercept(C_, 0.0);
+        shift_by_intercept(f, intercept);
+        const double at_zero = loss_->value(f.data());
+        double square = 0;
+        for (Index k = 0; k < rows.size(); ++k) square += static_cast<double>(rows.data[k]) * rows.data[k];
+        const double scale = std::sqrt(square / static_cast<double>(std::max<Index>(rows.size(), 1)));
+        most_norm_ = at_zero / alpha_;
+        cloud_norm_ = kCloudNorm * most_norm_;
+        if (scale > 0) cloud_norm_ = std::min(cloud_norm_, kCloudSize * std::sqrt(2 * at_zero) / scale);
         pack_rows();
     }
 
@@ -195,10 +202,12 @@ class Search {
     const Observer& observer_;
     Index n_, d_, C_, dim_, blocks_;
     std::unique_ptr<Loss> loss_;
+    double most_norm_;            // a path norm above it costs more than the zero network
+    double cloud_norm_;           // path norm of a cloud
     std::vector<double> packed_;  // tiles of kTile rows, for products with leaf weights from the left
     SearchResult result_;
     SolveReport solved_;  // of the last solve
-    bool large_ = false;  // whether the last polish had more than kMostNewton unknowns
+    bool large_ = false;  // whether the last polish was that of a large program
     std::vector<double> slide_intercept_;
     Index n_iter_ = 0;
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -305,7 +314,8 @@ Trees Search<X>::thinned(const Trees& trees, double alike) const {
     std::vector<double> norm(K);
     std::vector<Index> order;
     for (Index k = 0; k < K; ++k) norm[k] = trees.weights(k).norm();
-    const double floor = K == 0 ? 0 : kNegligible * *std::max_element(norm.begin(), norm.end());
+    double floor = kVanished * most_norm_;
+    for (const double value : norm) floor = std::max(floor, kNegligible * value);
     for (Index k = 0; k < K; ++k)
         if (norm[k] > floor) order.push_back(k);
     std::sort(order.begin(), order.end(),
@@ -533,9 +543,8 @@ template <class X>
 Trees Search<X>::cloud(Index start) {
     const Index count = std::clamp<Index>(kCloudWork / (n_ * dim_ * C_), kLeastCloud,
                                           std::max(kLeastCloud, kMostCloud / shape_.paths()));
-    std::vector<double> f(n_ * C_, 0.0), leaves(dim_), intercept = result_.intercept;
-    shift_by_intercept(f, intercept);
-    const double norm = kCloudNorm * loss_->value(f.data()) / (alpha_ * static_cast<double>(count));
+    const double norm = cloud_norm_ / static_cast<double>(count);
+    std::vector<double> leaves(dim_);
     std::vector<std::int8_t> sign(shape_.edges());
     Trees out{dim_, shape_.edges()};
     for (Index c = 0; c < C_; ++c)
@@ -722,7 +731,7 @@ Trees Search<X>::polish(const Trees& trees) {
                     ConstMap(result_.blocks.data() + (c * result_.arrangements.size() + old) * dim_, dim_);
         }
     }
-    large_ = relu_ && P * dim_ > kMostNewton;
+    large_ = relu_ && (P * dim_ > kMostUnknowns || n_ * P * dim_ > kMostEntries);
     solve_from(arrangements, large_ ? kPolishSteps : kPolishIter, blocks, intercept);
     Trees solved = active_trees(arrangements, blocks);
     if (solved_.objective < result_.report.objective || first) {
