@@ -47,11 +47,11 @@ def test_programs_of_more_unknowns_than_rows_are_solved_to_the_last_digits(
 ):
     # Their Newton systems are factorised in the rows.
     program, arrangements = random_program(
-        3, width, n=60, d=30, P=60, activation=activation, loss=loss, fit_intercept=fit_intercept, alpha=3e-3
+        3, width, n=60, d=60, P=60, activation=activation, loss=loss, fit_intercept=fit_intercept, alpha=3e-3
     )
     solution = solve(program, arrangements, tol=1e-11, max_iter=3000)
     assert solution.converged
-    assert solution.n_active * 30 * arrangements.paths > 600
+    assert solution.n_active * 60 * arrangements.paths > 600
     assert_is_its_own_objective(solution, program)
 
 
@@ -311,7 +311,7 @@ def test_a_warm_start_takes_fewer_iterations_to_the_same_optimum(activation, los
     nearby = solve(near, arrangements, tol=1e-7, init=cold)
     nearby_cold = solve(near, arrangements, tol=1e-7)
 
-    assert again.n_iter <= 1
+    assert again.n_iter <= 2  # a Newton step and the proximal step after it
     assert again.objective <= cold.objective * (1 + 1e-12)
     assert nearby.n_iter < nearby_cold.n_iter
     assert nearby.objective == pytest.approx(nearby_cold.objective, rel=1e-6)

@@ -9,7 +9,8 @@ namespace pathrelu {
 ///
 /// X (n, d) is read in place and must outlive the operator. V has one row of d weights per path, groups in
 /// order. Products are done by tables of subset sums (see kernels.cpp), in double, or in float with
-/// `Sums::fast`. Results are the same bits for any number of threads: every output is one thread's.
+/// `Sums::fast`. Results are the same bits for any number of threads: parts of
+/// the rows are fixed, and their sums are added in order.
 template <class X>
 class MaskedOperator {
   public:

@@ -64,8 +64,9 @@ struct Observer {
 /// never rises from one check to the next.
 ///
 /// Working sets of groups; inside, FISTA with backtracking and restart (Beck & Teboulle 2009, O'Donoghue &
-/// Candes 2015) finds the support and the facets, truncated Newton steps on them finish. The intercept is
-/// minimised out exactly at every step.
+/// Candes 2015) as long as it pays, then Newton steps on the support and the facets it found, and the
+/// proximal point method by semismooth Newton on the dual (Li, Sun & Toh 2018) where those stall. The
+/// intercept is minimised out exactly at every step.
 template <class X>
 SolveReport solve(const Program<X>& program, const SolveOptions& options, MatView<double> blocks,
                   VecView<double> intercept, const Observer& observer = {});
