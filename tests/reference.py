@@ -270,11 +270,15 @@ class Program:
                 penalty += np.sqrt(np.sum(W**2))
         return self.mean_loss(f) + self.alpha * penalty
 
-    def optimum(self) -> float:
-        """Optimal value by CVXPY and Clarabel."""
+    def optimum(self, skip_connection: bool = False) -> float:
+        """Optimal value by CVXPY and Clarabel; a skip connection is a free linear block more."""
         n, size = len(self.y), self.groups.paths * self.X.shape[1]
         f = cp.Variable() if self.fit_intercept else cp.Constant(0.0)
         norms, constraints = [], []
+        if skip_connection:
+            skip = cp.Variable(self.X.shape[1])
+            f = f + self.X @ skip
+            norms.append(cp.norm(skip))
         for g in range(len(self.groups)):
             B = self.matrix[:, g * size : (g + 1) * size]
             for sigma in self.output_signs:

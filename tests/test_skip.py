@@ -3,10 +3,9 @@
 import pickle
 from dataclasses import replace
 
-import cvxpy as cp
 import numpy as np
 import pytest
-from reference import CLARABEL, loss_values, unit_rows
+from reference import loss_values
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from support import random_program, solve
 
@@ -15,29 +14,6 @@ from pathrelu import PathReLUClassifier, PathReLURegressor, _core
 
 ACTIVATIONS = ["relu", "gated"]
 WIDTHS = [(), (3,), (2, 2)]  # depths 2, 3, 4
-
-
-def optimum(program):
-    """The program of `reference.Program` with a free linear block more, by CVXPY and Clarabel."""
-    n, d = program.X.shape
-    size = program.groups.paths * d
-    skip = cp.Variable(d)
-    f, norms, constraints = program.X @ skip, [cp.norm(skip)], []
-    if program.fit_intercept:
-        f = f + cp.Variable()
-    for g in range(len(program.groups)):
-        for sigma in program.output_signs:
-            v = cp.Variable(size)
-            f = f + sigma * (program.matrix[:, g * size : (g + 1) * size] @ v)
-            norms.append(cp.norm(v))
-            if program.cones is not None:
-                constraints.append(unit_rows(program.cones[g]) @ v >= 0)
-    w = program.weights
-    if program.loss == "squared_error":
-        loss = cp.sum_squares(cp.multiply(np.sqrt(w), f - program.y)) / (2 * n)
-    else:
-        loss = cp.sum(cp.multiply(w, cp.logistic(cp.multiply(-program.y, f)))) / n
-    return float(cp.Problem(cp.Minimize(loss + program.alpha * sum(norms)), constraints).solve(**CLARABEL))
 
 
 def teacher(n=60, d=3, seed=0):
@@ -114,7 +90,7 @@ def test_solve_reaches_the_optimum_of_cvxpy(activation, width, loss):
     solution = solve(program, arrangements.with_skip_connection(), tol=1e-9)
 
     assert solution.converged
-    assert solution.objective == pytest.approx(optimum(program), rel=1e-6)
+    assert solution.objective == pytest.approx(program.optimum(skip_connection=True), rel=1e-6)
     assert solution.objective < plain.objective * (1 - 1e-3)
     linear = solution.blocks[-1]
     assert np.linalg.norm(linear[0, 0]) > 0
