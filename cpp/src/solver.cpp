@@ -314,6 +314,8 @@ class Solver {
     struct Active;
     struct Support;
     struct DualTrial;
+    std::vector<Active> active_blocks(const Working<X>& work, const std::vector<double>& Z, double step,
+                                      std::vector<Index>& groups) const;
     Support support(const Working<X>& work, const std::vector<double>& Z, double step) const;
     void predict(const Support& support, const Matrix& D, std::vector<double>& f) const;
     Matrix correlate(const Support& support, const std::vector<double>& r) const;
@@ -599,14 +601,15 @@ Matrix Solver<X>::inverse_of_sum(const std::vector<double>& h) const {
     return root * inverse.asDiagonal() * root.transpose();
 }
 
-/// The blocks of Z that are not zero, with the derivative of the proximal map there, and the operator over
-/// them.
+/// The blocks of Z that are not zero, with the derivative of the proximal map there, and their `groups`.
 template <class X>
-typename Solver<X>::Support Solver<X>::support(const Working<X>& work, const std::vector<double>& Z,
-                                               double step) const {
+std::vector<typename Solver<X>::Active> Solver<X>::active_blocks(const Working<X>& work,
+                                                                 const std::vector<double>& Z, double step,
+                                                                 std::vector<Index>& groups) const {
     const Index k = static_cast<Index>(work.groups.size());
     std::vector<Active> active;
-    std::vector<Index> groups, slot_of_group(k, -1);
+    std::vector<Index> slot_of_group(k, -1);
+    groups.clear();
     for (Index b = 0; b < C_ * k * S_; ++b) {
         const ConstMap z(Z.data() + b * dim_, dim_);
         const double norm = z.norm();
@@ -621,6 +624,15 @@ typename Solver<X>::Support Solver<X>::support(const Working<X>& work, const std
                           cones_ ? &prox_facets_[global_block(work.groups, b)] : nullptr, z / norm});
     }
     for (Active& a : active) a.slot += a.output * static_cast<Index>(groups.size());
+    return active;
+}
+
+/// These blocks and the operator over their groups.
+template <class X>
+typename Solver<X>::Support Solver<X>::support(const Working<X>& work, const std::vector<double>& Z,
+                                               double step) const {
+    std::vector<Index> groups;
+    std::vector<Active> active = active_blocks(work, Z, step, groups);
     return {std::move(active),
             MaskedOperator<X>(program_.rows, program_.arrangements, groups, options_.threads)};
 }
@@ -694,8 +706,12 @@ bool Solver<X>::solve_factored_dual(const Support& support, const Model& model, 
     const Index A = static_cast<Index>(active.size()), paths = dim_ / d_;
     const Index slots = support.op.n_paths() / paths;
     std::vector<Index> on;
+    std::vector<double> root_h;
     for (Index i = 0; i < n_; ++i)
-        if (model.h[i] > 0) on.push_back(i);
+        if (model.h[i] > 0) {
+            on.push_back(i);
+            root_h.push_back(std::sqrt(model.h[i]));
+        }
     if (on.empty()) return false;
     Index N = (static_cast<Index>(on.size()) + kPad - 1) / kPad * kPad;
     if (N % 256 == 0) N += kPad;  // columns a power of two apart would share cache lines
@@ -704,7 +720,7 @@ bool Solver<X>::solve_factored_dual(const Support& support, const Model& model, 
     for (Index k = 0; k < static_cast<Index>(on.size()); ++k)
         for (Index j = 0; j < d_; ++j)
             scaled[k * d_ + j] = columns[j * N + k] =
-                std::sqrt(model.h[on[k]]) * static_cast<double>(program_.rows(on[k], j));
+                root_h[k] * static_cast<double>(program_.rows(on[k], j));
     const auto& dense = kernels().dense<double>();
     std::vector<double> packed(dense.packed_size(N, d_));
     dense.pack(scaled.data(), N, d_, d_, packed.data());
@@ -771,23 +787,22 @@ bool Solver<X>::solve_factored_dual(const Support& support, const Model& model, 
     std::vector<double> ones(N, 0.0), right(N), f;  // ones: the system's answer to a unit intercept
     double sum_ones = 0;
     if (options_.fit_intercept) {
-        for (std::size_t k = 0; k < on.size(); ++k) ones[k] = std::sqrt(model.h[on[k]]);
+        std::copy(root_h.begin(), root_h.end(), ones.begin());
         kernels().cholesky_solve(system_.data(), N, ones.data(), 1);
-        for (std::size_t k = 0; k < on.size(); ++k) sum_ones += std::sqrt(model.h[on[k]]) * ones[k];
+        for (std::size_t k = 0; k < on.size(); ++k) sum_ones += root_h[k] * ones[k];
     }
     const auto solve_once = [&](const Matrix& target) {
         Matrix v = target;
         apply_weight(v);
         predict(support, v, f);
         std::fill(right.begin(), right.end(), 0.0);
-        for (std::size_t k = 0; k < on.size(); ++k) right[k] = std::sqrt(model.h[on[k]]) * f[on[k]];
+        for (std::size_t k = 0; k < on.size(); ++k) right[k] = root_h[k] * f[on[k]];
         kernels().cholesky_solve(system_.data(), N, right.data(), 1);
         double sum = 0;
-        for (std::size_t k = 0; k < on.size(); ++k) sum += std::sqrt(model.h[on[k]]) * right[k];
+        for (std::size_t k = 0; k < on.size(); ++k) sum += root_h[k] * right[k];
         const double shift = options_.fit_intercept ? sum / sum_ones : 0;
         std::vector<double> q(n_, 0.0);
-        for (std::size_t k = 0; k < on.size(); ++k)
-            q[on[k]] = std::sqrt(model.h[on[k]]) * (right[k] - shift * ones[k]);
+        for (std::size_t k = 0; k < on.size(); ++k) q[on[k]] = root_h[k] * (right[k] - shift * ones[k]);
         Matrix pulled = correlate(support, q);
         apply_weight(pulled);
         return Matrix(v - pulled);
@@ -1141,8 +1156,9 @@ template <class X>
 double Solver<X>::least_narrowing(const Working<X>& work, const Point& point) const {
     const double products = static_cast<double>(n_ * C_ * static_cast<Index>(work.groups.size()) * dim_);
     const double steps = kFista * products * (cones_ ? kProjectionWork : 1);
-    const Support on = support(work, point.Z, 1);
-    return std::pow(0.1, steps / (5 * newton_work(on.active).least()));
+    std::vector<Index> groups;
+    const NewtonWork newton = newton_work(active_blocks(work, point.Z, 1, groups));
+    return std::pow(0.1, steps / (5 * newton.least()));
 }
 
 /// The proximal step that shrinks a block of the typical size by half.
