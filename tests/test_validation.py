@@ -77,10 +77,14 @@ BAD_ROWS = [
     (X[None], ValueError, r"X has shape \(1, 12, 3\); expected two dimensions"),
     (X[:0], ValueError, r"X has shape \(0, 3\); expected at least one row and one column"),
     (X[:, :0], ValueError, r"X has shape \(12, 0\); expected at least one row and one column"),
-    (with_entry(np.nan), ValueError, r"X has the value nan at index \(4, 1\); expected finite numbers"),
-    (with_entry(-np.inf, np.float32), ValueError, r"X has the value -inf at index \(4, 1\)"),
+    (
+        with_entry(np.nan),
+        ValueError,
+        r"X has missing values \(NaN\) in column 1 \(1 of 12 rows, first in row 4\)",
+    ),
+    (with_entry(-np.inf, np.float32), ValueError, r"X has infinite values in column 1 .*first in row 4\)"),
     (with_entry("a", object), TypeError, "X holds something that is not a number: .*'a'"),
-    (with_entry(None, object), ValueError, r"X has the value nan at index \(4, 1\)"),
+    (with_entry(None, object), ValueError, r"X has missing values \(NaN\) in column 1"),
     (X.astype(str), TypeError, "X has dtype <U32; expected numbers"),
     (X + 1j, TypeError, "X has dtype complex128; expected numbers"),
     (csr_array(X), TypeError, r"X is sparse; expected a dense array \(try X\.toarray\(\)\)"),
@@ -280,7 +284,9 @@ def test_trees_must_fit_their_shape():
         r"G has shape \(6, 2\); expected \(P, 3\), one column per column of X",
         G=GATES[:, :2],
     )
-    refuse("from_gates", ValueError, r"G has the value nan at index \(0, 0\)", G=np.full((2, 3), np.nan))
+    refuse(
+        "from_gates", ValueError, r"G has missing values \(NaN\) in columns 0 .*", G=np.full((2, 3), np.nan)
+    )
     W = np.ones((5, 2, D))
     for bad, message in (
         ({"W": W[:, :, :2]}, r"W has shape \(5, 2, 2\); expected \(P, paths, 3\)"),

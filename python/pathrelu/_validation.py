@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
+from sklearn.utils.validation import validate_data
 
 from pathrelu import _core
 
@@ -21,6 +25,116 @@ LOSSES = ("squared_error", "huber", "log_loss", "squared_hinge")
 BINARY_LOSSES = ("log_loss", "squared_hinge")
 MOST_THREADS = 1024
 MOST_LAYERS = 64
+MOST_NAMED = 5  # columns in one message
+
+
+def table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
+    """`validate_data` for estimators, whose rows come out dense, C-ordered, finite, as float32 or float64."""
+    names = column_names(X)
+    if names is not None:  # first of all, so that a frame with a column too many is told which
+        validate_data(estimator, X, skip_check_array=True, reset=options.get("reset", True))
+    X = of_numbers(np.asarray(X) if isinstance(X, list | tuple) else X, "X")
+    if isinstance(X, np.ndarray) and X.dtype.kind != "c":  # scikit-learn refuses these in its own words
+        numeric_dtype(X, "X")
+    checked = validate_data(
+        estimator,
+        X,
+        *y,
+        # scikit-learn knows the dtype of arrays, but not of every kind of data frame.
+        dtype=[np.float32] if names is not None and _narrow(X) else [np.float64, np.float32],
+        order="C",
+        accept_sparse=True,
+        ensure_all_finite=False,
+        **options,
+    )
+    rows = dense(checked[0] if y else checked, "X")
+    finite_columns(rows, "X", names)
+    return (rows, checked[1]) if y else rows
+
+
+def column_names(X: Any) -> list[Any] | None:
+    """Names of the columns of a data frame; None for all else."""
+    return list(X.columns) if hasattr(X, "columns") and hasattr(X, "dtypes") else None
+
+
+def of_numbers(X: Any, name: str) -> Any:
+    """Refuse text, categories and times, in data frames by column; masked entries become NaN."""
+    names = column_names(X)
+    if names is not None:
+        series = [X.iloc[:, k] if hasattr(X, "iloc") else X[:, k] for k in range(len(names))]
+        columns = [(column, _other(values)) for column, values in zip(names, series, strict=True)]
+        if bad := [f"{column!r} ({other})" for column, other in columns if other]:
+            raise TypeError(
+                f"{name} has columns that are not numbers: {_listed(bad)}; encode them first, as "
+                "examples/categorical_columns.py does in a Pipeline"
+            )
+        return X
+    if isinstance(X, np.ma.MaskedArray):
+        return np.where(np.ma.getmaskarray(X), np.nan, X.data)
+    return X
+
+
+def numeric_dtype(array: NDArray[Any], name: str) -> None:
+    if array.dtype.kind not in "fiubO":
+        raise TypeError(f"{name} has dtype {array.dtype}; expected numbers")
+
+
+def _other(series: Any) -> str:
+    """What a column of a data frame holds that is not numbers; empty if it holds numbers alone."""
+    dtype = series.dtype
+    if dtype == np.dtype(object):
+        strange = (v for v in series if not (v is None or isinstance(v, numbers.Real | Decimal | np.bool_)))
+        return next((type(value).__name__ for value in strange), "")
+    if hasattr(dtype, "is_numeric"):  # polars
+        return "" if dtype.is_numeric() or str(dtype) in ("Boolean", "Null") else str(dtype)
+    return "" if dtype.kind in "fiub" else str(dtype)
+
+
+def _narrow(frame: Any) -> bool:
+    """Whether all columns of a data frame are float32, of NumPy, pandas or polars."""
+    return all(str(dtype).lower() == "float32" for dtype in frame.dtypes)
+
+
+def _listed(items: Sequence[str]) -> str:
+    more = f" and {len(items) - MOST_NAMED} more" if len(items) > MOST_NAMED else ""
+    return ", ".join(items[:MOST_NAMED]) + more
+
+
+def dense(rows: Any, name: str) -> Any:
+    """Rows, if sparse as an array of the same dtype; refused if larger than the memory of the machine."""
+    if not issparse(rows):
+        return rows
+    n, d = rows.shape
+    needed = n * d * rows.dtype.itemsize
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not told by this system
+        memory = needed
+    if needed > memory:
+        raise MemoryError(
+            f"{name} is sparse, of shape {(n, d)}: as the dense {rows.dtype} rows that are needed it takes "
+            f"{needed / 2**30:.1f} GiB, and this machine has {memory / 2**30:.1f} GiB; reduce the columns "
+            "first, as sklearn.decomposition.TruncatedSVD does"
+        )
+    return rows.toarray(order="C")
+
+
+def finite_columns(array: Rows, name: str, names: Sequence[Any] | None = None) -> None:
+    """Refuse a table with missing or infinite values, naming the columns that have them."""
+    bad = ~np.isfinite(array)
+    if not bad.any():
+        return
+    missing = np.isnan(array)
+    what = "missing values (NaN)" if missing.any() else "infinite values"
+    bad = missing if missing.any() else bad
+    counts, first = bad.sum(axis=0), bad.argmax(axis=0)
+    told = [
+        f"{k if names is None else names[k]!r} ({counts[k]} of {len(array)} rows, first in row {first[k]})"
+        for k in np.flatnonzero(counts).tolist()
+    ]
+    hint = "; sklearn.impute.SimpleImputer fills them in" if name == "X" and missing.any() else ""
+    plural = "columns" if len(told) > 1 else "column"
+    raise ValueError(f"{name} has {what} in {plural} {_listed(told)}; expected finite numbers{hint}")
 
 
 def numeric(values: Any, name: str) -> Rows:
@@ -29,12 +143,14 @@ def numeric(values: Any, name: str) -> Rows:
         raise TypeError(f"{name} is None; expected an array of numbers")
     if hasattr(values, "toarray"):
         raise TypeError(f"{name} is sparse; expected a dense array (try {name}.toarray())")
+    values = of_numbers(values, name)
+    if column_names(values) is not None and hasattr(values, "iloc"):  # pandas, maybe with nullable columns
+        values = values.astype(np.float32 if _narrow(values) else np.float64)
     try:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} is not an array: {error}") from None
-    if array.dtype.kind not in "fiubO":
-        raise TypeError(f"{name} has dtype {array.dtype}; expected numbers")
+    numeric_dtype(array, name)
     try:
         # "C" and "A": what the core reads in place.
         if array.dtype == np.float32:
@@ -79,7 +195,7 @@ def rows(X: ArrayLike, name: str = "X") -> Rows:
         raise ValueError(f"{name} has shape {array.shape}; expected two dimensions (rows, columns)")
     if 0 in array.shape:
         raise ValueError(f"{name} has shape {array.shape}; expected at least one row and one column")
-    finite(array, name)
+    finite_columns(array, name, column_names(X))
     return array
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from pathrelu import _core, program
 from pathrelu import _validation as check
@@ -77,6 +77,11 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
     n_subnetworks_: int
     history_: list[Record]
     guarantee_: float | None
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     def _settings(self) -> Settings:
         given: object = self.arrangements
@@ -233,7 +238,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: ArrayLike) -> check.Rows:
         check_is_fitted(self)
         threads = check.threads(self.n_threads)
-        table = validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
+        table = check.table(self, X, reset=False)
         return self.network_.predict(table, n_threads=threads)
 
 
@@ -393,8 +398,9 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            float32 is solved as float32, other numbers as float64.
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            float32 is solved as float32, other numbers as float64. Sparse rows are made dense, which takes
+            ``n_samples * n_features`` numbers of that kind, in `predict` too.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), optional
             Not negative, not all zero; only ratios matter.
@@ -406,7 +412,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         Raises
         ------
         ValueError, TypeError
-            If a parameter or the data is out of range or of the wrong kind.
+            If a parameter or the data is out of range or of the wrong kind. Columns of a data frame that hold
+            missing values, text, categories or times are named.
 
         Warns
         -----
@@ -415,9 +422,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         """
         settings = self._settings()
         loss = check.choice(self.loss, "loss", ("squared_error", "huber"))
-        table, y = validate_data(
-            self, X, y, dtype=[np.float64, np.float32], order="C", y_numeric=True, multi_output=True
-        )
+        table, y = check.table(self, X, y, y_numeric=True, multi_output=True)
         target, _ = check.targets(y, len(table), loss)
         weight = check.raw_weights(sample_weight, len(table))
         return self._train(settings, *canonical(table, target, weight), loss)
@@ -536,8 +541,9 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            float32 is solved as float32, other numbers as float64.
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            float32 is solved as float32, other numbers as float64. Sparse rows are made dense, which takes
+            ``n_samples * n_features`` numbers of that kind, in `predict` too.
         y : array-like of shape (n_samples,)
             Labels of at least two classes.
         sample_weight : array-like of shape (n_samples,), optional
@@ -551,6 +557,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         ------
         ValueError, TypeError
             If a parameter or the data is out of range or of the wrong kind, or there is only one class.
+            Columns of a data frame that hold missing values, text, categories or times are named.
 
         Warns
         -----
@@ -564,7 +571,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
             or isinstance(self.class_weight, Mapping)
         ):
             raise TypeError(f"class_weight is {self.class_weight!r}; expected a dict, 'balanced' or None")
-        table, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
+        table, y = check.table(self, X, y)
         check_classification_targets(y)
         weight = check.raw_weights(sample_weight, len(table))
         used = weight > 0
