@@ -33,6 +33,8 @@ class Arrangements:
         Leaf weights that generate the patterns; None where they are not known. Zeros for a linear group.
     source_index : ndarray of shape (len,), int64
         Which of the caller's trees each group came from; -1 for a linear group.
+    core : object
+        The packed patterns of the compiled part.
     """
 
     gates: NDArray[np.float64] | None
@@ -193,6 +195,7 @@ class Arrangements:
 
     @property
     def n_rows(self) -> int:
+        """Rows that the patterns are of."""
         return self.core.n_rows
 
     @property
@@ -211,11 +214,21 @@ class Arrangements:
         return bool(self.linear.any())
 
     def patterns(self) -> NDArray[np.bool_]:
-        """Where each unit is on, (len, units, n_rows). For small problems: takes a byte per entry."""
+        """Where each unit is on. For small problems: takes a byte per entry.
+
+        Returns
+        -------
+        ndarray of bool, of shape (len, units, n_rows)
+        """
         return self.core.patterns()
 
     def masks(self) -> NDArray[np.bool_]:
-        """Where each whole path is on, (len, paths, n_rows). For small problems: takes a byte per entry."""
+        """Where each whole path is on. For small problems: takes a byte per entry.
+
+        Returns
+        -------
+        ndarray of bool, of shape (len, paths, n_rows)
+        """
         return self.core.masks()
 
 
