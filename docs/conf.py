@@ -77,6 +77,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",
     "backreferences_dir": "reference/examples",
     "doc_module": ("pathrelu",),
+    "default_thumb_file": str(HERE / "_static" / "logo.svg"),
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": False,
     "show_memory": False,

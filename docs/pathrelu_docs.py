@@ -212,7 +212,8 @@ def mathml(node: nodes.Element, block: bool) -> str:
     formula = re.sub(r"\\[bB]igg?(?=\))", r"\\right", formula)
     formula = re.sub(r"\\t?frac\s*(\d)\s*(\w)", r"\\frac{\1}{\2}", formula)
     try:
-        return tex2mathml(formula, as_block=block)
+        # As an operator, the sign of a norm would stretch.
+        return tex2mathml(formula, as_block=block).replace("<mo>‖</mo>", "<mi>‖</mi>")
     except MathError as error:
         logger.warning("%s in %r", error, formula, location=node)
         return escape(formula)

@@ -35,6 +35,19 @@ class Arrangements:
         Which of the caller's trees each group came from; -1 for a linear group.
     core : object
         The packed patterns of the compiled part.
+
+    Examples
+    --------
+    >>> from pathrelu import Arrangements
+    >>> X = [[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]
+    >>> arrangements = Arrangements.from_gates(X, [[1.0, 2.0], [3.0, 1.0], [-1.0, 1.0]])
+    >>> len(arrangements)  # the first two are on for the same rows
+    2
+    >>> arrangements.masks()[:, 0].astype(int)
+    array([[1, 1, 0],
+           [0, 1, 0]])
+    >>> arrangements.source_index
+    array([0, 2])
     """
 
     gates: NDArray[np.float64] | None
@@ -268,6 +281,14 @@ def sample_arrangements(
     -------
     Arrangements
         In the order drawn; at most `n_arrangements`, without duplicates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathrelu import sample_arrangements
+    >>> X = np.random.default_rng(0).standard_normal((30, 5))
+    >>> sample_arrangements(X, 40, depth=3, width=2, random_state=0)
+    Arrangements(40 groups, depth=3, width=(2,), n_rows=30)
     """
     table = check.rows(X)
     wanted = check.count(n_arrangements, "n_arrangements")
@@ -382,6 +403,14 @@ def enumerate_arrangements(
     angle of 1e-12 (more if X is ill conditioned), measured where X has orthonormal columns, count as
     multiples of each other, and three as coplanar likewise. Up to rank 3 at depth 2, regions are walked
     through one after the other; beyond, cones are cut by one hyperplane at a time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathrelu import enumerate_arrangements
+    >>> X = np.random.default_rng(0).standard_normal((10, 2))
+    >>> len(enumerate_arrangements(X))  # 2 n, and one less if some direction has no unit on
+    20
     """
     table = check.rows(X)
     shape = check.tree_width(depth, width)

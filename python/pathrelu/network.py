@@ -442,6 +442,15 @@ class ParallelReLUNetwork(_Network):
         skip connection.
     skip_bias : array-like of shape (n_outputs,), optional
         Zeros by default.
+
+    Examples
+    --------
+    >>> from pathrelu import ParallelReLUNetwork
+    >>> network = ParallelReLUNetwork([[[1.0, 0.0]], [[0.0, 2.0]]], output_sign=[1, -1])
+    >>> network.predict([[3.0, 1.0], [-1.0, -1.0]])  # max(x, 0) - max(2 y, 0)
+    array([1., 0.])
+    >>> network.path_norm()
+    3.0
     """
 
     kind = "relu"
@@ -461,6 +470,13 @@ class GatedReLUNetwork(_Network):
         are `edge_signs`.
     gate_bias : array-like of shape (K, paths), optional
         Zeros by default.
+
+    Examples
+    --------
+    >>> from pathrelu import GatedReLUNetwork
+    >>> network = GatedReLUNetwork([[[1.0, 0.0]]], gates=[[[0.0, 1.0]]])
+    >>> network.predict([[3.0, 1.0], [3.0, -1.0]])  # x where y > 0
+    array([3., 0.])
     """
 
     kind = "gated"
@@ -567,6 +583,15 @@ def load(path: str | os.PathLike[str]) -> ParallelReLUNetwork | GatedReLUNetwork
     ValueError
         If the file is not such a network, is damaged, or has a version, kind, key, shape, dtype or value that
         is not known. Nothing in the file is executed, and reading takes little more memory than its length.
+
+    Examples
+    --------
+    >>> import pathrelu, tempfile
+    >>> network = pathrelu.ParallelReLUNetwork([[[1.0, -1.0]]])
+    >>> with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+    ...     network.save(file.name)
+    ...     pathrelu.load(file.name)
+    ParallelReLUNetwork(1 sub-networks, depth=2, width=(), n_features=2, n_outputs=1)
     """
     try:
         size = os.path.getsize(path)
