@@ -2,6 +2,7 @@
 # make test    C++ tests and Python tests
 # make lint    style, format and types
 # make format  write Python and C++ in the project's format
+# make docs    the site, into build/docs/index.html
 # make bench   everything against its rivals, tables and plots into bench/results; BENCH="--quick" is shorter
 # make asan    C++ tests under the address and undefined-behaviour sanitizers
 # make clean
@@ -25,7 +26,7 @@ USE_VENV = export PATH="$(RUN):$$PATH" \
 SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE cpp/CMakeLists.txt \
 	$(shell find cpp/include cpp/src cpp/bindings python -not -name '*.so' -not -path '*__pycache__*')
 
-.PHONY: demo test lint format bench asan clean built-dev built-asan
+.PHONY: demo test lint format docs bench asan clean built-dev built-asan
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -34,6 +35,10 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test built-dev
 	@$(USE_VENV) ctest --preset dev
 	@$(RUN)/python -m pytest
+
+docs: $(VENV)/.docs
+	@$(RUN)/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going docs build/docs
+	@echo "built build/docs/index.html"
 
 bench: $(VENV)/.bench
 	@$(RUN)/python bench/run.py $(BENCH)
@@ -53,7 +58,7 @@ format: $(VENV)/.dev
 	@find cpp -name '*.[ch]pp' -exec $(RUN)/clang-format -i {} +
 
 clean:
-	rm -rf build dist .venv .venv-rivals-* .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist docs/gallery docs/reference .venv .venv-rivals-* .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find bench cpp examples python tests -name __pycache__ -prune -exec rm -rf {} +
 
 # The environment with what the build needs, so that an install without isolation reuses the last one's objects.
@@ -68,7 +73,7 @@ $(VENV)/.tools: pyproject.toml
 	@touch $@
 
 # The package with one set of extras.
-$(VENV)/.demo $(VENV)/.test $(VENV)/.bench $(VENV)/.dev: $(VENV)/.%: $(VENV)/.tools $(SOURCES)
+$(VENV)/.demo $(VENV)/.test $(VENV)/.docs $(VENV)/.bench $(VENV)/.dev: $(VENV)/.%: $(VENV)/.tools $(SOURCES)
 	@echo "installing pathrelu[$*] into $(VENV)"
 	@$(USE_VENV) python -m pip install --quiet --no-build-isolation '.[$*]'
 	@touch $@

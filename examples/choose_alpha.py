@@ -1,4 +1,9 @@
-"""Follow the solutions from the zero network down in alpha; keep the one that predicts held-out rows best."""
+"""
+A path in alpha by hand
+=======================
+
+Follow the solutions from the zero network down in alpha; keep the one that predicts held-out rows best.
+"""
 
 import numpy as np
 

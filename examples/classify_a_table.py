@@ -1,4 +1,9 @@
-"""Train on a table with column names, save the network, and read it back elsewhere."""
+"""
+Classify a table
+================
+
+Train on a table with column names, save the network, and read it back elsewhere.
+"""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,9 @@
-"""Solve the convex program over gates of one's own, with both activations and a depth-3 network."""
+"""
+Gates of one's own
+==================
+
+Solve the convex program over given gates, with both activations and a depth-3 network.
+"""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What a newcomer runs: examples and README blocks; and what the files around the code say of each other."""
+"""The examples run; and what the files around the code say of each other."""
 
 import re
 import runpy
@@ -10,7 +10,6 @@ import pytest
 import pathrelu
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#]+)[^)]*\)")
 
 
@@ -18,16 +17,6 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)#]+)[^)]*\)")
 def test_example_runs(script, capsys):
     runpy.run_path(str(script), run_name="__main__")
     assert capsys.readouterr().out
-
-
-@pytest.mark.parametrize("block", BLOCKS, ids=range(1, len(BLOCKS) + 1))
-def test_block_of_the_readme_runs(block, capsys):
-    exec(compile(block, "README.md", "exec"), {})
-    assert capsys.readouterr().out
-
-
-def test_readme_has_blocks_to_run():
-    assert len(BLOCKS) >= 2
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "bench/README.md", "docs/README.md"])

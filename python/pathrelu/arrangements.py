@@ -33,6 +33,21 @@ class Arrangements:
         Leaf weights that generate the patterns; None where they are not known. Zeros for a linear group.
     source_index : ndarray of shape (len,), int64
         Which of the caller's trees each group came from; -1 for a linear group.
+    core : object
+        The packed patterns of the compiled part.
+
+    Examples
+    --------
+    >>> from pathrelu import Arrangements
+    >>> X = [[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]
+    >>> arrangements = Arrangements.from_gates(X, [[1.0, 2.0], [3.0, 1.0], [-1.0, 1.0]])
+    >>> len(arrangements)  # the first two are on for the same rows
+    2
+    >>> arrangements.masks()[:, 0].astype(int)
+    array([[1, 1, 0],
+           [0, 1, 0]])
+    >>> arrangements.source_index
+    array([0, 2])
     """
 
     gates: NDArray[np.float64] | None
@@ -193,6 +208,7 @@ class Arrangements:
 
     @property
     def n_rows(self) -> int:
+        """Rows that the patterns are of."""
         return self.core.n_rows
 
     @property
@@ -211,11 +227,21 @@ class Arrangements:
         return bool(self.linear.any())
 
     def patterns(self) -> NDArray[np.bool_]:
-        """Where each unit is on, (len, units, n_rows). For small problems: takes a byte per entry."""
+        """Where each unit is on. For small problems: takes a byte per entry.
+
+        Returns
+        -------
+        ndarray of bool, of shape (len, units, n_rows)
+        """
         return self.core.patterns()
 
     def masks(self) -> NDArray[np.bool_]:
-        """Where each whole path is on, (len, paths, n_rows). For small problems: takes a byte per entry."""
+        """Where each whole path is on. For small problems: takes a byte per entry.
+
+        Returns
+        -------
+        ndarray of bool, of shape (len, paths, n_rows)
+        """
         return self.core.masks()
 
 
@@ -255,6 +281,14 @@ def sample_arrangements(
     -------
     Arrangements
         In the order drawn; at most `n_arrangements`, without duplicates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathrelu import sample_arrangements
+    >>> X = np.random.default_rng(0).standard_normal((30, 5))
+    >>> sample_arrangements(X, 40, depth=3, width=2, random_state=0)
+    Arrangements(40 groups, depth=3, width=(2,), n_rows=30)
     """
     table = check.rows(X)
     wanted = check.count(n_arrangements, "n_arrangements")
@@ -369,6 +403,14 @@ def enumerate_arrangements(
     angle of 1e-12 (more if X is ill conditioned), measured where X has orthonormal columns, count as
     multiples of each other, and three as coplanar likewise. Up to rank 3 at depth 2, regions are walked
     through one after the other; beyond, cones are cut by one hyperplane at a time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathrelu import enumerate_arrangements
+    >>> X = np.random.default_rng(0).standard_normal((10, 2))
+    >>> len(enumerate_arrangements(X))  # 2 n, and one less if some direction has no unit on
+    20
     """
     table = check.rows(X)
     shape = check.tree_width(depth, width)

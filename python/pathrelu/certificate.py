@@ -505,6 +505,17 @@ def certify(
     ------
     ValueError, TypeError
         If an argument is out of range, of the wrong kind or shape, or the method is not for this rank.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pathrelu as pr
+    >>> X = np.random.default_rng(0).standard_normal((30, 2))
+    >>> y = np.abs(X[:, 0])
+    >>> network = pr.search(X, y, alpha=0.01, random_state=0).network()
+    >>> certificate = pr.certify(network, X, y, alpha=0.01)
+    >>> certificate.method, certificate.relative_gap < 1e-4
+    ('enumeration', True)
     """
     begin = time.perf_counter()
     if isinstance(net, GatedReLUNetwork):

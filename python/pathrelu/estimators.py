@@ -320,7 +320,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     guarantee_ : float or None
         With `low_rank`, a bound on the ratio of the optima with and without it; see `LowRank`.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         If X had column names.
 
     Notes
@@ -478,7 +478,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
     guarantee_ : float or None
         As of `PathReLURegressor`.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         If X had column names.
 
     Examples

@@ -124,14 +124,17 @@ class _Network:
 
     @property
     def n_subnetworks(self) -> int:
+        """Number of sub-networks, K; a skip connection is none."""
         return int(self.leaf_weights.shape[0])
 
     @property
     def n_features(self) -> int:
+        """Columns of the rows that the network takes."""
         return int(self.leaf_weights.shape[2])
 
     @property
     def n_outputs(self) -> int:
+        """Outputs: 1 for two classes, as many as classes for more."""
         return len(self.intercept)
 
     @property
@@ -205,9 +208,13 @@ class _Network:
         return _double(self.skip_weights), _double(self.skip_bias)
 
     def subnetwork_norms(self) -> NDArray[np.float64]:
-        """Path norm of each sub-network, (K,), in the scaled space where training took place.
+        """Path norm of each sub-network, in the scaled space where training took place.
 
         That of the skip connection is not among them.
+
+        Returns
+        -------
+        ndarray of shape (K,), float64
         """
         weights = _double(self.leaf_weights)
         bias = _double(self.leaf_bias) / self.bias_scale
@@ -218,6 +225,10 @@ class _Network:
         """The path regularizer: sum of the path norms of the sub-networks and of the skip connection.
 
         The path norm of a skip connection is the norm of its weights, for each output.
+
+        Returns
+        -------
+        float
         """
         weights, bias = self._skip()
         skip = np.sqrt((weights**2).sum(axis=1) + (bias / self.bias_scale) ** 2)
@@ -258,7 +269,18 @@ class _Network:
         return pruned
 
     def fewest_subnetworks(self, table: check.Rows, threads: int) -> check.Doubles:
-        """Factors (K,) of the sub-networks for `prune`; zero for those that go."""
+        """Factors of the sub-networks for `prune`; zero for those that go.
+
+        Parameters
+        ----------
+        table : ndarray of shape (n_rows, n_features)
+            Checked rows.
+        threads : int
+
+        Returns
+        -------
+        ndarray of shape (K,), float64
+        """
         K, norms = self.n_subnetworks, self.subnetwork_norms()
         each = copy.copy(self)  # every sub-network an output of its own
         each.output_index, each.intercept, each.skip_weights = np.arange(K), np.zeros(K), None
@@ -420,6 +442,15 @@ class ParallelReLUNetwork(_Network):
         skip connection.
     skip_bias : array-like of shape (n_outputs,), optional
         Zeros by default.
+
+    Examples
+    --------
+    >>> from pathrelu import ParallelReLUNetwork
+    >>> network = ParallelReLUNetwork([[[1.0, 0.0]], [[0.0, 2.0]]], output_sign=[1, -1])
+    >>> network.predict([[3.0, 1.0], [-1.0, -1.0]])  # max(x, 0) - max(2 y, 0)
+    array([1., 0.])
+    >>> network.path_norm()
+    3.0
     """
 
     kind = "relu"
@@ -439,6 +470,13 @@ class GatedReLUNetwork(_Network):
         are `edge_signs`.
     gate_bias : array-like of shape (K, paths), optional
         Zeros by default.
+
+    Examples
+    --------
+    >>> from pathrelu import GatedReLUNetwork
+    >>> network = GatedReLUNetwork([[[1.0, 0.0]]], gates=[[[0.0, 1.0]]])
+    >>> network.predict([[3.0, 1.0], [3.0, -1.0]])  # x where y > 0
+    array([3., 0.])
     """
 
     kind = "gated"
@@ -545,6 +583,15 @@ def load(path: str | os.PathLike[str]) -> ParallelReLUNetwork | GatedReLUNetwork
     ValueError
         If the file is not such a network, is damaged, or has a version, kind, key, shape, dtype or value that
         is not known. Nothing in the file is executed, and reading takes little more memory than its length.
+
+    Examples
+    --------
+    >>> import pathrelu, tempfile
+    >>> network = pathrelu.ParallelReLUNetwork([[[1.0, -1.0]]])
+    >>> with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+    ...     network.save(file.name)
+    ...     pathrelu.load(file.name)
+    ParallelReLUNetwork(1 sub-networks, depth=2, width=(), n_features=2, n_outputs=1)
     """
     try:
         size = os.path.getsize(path)

@@ -454,6 +454,19 @@ def solve(
     -----
     ConvergenceWarning
         If the gap is still above `tol` after `max_iter` iterations, or `tol` is below 1e-6 with float32 rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pathrelu as pr
+    >>> X = np.array([[-2.0, 1], [-1, 1], [0, 1], [1, 1], [2, 1]])  # the second column is the bias
+    >>> y = np.maximum(X[:, 0], 0)
+    >>> arrangements = pr.sample_arrangements(X, 10, random_state=0)
+    >>> solution = pr.solve(X, y, arrangements, alpha=0.01)
+    >>> solution.converged, solution.gap < 1e-6
+    (True, True)
+    >>> solution.network().predict([[1.5, 1]]).round(1)
+    array([1.5])
     """
     options = solver_options(tol, max_iter, fit_intercept, n_threads)
     alpha = check.penalty(alpha)
@@ -486,6 +499,18 @@ def alpha_max(
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pathrelu as pr
+    >>> X, y = np.array([[1.0], [2], [-1]]), np.array([1.0, 2, 0])
+    >>> arrangements = pr.enumerate_arrangements(X)
+    >>> largest = pr.alpha_max(X, y, arrangements)  # (1 * 1 + 2 * 2) / 3
+    >>> round(largest, 4)
+    1.6667
+    >>> pr.solve(X, y, arrangements, 0.99 * largest).n_active
+    1
     """
     intercept = check.switch(fit_intercept, "fit_intercept")
     threads = check.threads(n_threads)
@@ -548,6 +573,16 @@ def solve_path(
     -----
     ConvergenceWarning
         Once, if some gap is still above `tol` after `max_iter` iterations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pathrelu as pr
+    >>> X = np.random.default_rng(0).standard_normal((50, 3))
+    >>> y = np.abs(X[:, 0])
+    >>> path = pr.solve_path(X, y, pr.sample_arrangements(X, 20, random_state=0), n_alphas=5, eps=0.1)
+    >>> path.alphas[0] > path.alphas[-1], path.solutions[0].n_active
+    (np.True_, 0)
     """
     options = solver_options(tol, max_iter, fit_intercept, n_threads)
     n_alphas = check.count(n_alphas, "n_alphas")
@@ -643,6 +678,16 @@ def search(
     -----
     ConvergenceWarning
         As `solve`, about the last program.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pathrelu as pr
+    >>> X = np.random.default_rng(0).standard_normal((50, 3))
+    >>> y = np.abs(X[:, 0])
+    >>> found = pr.search(X, y, alpha=0.001, random_state=0)
+    >>> found.n_active  # |x| = max(x, 0) + max(-x, 0)
+    2
     """
     options = solver_options(tol, max_iter, fit_intercept, n_threads)
     alpha = check.penalty(alpha)
@@ -718,6 +763,17 @@ def solve_low_rank(
     References
     ----------
     T. Ergen and M. Pilanci, "Path Regularization", NeurIPS 2023, section on approximation by low rank.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pathrelu as pr
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((50, 2)) @ rng.standard_normal((2, 30))  # 30 columns of rank 2
+    >>> y = np.maximum(X[:, 0], 0)
+    >>> solution = pr.solve_low_rank(X, y, 0.01, 2, arrangements=pr.enumerate_arrangements)
+    >>> solution.blocks.shape[-1], round(solution.low_rank.guarantee, 6)
+    (30, 1.0)
     """
     options = solver_options(tol, max_iter, fit_intercept, n_threads)
     alpha = check.penalty(alpha)

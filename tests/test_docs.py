@@ -1,0 +1,164 @@
+"""README, pages and docstrings do what they show, and the reference is complete."""
+
+import contextlib
+import doctest
+import importlib
+import inspect
+import io
+import pkgutil
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+import pathrelu
+from pathrelu import cli
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+GENERATED = {"gallery", "reference", "_templates"}
+PAGES = [
+    ROOT / "README.md",
+    *sorted(page for page in DOCS.rglob("*.md") if not GENERATED & set(page.relative_to(DOCS).parts)),
+]
+FENCE = re.compile(r"^(`{3,}|:{3,})[ ]?(\S*)[^\n]*\n(.*?)^\1$", re.DOTALL | re.MULTILINE)
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]\d+)?")
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def blocks(page):
+    """(line, language, text) of the fenced blocks of a page."""
+    text = page.read_text()
+    return [(text.count("\n", 0, m.start()) + 2, m[2], m[3]) for m in FENCE.finditer(text)]
+
+
+def runs(page):
+    """Blocks that run, each with the output that the page shows for it, or None."""
+    found = []
+    for line, language, text in blocks(page):
+        if language == "python":
+            found.append([line, text, None])
+        elif language == "output":
+            found[-1][2] = text
+        elif language == "console":
+            for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
+                found.append([line, f"__command__({command!r})", shown or None])
+    return found
+
+
+def as_shown(shown, printed):
+    """Whether it is the same text, `...` standing for any, with every number within 5 %: machines differ."""
+    text = (
+        re.escape(NUMBER.sub("\0", shown.strip()))
+        .replace(re.escape("..."), ".*?")
+        .replace("\0", f"({NUMBER.pattern})")
+    )
+    match = re.fullmatch(text, printed.strip(), re.DOTALL)
+    return match is not None and [float(number) for number in match.groups()] == pytest.approx(
+        [float(number) for number in NUMBER.findall(shown)], rel=0.05
+    )
+
+
+def command(line):
+    """A line of a console block: only pathrelu itself is run."""
+    name, *arguments = shlex.split(line)
+    assert name == "pathrelu", f"{name} is run nowhere: use a block of sh for what only is to be read"
+    with contextlib.suppress(SystemExit), contextlib.redirect_stderr(sys.stdout):
+        cli.main(arguments)
+
+
+EXECUTABLE = [page for page in PAGES if runs(page)]
+
+
+@pytest.mark.parametrize("page", EXECUTABLE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_blocks_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__main__", "__command__": command}
+    for line, code, shown in runs(page):
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            exec(compile("\n" * (line - 1) + code, str(page), "exec"), names)
+        if shown is not None and not as_shown(shown, output.getvalue()):
+            pytest.fail(f"{page}, line {line} shows\n{shown}\nbut prints\n{output.getvalue()}")
+
+
+def test_shown_output_may_differ_by_rounding_and_not_more():
+    assert as_shown("gap 1.0e-4, 12 of `pathrelu` v2 (... s)\n", "gap 1.02e-4, 12 of `pathrelu` v2 (0.3 s)")
+    assert not as_shown("gap 1.0e-4", "gap 1.2e-4")
+    assert not as_shown("12 units", "12 unit")
+
+
+def test_readme_and_the_first_steps_have_blocks_to_run():
+    assert {ROOT / "README.md", DOCS / "getting_started.md"} <= set(EXECUTABLE)
+
+
+MODULES = [info.name for info in pkgutil.walk_packages(pathrelu.__path__, "pathrelu.")]
+
+
+@pytest.mark.parametrize("name", ["pathrelu", *(name for name in MODULES if "__main__" not in name)])
+def test_examples_of_docstrings_are_as_shown(name):
+    module = importlib.import_module(name)
+    assert doctest.testmod(module, optionflags=FLAGS).failed == 0
+
+
+def test_sphinx_finds_every_page_in_the_table_of_contents():
+    """What `sphinx -W` says too, without Sphinx; and pages that do not exist."""
+    listed = set()
+    for page in DOCS.rglob("*.md"):
+        for _, language, text in blocks(page):
+            if language == "{toctree}":
+                entries = [entry for entry in text.split("\n") if entry and not entry.startswith(":")]
+                names = [re.sub(r".*<(.*)>", r"\1", entry) for entry in entries]
+                listed |= {(page.parent / name).resolve() for name in names}
+    pages = {page.with_suffix("") for page in PAGES[1:]} - {DOCS / "index"}
+    assert pages <= listed
+    assert {entry for entry in listed - pages if not GENERATED & set(entry.parts)} == set()
+
+
+@pytest.fixture(scope="module")
+def site():
+    """The module that writes the reference."""
+    pytest.importorskip("sphinx")
+    sys.path.insert(0, str(DOCS))
+    try:
+        yield importlib.import_module("pathrelu_docs")
+    finally:
+        sys.path.remove(str(DOCS))
+
+
+def test_reference_has_every_public_name(site):
+    listed = {name.rpartition(".")[2] for names in site.public_names().values() for name in names}
+    assert listed == {name for name in pathrelu.__all__ if name != "__version__"} | {
+        name for module in site.modules().values() for name in getattr(module, "__all__", ())
+    }
+    page = site.reference()
+    assert [name for name in listed if not re.search(rf"^   (\w+\.)*{name}$", page, re.MULTILINE)] == []
+
+
+# Made by functions, whose examples show them.
+RESULTS = {"Certificate", "LowRank", "Solution"}
+# GL08: there is one; SS: it starts with a sentence; PR01, PR02: the parameters are those of the signature;
+# RT01: what is returned.
+CHECKS = {"GL08", "SS01", "SS02", "SS03", "PR01", "PR02", "RT01", "YD01"}
+
+
+def test_docstrings_are_complete(site):
+    """Of every public name, and of the methods and properties of classes."""
+    validate = pytest.importorskip("numpydoc.validate").validate
+    complaints = []
+    for names in site.public_names().values():
+        for full, value in names.items():
+            errors = validate(full)["errors"]
+            if inspect.isclass(value):
+                # What the package makes for the caller has attributes, which need not be parameters too.
+                missing = set(inspect.signature(value).parameters) - site.documented(value)
+                errors = [error for error in errors if error[0] != "PR01"]
+                errors += [("PR01", f"not documented: {missing}")] if missing else []
+            wanted = CHECKS if value.__name__ in RESULTS else CHECKS | {"EX01"}
+            complaints += [(full, text) for code, text in errors if code in wanted]
+            for name in site.members(value):
+                errors = validate(f"{full}.{name}")["errors"]
+                complaints += [(f"{full}.{name}", text) for code, text in errors if code in CHECKS]
+    assert complaints == []
