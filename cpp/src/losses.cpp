@@ -381,23 +381,29 @@ Multinomial::Shifted Multinomial::shifted(const double* f, Vector b) const {
 }
 
 /// Newton steps, shortened until neither the loss nor the slope along them says that they are too long. The
-/// same shift of all classes changes nothing: the shifts sum to zero.
+/// same shift of all classes changes nothing: the shifts sum to zero. The start may belong to outputs far
+/// from these; where it leaves every row certain of its class, and the Hessian zero, the ridge makes the step
+/// one down the gradient.
 void Multinomial::optimal_intercept(const double* f, double* intercept) const {
     Eigen::Map<Vector> out(intercept, C());
     Shifted now = shifted(f, out.array() - out.mean());
+    if (now.value > n() * std::log(static_cast<double>(C()))) {
+        Shifted unshifted = shifted(f, Vector::Zero(C()));
+        if (unshifted.value < now.value) now = std::move(unshifted);
+    }
     for (int step = 0; step < 100; ++step) {
         const double left = now.gradient.cwiseAbs().sum();
         if (left <= 1e-16 * now.size) break;
-        // The term of ones makes the matrix regular; a ridge where a class is all but certain on every row.
+        const double reach = 10 * (1 + now.b.cwiseAbs().maxCoeff());
+        // The term of ones makes the matrix regular. The ridge keeps the step within reach, and vanishes with
+        // the gradient.
         const double scale = now.hessian.trace();
         Matrix system = now.hessian.selfadjointView<Eigen::Lower>();
         system.array() += scale / static_cast<double>(C());
-        system.diagonal().array() += std::max(1e-15 * scale, std::numeric_limits<double>::min());
+        system.diagonal().array() +=
+            std::max({1e-15 * scale, now.gradient.norm() / reach, std::numeric_limits<double>::min()});
         Vector d = -system.ldlt().solve(now.gradient);
         d.array() -= d.mean();
-        const double reach = 10 * (1 + now.b.cwiseAbs().maxCoeff()), length = d.cwiseAbs().maxCoeff();
-        if (!(length > 0)) break;
-        if (length > reach) d *= reach / length;
         const double slope = now.gradient.dot(d);
         if (!(slope < 0)) break;
         bool moved = false;

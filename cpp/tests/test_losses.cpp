@@ -101,11 +101,14 @@ void duality_is_weak_everywhere_and_strong_at_the_dual_point(const std::string& 
 }
 
 void intercept_balances_the_dual_point(const std::string& name) {
-    Data data(name, 300, 2, 44);
+    const Data data(name, 300, 2, 44);
     const auto loss = data.loss(name);
-    for (const double start : {0.0, 40.0, -40.0}) {
+    // The last: every row certain of its class, at the start and at zero.
+    for (const auto& [start, offset] :
+         {std::pair{0.0, 0.0}, {40.0, 0.0}, {-40.0, 0.0}, {900.0, 0.0}, {-2e4, 0.0}, {0.0, 3e3}}) {
         std::vector<double> b{start, -start}, f = data.f, theta(600);
-        loss->optimal_intercept(data.f.data(), b.data());
+        for (Index k = 0; k < 600; ++k) f[k] += k % 2 ? -offset : offset;
+        loss->optimal_intercept(f.data(), b.data());
         for (Index k = 0; k < 600; ++k) f[k] += b[k % 2];
         loss->dual_point(f.data(), theta.data());
         double total[2] = {0, 0};
