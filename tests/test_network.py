@@ -122,6 +122,22 @@ def test_predictions_do_not_depend_on_threads_or_on_the_other_rows(width, kind):
     )
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["relu", "gated"])
+def test_rows_that_are_not_finite_are_refused_by_column(kind, dtype):
+    network = random_network(kind=kind)
+    X = np.random.default_rng(1).standard_normal((500, 4)).astype(dtype)
+    X[7, 1] = np.finfo(dtype).max  # finite
+    with np.errstate(all="ignore"):
+        network.predict(X)
+    X[499, 2] = np.nan
+    with pytest.raises(ValueError, match=r"X has missing values \(NaN\) in column 2 \(1 of 500 rows"):
+        network.predict(X)
+    X[499, 2] = -np.inf
+    with pytest.raises(ValueError, match="X has infinite values in column 2"):
+        network.predict(X)
+
+
 def test_a_network_without_subnetworks_is_its_intercept():
     network = pr.ParallelReLUNetwork(np.zeros((0, 1, 3)), intercept=2.5)
     np.testing.assert_array_equal(network.predict(np.ones((4, 3))), np.full(4, 2.5))

@@ -166,21 +166,21 @@ class _Network:
         ndarray of shape (n_rows,), or (n_rows, n_outputs) if there are several
             In the dtype of X. For a classifier these are log-odds, or logits of more than two classes.
         """
-        table = check.rows(X)
+        table = check.rows(X, must_be_finite=False)  # the core looks while it reads them anyway
         if table.shape[1] != self.n_features:
             raise ValueError(f"X has {table.shape[1]} columns; expected {self.n_features}")
-        threads = check.threads(n_threads)
-        outputs = self._outputs(table, threads)
+        outputs = self._outputs(table, check.threads(n_threads), check.column_names(X))
         return outputs[:, 0] if self.n_outputs == 1 else outputs
 
     def _gates(self) -> tuple[check.Rows, check.Rows]:
         """Weights and biases whose signs switch units, where these are not the unit's own."""
         return np.empty((0, 1, self.n_features)), np.empty((0, 1))
 
-    def _outputs(self, table: check.Rows, threads: int) -> check.Rows:
+    def _outputs(self, table: check.Rows, threads: int, names: Sequence[str] | None = None) -> check.Rows:
+        """Outputs (n, n_outputs). What is not finite is refused with the `names` of its columns."""
         gates, gate_bias = self._gates()
         skip, skip_bias = self._skip()
-        return _core.network_predict(
+        outputs = _core.network_predict(
             table,
             self.center,
             self.scale,
@@ -197,6 +197,10 @@ class _Network:
             skip_bias,
             threads,
         )
+        if outputs is None:
+            check.finite_columns(table, "X", names)
+            raise AssertionError("the core found an entry that is not finite")
+        return outputs
 
     def _skip(self) -> tuple[check.Doubles, check.Doubles]:
         """Weights and biases of the skip connection in float64; no rows without one."""
