@@ -206,10 +206,10 @@ def section(suite, store):
 
 {dates(store.records)} {kinds[0].upper() + kinds[1:]}.
 
-`network.predict` against onnxruntime on the exported network, the same C-ordered rows of the dtype, least of
-the repeats, the sides in turn. onnxruntime gets scaling folded into the weights, all rows at once and in parts
-of 1,024 and 16,384, at depth 3 a graph with dense layers too, and the fastest way counts. Goal: {GOAL} time;
-geometric mean {figure(geometric_mean(ratios))}, least {figure(min(ratios))}.
+`network.predict` against onnxruntime on the exported network, the same C-ordered rows of the dtype, least
+of the repeats, the sides in turn. onnxruntime gets scaling folded into the weights, all rows at once and in
+parts of 1,024 and 16,384, at depth 3 a graph with dense layers too, and the fastest way counts. Goal: {GOAL}
+time; geometric mean {figure(geometric_mean(ratios))}, least {figure(min(ratios))}.
 
 {table(header, rows)}
 ![Predictions]({suite}.png)
