@@ -145,7 +145,6 @@ def from_plain(plain: object, name: str) -> NDArray[Any]:
         raise ValueError(f"{name} has values that are not numbers of dtype {dtype}")
     if (
         not isinstance(shape, list)
-        or len(shape) > 8
         or any(type(size) is not int or size < 0 for size in shape)
         or math.prod(shape) != len(values)
     ):
