@@ -5,8 +5,9 @@
     python bench/run.py gated --only P3 --rivals none
     python bench/run.py --report             tables and plots from what was measured before
 
-Suites: products, gated, relu, path, growth, memory. What was measured stays in bench/results/SUITE.json, one
-record for each program and solver with its date, so that rows can be measured again by themselves.
+Suites: products, gated, relu, path, growth, memory, predict. What was measured stays in
+bench/results/SUITE.json, one record for each program and solver with its date, so that rows can be measured
+again by themselves.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import alpha_path
 import common
 import growth
 import memory
+import predict
 import products
 import programs
 from rivals import HOME, Interpreters
@@ -31,6 +33,7 @@ SUITES = {
     "path": alpha_path,
     "growth": growth,
     "memory": memory,
+    "predict": predict,
 }
 RIVALS = (*HOME, "clarabel")
 INTRODUCTION = """# Results

@@ -122,6 +122,22 @@ def test_predictions_do_not_depend_on_threads_or_on_the_other_rows(width, kind):
     )
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["relu", "gated"])
+def test_rows_that_are_not_finite_are_refused_by_column(kind, dtype):
+    network = random_network(kind=kind)
+    X = np.random.default_rng(1).standard_normal((500, 4)).astype(dtype)
+    X[7, 1] = np.finfo(dtype).max  # finite
+    with np.errstate(all="ignore"):
+        network.predict(X)
+    X[499, 2] = np.nan
+    with pytest.raises(ValueError, match=r"X has missing values \(NaN\) in column 2 \(1 of 500 rows"):
+        network.predict(X)
+    X[499, 2] = -np.inf
+    with pytest.raises(ValueError, match="X has infinite values in column 2"):
+        network.predict(X)
+
+
 def test_a_network_without_subnetworks_is_its_intercept():
     network = pr.ParallelReLUNetwork(np.zeros((0, 1, 3)), intercept=2.5)
     np.testing.assert_array_equal(network.predict(np.ones((4, 3))), np.full(4, 2.5))
@@ -322,7 +338,7 @@ def test_a_changed_file_is_refused_with_its_name_and_the_reason(tmp_path, monkey
     path = tmp_path / "network.npz"
     random_network().save(path)
     rewritten(path, **change)
-    with pytest.raises(ValueError, match=r"network\.npz is not a network that pathrelu can read") as caught:
+    with pytest.raises(ValueError, match=r"network\.npz is not a model that pathrelu can read") as caught:
         pr.load(path)
     assert reason in str(caught.value)
     assert not os.path.exists("executed")
@@ -332,7 +348,7 @@ def test_a_changed_file_is_refused_with_its_name_and_the_reason(tmp_path, monkey
 def test_a_file_of_another_kind_is_refused(tmp_path, data):
     path = tmp_path / "model.npz"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"model\.npz is not a network"):
+    with pytest.raises(ValueError, match=r"model\.npz is not a model"):
         pr.load(path)
 
 
@@ -342,7 +358,7 @@ def test_truncated_files_are_refused(tmp_path):
     data = path.read_bytes()
     for size in range(0, len(data), 97):
         path.write_bytes(data[:size])
-        with pytest.raises(ValueError, match=r"model\.npz is not a network"):
+        with pytest.raises(ValueError, match=r"model\.npz is not a model"):
             pr.load(path)
 
 
@@ -365,7 +381,7 @@ def test_a_compressed_file_is_refused_before_it_is_unpacked(tmp_path):
     path = tmp_path / "model.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("header.npy", bytes(10_000_000))
-    with pytest.raises(ValueError, match=r"model\.npz is not a network.* header\.npy is compressed"):
+    with pytest.raises(ValueError, match=r"model\.npz is not a model.* header\.npy is compressed"):
         pr.load(path)
 
 

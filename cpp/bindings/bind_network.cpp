@@ -1,17 +1,21 @@
 #include <pathrelu/network.hpp>
 
+#include <optional>
+
 #include "numpy.hpp"
 
 namespace pathrelu {
 namespace {
 
 template <class X>
-Array<X> predict_arrays(const Array<X>& x, const Array<double>& center, const Array<double>& scale,
-                        const Array<double>& W, const Array<double>& bias, const Array<double>& gates,
-                        const Array<double>& gate_bias, const Array<std::int8_t>& signs,
-                        const Array<double>& coef, const Array<std::int64_t>& output,
-                        const Array<double>& intercept, std::vector<Index> width, const Array<double>& skip,
-                        const Array<double>& skip_bias, int threads) {
+std::optional<Array<X>> predict_arrays(const Array<X>& x, const Array<double>& center,
+                                       const Array<double>& scale, const Array<double>& W,
+                                       const Array<double>& bias, const Array<double>& gates,
+                                       const Array<double>& gate_bias, const Array<std::int8_t>& signs,
+                                       const Array<double>& coef, const Array<std::int64_t>& output,
+                                       const Array<double>& intercept, std::vector<Index> width,
+                                       const Array<double>& skip, const Array<double>& skip_bias,
+                                       int threads) {
     const auto rows = matrix(x, "X");
     NetworkView network{TreeShape(std::move(width)),    vector(center, "center"),
                         vector(scale, "scale"),         matrix(W, "W"),
@@ -23,9 +27,11 @@ Array<X> predict_arrays(const Array<X>& x, const Array<double>& center, const Ar
     network.skip_bias = vector(skip_bias, "skip_bias");
     Array<X> out({rows.rows, network.intercept.size});
     const MatView<X> f{out.mutable_data(), rows.rows, network.intercept.size};
-    const py::gil_scoped_release nogil;
-    predict<X>(rows, network, f, threads);
-    return out;
+    {
+        const py::gil_scoped_release nogil;
+        if (predict<X>(rows, network, f, threads)) return out;
+    }
+    return std::nullopt;
 }
 
 template <class X>
@@ -35,7 +41,7 @@ void bind(py::module_& m) {
           py::arg("gates").noconvert(), py::arg("gate_bias").noconvert(), py::arg("signs").noconvert(),
           py::arg("coef").noconvert(), py::arg("output").noconvert(), py::arg("intercept").noconvert(),
           py::arg("width"), py::arg("skip").noconvert(), py::arg("skip_bias").noconvert(), py::arg("threads"),
-          "Outputs (n, C) of K trees in X's dtype.");
+          "Outputs (n, C) of K trees in X's dtype, or None if X has an entry that is not finite.");
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #include <pathrelu/error.hpp>
 #include <pathrelu/network.hpp>
 
-#include <optional>
+#include <atomic>
 
 #include "parallel.hpp"
 #include "trees.hpp"
@@ -60,91 +60,110 @@ void scale_rows(Rows<X> rows, const NetworkView& net, Index i0, Index count, X* 
                 static_cast<X>((static_cast<double>(rows(i0 + i, j)) - net.center[j]) / net.scale[j]);
 }
 
-/// out <- what the network is without its trees.
-template <class X>
-void predict_linear(Rows<X> rows, const NetworkView& net, MatView<X> out, int threads) {
-    const Index n = rows.rows, C = net.intercept.size;
-    for (Index i = 0; i < n; ++i)
-        for (Index c = 0; c < C; ++c) out(i, c) = static_cast<X>(net.intercept[c]);
-    if (net.skip.rows == 0) return;
-    const int team = threads_for(rows.size() * C, threads);
-#pragma omp parallel num_threads(team) if (team > 1)
-    {
-        Leaves<X> skip(net.skip, net.skip_bias, 0, C);
-        std::vector<X> tile(kTileRows * rows.cols);
-#pragma omp for schedule(static)
-        for (Index t = 0; t < (n + kTileRows - 1) / kTileRows; ++t) {
-            const Index i0 = t * kTileRows, count = std::min(kTileRows, n - i0);
-            scale_rows(rows, net, i0, count, tile.data());
-            skip.run(tile.data(), count);
-            for (Index i = 0; i < count; ++i) {
-                const X* h = skip.at(i);
-                for (Index c = 0; c < C; ++c) out(i0 + i, c) += h[c];
-            }
-        }
-    }
-}
-
 /// Rows one thread takes at a time.
 constexpr Index kTaskRows = 16 * kTileRows;
 /// Leaves whose packed weights one pass over a task's rows uses.
 constexpr Index kPassLeaves = 512;
 
-}  // namespace
-
 template <class X>
-void predict(Rows<X> rows, const NetworkView& net, MatView<X> out, int threads) {
+std::vector<X> narrowed(const double* values, Index count) {
+    return std::vector<X>(values, values + count);
+}
+
+/// ReLU trees: blocks of rows side by side.
+template <class X>
+bool predict_trees(Rows<X> rows, const NetworkView& net, MatView<X> out, int threads) {
     const Index n = rows.rows, d = rows.cols, K = net.coef.size, C = net.intercept.size;
-    check(net, d);
-    require_shape("out", out, n, C);
     const TreeShape& shape = net.shape;
-    const Index paths = shape.paths(), units = shape.units();
-    const bool gated = net.gates.rows > 0;
+    const TreeKernels<X>& kernel = kernels().tree<X>();
+    const std::vector<X> W = narrowed<X>(net.W.data, net.W.size());
+    const std::vector<X> bias = narrowed<X>(net.bias.data, net.bias.size);
+    const std::vector<X> coef = narrowed<X>(net.coef.data, K);
+    const std::vector<X> skip = narrowed<X>(net.skip.data, net.skip.size());
+    const std::vector<X> skip_bias = narrowed<X>(net.skip_bias.data, net.skip_bias.size);
+    std::vector<double> inverse(d);
+    for (Index j = 0; j < d; ++j) inverse[j] = 1 / net.scale[j];
+    const Index blocks = (n + kernel.rows - 1) / kernel.rows;
+    const int team = threads_for(rows.size() * (K * shape.paths() + C), threads);
+    std::atomic<bool> finite{true};
+#pragma omp parallel num_threads(team) if (team > 1)
+    {
+        std::vector<X> z(kernel.rows * d), f(kernel.rows * C), scratch(kernel.rows * shape.units());
+#pragma omp for schedule(dynamic, 32)
+        for (Index block = 0; block < blocks; ++block) {
+            const Index i0 = block * kernel.rows, count = std::min(kernel.rows, n - i0);
+            if (!kernel.scale(rows.row(i0), d, count, net.center.data, inverse.data(), z.data()))
+                finite.store(false, std::memory_order_relaxed);
+            for (Index c = 0; c < C; ++c)
+                std::fill_n(f.begin() + c * kernel.rows, kernel.rows, static_cast<X>(net.intercept[c]));
+            if (!skip.empty()) kernel.add_linear(z.data(), d, skip.data(), skip_bias.data(), C, f.data());
+            kernel.add(shape.width().data(), shape.layers(), shape.paths(), z.data(), d, W.data(),
+                       bias.data(), K, net.signs.data, coef.data(), net.output.data, scratch.data(),
+                       f.data());
+            for (Index i = 0; i < count; ++i)
+                for (Index c = 0; c < C; ++c) out(i0 + i, c) = f[c * kernel.rows + i];
+        }
+    }
+    return finite;
+}
+
+/// Gated trees. What is without gates, the intercept and the skip connection, comes first.
+template <class X>
+bool predict_gated(Rows<X> rows, const NetworkView& net, MatView<X> out, int threads) {
+    const Index n = rows.rows, d = rows.cols, K = net.coef.size;
+    const TreeShape& shape = net.shape;
+    const Index paths = shape.paths();
     const int team = threads_for(rows.size() * K * paths, threads);
     const Index per_pass = std::max<Index>(1, kPassLeaves / paths);
-    predict_linear(rows, net, out, threads);
+    NetworkView linear = net;
+    linear.W.rows = linear.bias.size = linear.signs.rows = linear.coef.size = linear.output.size = 0;
+    const bool finite = predict_trees(rows, linear, out, threads);
     for (Index k0 = 0; k0 < K; k0 += per_pass) {
         const Index count = std::min(per_pass, K - k0);
 #pragma omp parallel num_threads(team) if (team > 1)
         {
             Leaves<X> leaves(net.W, net.bias, k0 * paths, count * paths);
-            std::optional<Leaves<double>> gates;
-            if (gated) gates.emplace(net.gates, net.gate_bias, k0 * paths, count * paths);
-            std::vector<X> tile(kTileRows * d), value(units);
-            std::vector<double> wide(gated ? kTileRows * d : 0), gate_value(units);
+            Leaves<double> gates(net.gates, net.gate_bias, k0 * paths, count * paths);
+            std::vector<X> tile(kTileRows * d);
+            std::vector<double> wide(kTileRows * d), gate_value(shape.units());
 #pragma omp for schedule(dynamic)
             for (Index task = 0; task < (n + kTaskRows - 1) / kTaskRows; ++task) {
                 for (Index i0 = task * kTaskRows; i0 < std::min(n, (task + 1) * kTaskRows); i0 += kTileRows) {
                     const Index tile_rows = std::min(kTileRows, n - i0);
                     scale_rows(rows, net, i0, tile_rows, tile.data());
                     leaves.run(tile.data(), tile_rows);
-                    if (gated) {  // gates see what training saw: the scaled row in the rows' precision
-                        std::copy_n(tile.begin(), tile_rows * d, wide.begin());
-                        gates->run(wide.data(), tile_rows);
-                    }
+                    // Gates see what training saw: the scaled row in the rows' precision.
+                    std::copy_n(tile.begin(), tile_rows * d, wide.begin());
+                    gates.run(wide.data(), tile_rows);
                     for (Index i = 0; i < tile_rows; ++i) {
                         const X* h = leaves.at(i);
-                        const double* g = gated ? gates->at(i) : nullptr;
+                        const double* g = gates.at(i);
                         for (Index k = 0; k < count; ++k) {
                             const std::int8_t* sign = net.signs.row(k0 + k);
-                            X root;
-                            if (gated) {
-                                tree_values(shape, sign, g + k * paths, gate_value.data());
-                                root = gated_value(shape, sign, gate_value.data(), h + k * paths);
-                            } else {
-                                tree_values(shape, sign, h + k * paths, value.data());
-                                root = std::max(value[units - 1], X(0));
-                            }
-                            out(i0 + i, net.output[k0 + k]) += static_cast<X>(net.coef[k0 + k]) * root;
+                            tree_values(shape, sign, g + k * paths, gate_value.data());
+                            out(i0 + i, net.output[k0 + k]) +=
+                                static_cast<X>(net.coef[k0 + k]) *
+                                gated_value(shape, sign, gate_value.data(), h + k * paths);
                         }
                     }
                 }
             }
         }
     }
+    return finite;
 }
 
-template void predict<float>(Rows<float>, const NetworkView&, MatView<float>, int);
-template void predict<double>(Rows<double>, const NetworkView&, MatView<double>, int);
+}  // namespace
+
+template <class X>
+bool predict(Rows<X> rows, const NetworkView& net, MatView<X> out, int threads) {
+    check(net, rows.cols);
+    require_shape("out", out, rows.rows, net.intercept.size);
+    return net.gates.rows > 0 ? predict_gated(rows, net, out, threads)
+                              : predict_trees(rows, net, out, threads);
+}
+
+template bool predict<float>(Rows<float>, const NetworkView&, MatView<float>, int);
+template bool predict<double>(Rows<double>, const NetworkView&, MatView<double>, int);
 
 }  // namespace pathrelu

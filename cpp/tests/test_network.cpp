@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include <pathrelu/kernels.hpp>
+
 #include "check.hpp"
 #include "problem.hpp"
 
@@ -110,6 +112,40 @@ void bits_do_not_depend_on_threads(bool gated) {
     }
 }
 
+/// The outputs of rows are the same bits whatever their place in a block, and whatever the rows beside them.
+template <class T>
+void bits_do_not_depend_on_the_place(std::vector<Index> width) {
+    const Problem<T> p(150, 5, 23, std::move(width), 67);
+    const Network<T> network(p, false);
+    std::vector<T> out(p.n * 2), part(p.n * 2);
+    CHECK(predict<T>(p.rows(), network.view(), {out.data(), p.n, 2}, 1));
+    for (const Index first : {1, 3, 70, 149}) {
+        const Rows<T> rest{p.rows().row(first), p.n - first, p.d};
+        CHECK(predict<T>(rest, network.view(), {part.data(), rest.rows, 2}, 1));
+        CHECK(std::equal(out.begin() + first * 2, out.end(), part.begin()));
+    }
+}
+
+template <class T>
+void rows_that_are_not_finite_are_told(bool gated) {
+    const Problem<T> p(150, 5, 7, {2}, 68);
+    const Network<T> network(p, gated);
+    std::vector<T> out(p.n * 2), X(p.rows().data, p.rows().data + p.rows().size());
+    const auto finite = [&] {
+        return predict<T>({X.data(), p.n, p.d}, network.view(), {out.data(), p.n, 2}, 1);
+    };
+    X[17] = std::numeric_limits<T>::max();  // finite, though its scaled value may not be
+    CHECK(finite());
+    for (const Index place : {Index(0), p.n * p.d - 1})
+        for (const T value : {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::infinity(),
+                              -std::numeric_limits<T>::infinity()}) {
+            const T kept = X[place];
+            X[place] = value;
+            CHECK(!finite());
+            X[place] = kept;
+        }
+}
+
 void a_skip_connection_adds_a_linear_map() {
     const Problem<double> p(200, 4, 3, {2}, 65);
     const Network<double> network(p, false);
@@ -153,13 +189,22 @@ void wrong_input_is_refused() {
 }  // namespace
 
 int main() {
-    for (const bool gated : {false, true}) {
-        bits_do_not_depend_on_threads(gated);
-        for (const std::vector<Index>& width : {std::vector<Index>{}, {4}, {2, 3}, {2, 1, 2}}) {
-            prediction_is_the_definition<double>(width, gated);
-            prediction_is_the_definition<float>(width, gated);
+    for (const std::string& level : kernel_levels()) {
+        use_kernels(level);
+        for (const bool gated : {false, true}) {
+            bits_do_not_depend_on_threads(gated);
+            rows_that_are_not_finite_are_told<float>(gated);
+            rows_that_are_not_finite_are_told<double>(gated);
+            for (const std::vector<Index>& width : {std::vector<Index>{}, {4}, {2, 3}, {2, 1, 2}}) {
+                prediction_is_the_definition<double>(width, gated);
+                prediction_is_the_definition<float>(width, gated);
+            }
         }
+        for (const std::vector<Index>& width : {std::vector<Index>{}, {3}, {2, 3}}) {
+            bits_do_not_depend_on_the_place<double>(width);
+            bits_do_not_depend_on_the_place<float>(width);
+        }
+        a_skip_connection_adds_a_linear_map();
     }
-    a_skip_connection_adds_a_linear_map();
     wrong_input_is_refused();
 }

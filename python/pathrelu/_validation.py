@@ -188,14 +188,15 @@ def shape(array: NDArray[Any], expected: tuple[int, ...], name: str) -> None:
         raise ValueError(f"{name} has shape {array.shape}; expected {expected}")
 
 
-def rows(X: ArrayLike, name: str = "X") -> Rows:
+def rows(X: ArrayLike, name: str = "X", *, must_be_finite: bool = True) -> Rows:
     """A finite table as a C-ordered float32 or float64 array; one of either kind is not copied."""
     array = numeric(X, name)
     if array.ndim != 2:
         raise ValueError(f"{name} has shape {array.shape}; expected two dimensions (rows, columns)")
     if 0 in array.shape:
         raise ValueError(f"{name} has shape {array.shape}; expected at least one row and one column")
-    finite_columns(array, name, column_names(X))
+    if must_be_finite:
+        finite_columns(array, name, column_names(X))
     return array
 
 

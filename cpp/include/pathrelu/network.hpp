@@ -29,8 +29,9 @@ struct NetworkView {
 };
 
 /// out (n, C) <- the network at the rows, summed in the rows' precision; gates are always computed in double,
-/// in the order that arrangements_from_trees uses.
+/// in the order that arrangements_from_trees uses. False if an entry of the rows is not finite; then the
+/// outputs mean nothing.
 template <class X>
-void predict(Rows<X> rows, const NetworkView& network, MatView<X> out, int threads);
+bool predict(Rows<X> rows, const NetworkView& network, MatView<X> out, int threads);
 
 }  // namespace pathrelu

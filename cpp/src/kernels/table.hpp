@@ -36,6 +36,24 @@ struct DenseKernels {
     void (*multiply)(const T* A, Index rows, Index k, Index lda, const T* packed, Index m, T* C, Index ldc);
 };
 
+/// Networks of ReLU trees on `rows` rows at a time, which lie side by side: row r of a block has its entry j
+/// at z[j * rows + r]. The value of a row is computed alike wherever it is and whatever the others are.
+template <class T>
+struct TreeKernels {
+    Index rows;
+    /// z (d, rows) <- (x - center) * inverse_scale for `count` rows of x (count, d), zeros after them;
+    /// computed in double. False if an entry of x is not finite.
+    bool (*scale)(const T* x, Index d, Index count, const double* center, const double* inverse_scale, T* z);
+    /// f (C, rows), row `output[k]` <- + coef[k] times tree k, in the order of the K trees. W (K * paths, d)
+    /// and bias (K * paths) are those of the leaves, signs (K, units - 1) those of the edges; inner layers
+    /// have `width` (layers - 1). scratch (units * rows).
+    void (*add)(const Index* width, Index layers, Index paths, const T* z, Index d, const T* W, const T* bias,
+                Index K, const std::int8_t* signs, const T* coef, const std::int64_t* output, T* scratch,
+                T* f);
+    /// f (C, rows) <- f + W z + bias for W (C, d), bias (C).
+    void (*add_linear)(const T* z, Index d, const T* W, const T* bias, Index C, T* f);
+};
+
 /// Columns of the product are padded to a multiple of this.
 constexpr Index kPad = 32;
 
@@ -47,6 +65,8 @@ struct KernelTable {
     MaskedKernels<double, double> masked_dd;
     DenseKernels<float> dense_f;
     DenseKernels<double> dense_d;
+    TreeKernels<float> trees_f;
+    TreeKernels<double> trees_d;
     /// Trees on 32 rows. pre (K * paths, ldc) holds the pre-activations of the leaves, the rows side by side;
     /// signs (K, edges). f (32) <- f + sum_k sigma_k root_k, roots (K, root_stride), unless null, and words
     /// (K * paths) <- outputs of the roots and masks of the paths. Inner layers have `width` (layers - 1).
@@ -75,6 +95,8 @@ struct KernelTable {
     const MaskedKernels<X, T>& masked() const;
     template <class T>
     const DenseKernels<T>& dense() const;
+    template <class T>
+    const TreeKernels<T>& tree() const;
 };
 
 template <>
@@ -100,6 +122,15 @@ inline const DenseKernels<float>& KernelTable::dense() const {
 template <>
 inline const DenseKernels<double>& KernelTable::dense() const {
     return dense_d;
+}
+
+template <>
+inline const TreeKernels<float>& KernelTable::tree() const {
+    return trees_f;
+}
+template <>
+inline const TreeKernels<double>& KernelTable::tree() const {
+    return trees_d;
 }
 
 /// The kernels in use: the best this processor runs, or the level `use_kernels` chose.
