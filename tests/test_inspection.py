@@ -175,6 +175,7 @@ def test_a_network_without_subnetworks_has_none_to_rank(rows):
     assert importance.path_norm.shape == importance.variance_share.shape == (0,)
     assert importance.skip_variance_share == pytest.approx([1])
     assert np.allclose(feature_importance(network), np.abs(network.skip_weights[0]))
+    assert [layer.shape for layer in preactivations(network, rows)] == [(40, 0, 1)]
 
 
 def test_bad_input_is_refused(rows):

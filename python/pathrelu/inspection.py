@@ -262,10 +262,10 @@ def preactivations(model: Any, X: ArrayLike) -> list[NDArray[np.float64]]:
     bias = "gate_bias_1" if isinstance(network, GatedReLUNetwork) else "bias_1"
     leaves = weights[f"{gate}_1"]
     K, paths, d = leaves.shape
-    layers = [(table @ leaves.reshape(K * paths, d).T).reshape(-1, K, paths) + weights[bias]]
+    layers = [(table @ leaves.reshape(K * paths, d).T).reshape(len(table), K, paths) + weights[bias]]
     for layer in range(2, network.depth):
         signs = weights[f"hidden_{layer}"]
-        children = np.maximum(layers[-1], 0).reshape(-1, *signs.shape)
+        children = np.maximum(layers[-1], 0).reshape(len(table), *signs.shape)
         layers.append((children * signs).sum(axis=-1))
     return layers
 

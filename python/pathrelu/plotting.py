@@ -30,13 +30,13 @@ from pathrelu.inspection import (
     subnetwork_importance,
     table_for,
 )
-from pathrelu.network import assemble, subnetworks
+from pathrelu.network import GatedReLUNetwork, assemble, subnetworks
 from pathrelu.program import Path, Record, Solution, alpha_max, solve_path
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
     from matplotlib.lines import Line2D
 
 Grid: TypeAlias = NDArray[np.float64]
@@ -54,6 +54,9 @@ __all__ = [
 # M. Okabe and K. Ito, "Color Universal Design", 2008, without yellow, which is too light for lines.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 NEUTRAL = "#444444"
+MOST_TICKS = 40
+# Legend to the right of the axes, where it covers no bars.
+BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
 
 
 class RegularizationPathDisplay:
@@ -345,8 +348,11 @@ class RegularizationPathDisplay:
             self.skip_lines_[0].set_label("skip connection")
         axes.set_ylabel("Path norm")
         axes.set_ylim(bottom=0)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="best", frameon=False)
+        handles, shown = axes.get_legend_handles_labels()
+        if handles:
+            by_name = dict(zip(shown, handles, strict=True))
+            ordered = [by_name[name] for name in [*map(str, names), "skip connection"] if name in by_name]
+            axes.legend(handles=ordered, loc="best", frameon=False)
 
 
 class ConvergenceDisplay:
@@ -496,19 +502,20 @@ class ConvergenceDisplay:
 class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
     """Outputs of a network over two of its features, with the kinks where its units switch.
 
-    That of scikit-learn, whose parameters and attributes it has, with lines on top. Made by `from_estimator`
-    and `from_network`.
+    That of scikit-learn, whose parameters and attributes it has, with lines on top. Made by `from_estimator`.
 
     Attributes
     ----------
     kinks : list of list of ndarray of shape (n_points, 2)
         For each hidden layer the lines on which units of it switch. Those of the first are straight; those of
         others are read off the grid.
+    kink_norms : list of ndarray of shape (n_lines,)
+        The path norm of the sub-network that each line belongs to. The larger, the darker is the line.
     boundary : list of ndarray of shape (n_points, 2)
         Between two classes; empty for others.
     kinks_ : list of LineCollection
         One for each hidden layer.
-    boundary_ : LineCollection
+    boundary_ : LineCollection or None
     ax_ : Axes
     figure_ : Figure
 
@@ -525,6 +532,7 @@ class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
     """
 
     kinks: Sequence[Sequence[Grid]] = ()
+    kink_norms: Sequence[Grid] = ()
     boundary: Sequence[Grid] = ()
 
     @classmethod
@@ -542,11 +550,11 @@ class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
         ax: Axes | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Plot the decision boundary or the surface of a fitted estimator.
+        """Plot the decision boundary of a classifier or the surface of a regression.
 
         Parameters
         ----------
-        estimator : fitted estimator of pathrelu
+        estimator : fitted estimator of pathrelu, ParallelReLUNetwork or GatedReLUNetwork
         X : array-like of shape (n_rows, n_features)
             Raw rows, which the plot is to cover.
         features : sequence of 2 int or str, optional
@@ -579,85 +587,11 @@ class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
             If `features` are not two of those of the network.
         """
         network = network_of(estimator)
-        names = getattr(estimator, "feature_names_in_", network.feature_names)
-        return cls._from(
-            network,
-            getattr(estimator, "classes_", None),
-            None if names is None else list(names),
-            X,
-            features=features,
-            fixed=fixed,
-            output=output,
-            kinks=kinks,
-            grid_resolution=grid_resolution,
-            margin=margin,
-            ax=ax,
-            **kwargs,
-        )
-
-    @classmethod
-    def from_network(
-        cls,
-        network: Network,
-        X: ArrayLike,
-        *,
-        features: Sequence[int | str] | None = None,
-        fixed: str | ArrayLike = "mean",
-        output: int = 0,
-        kinks: bool = True,
-        grid_resolution: int = 200,
-        margin: float = 0.05,
-        ax: Axes | None = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Plot the surface of a network, or the decision boundary if it has `classes`.
-
-        Parameters
-        ----------
-        network : ParallelReLUNetwork or GatedReLUNetwork
-        X, features, fixed, output, kinks, grid_resolution, margin, ax, **kwargs
-            As for `from_estimator`.
-
-        Returns
-        -------
-        DecisionBoundaryDisplay
-        """
-        network = network_of(network)
-        return cls._from(
-            network,
-            None if network.classes is None else np.array(network.classes),
-            network.feature_names,
-            X,
-            features=features,
-            fixed=fixed,
-            output=output,
-            kinks=kinks,
-            grid_resolution=grid_resolution,
-            margin=margin,
-            ax=ax,
-            **kwargs,
-        )
-
-    @classmethod
-    def _from(
-        cls,
-        network: Network,
-        classes: NDArray[Any] | None,
-        names: list[str] | None,
-        X: ArrayLike,
-        *,
-        features: Sequence[int | str] | None,
-        fixed: str | ArrayLike,
-        output: int,
-        kinks: bool,
-        grid_resolution: int,
-        margin: float,
-        ax: Axes | None,
-        **kwargs: Any,
-    ) -> Self:
+        names = _feature_names(estimator, network)
+        classes = getattr(estimator, "classes_", network.classes)
         _pyplot()
         table = table_for(network, X)
-        pair = _two_features(features, names, network.n_features)
+        pair = _two_features(features, names)
         if isinstance(fixed, str):
             middle = np.mean if check.choice(fixed, "fixed", ("mean", "median")) == "mean" else np.median
             row = np.asarray(middle(table, axis=0))
@@ -674,22 +608,24 @@ class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
         part = (
             _RegressionSlice(network, pair, row, output)
             if classes is None
-            else _ClassificationSlice(network, pair, row, classes)
+            else _ClassificationSlice(network, pair, row, np.asarray(classes))
         )
         display = super().from_estimator(
             part,
             window,
             eps=0.0,
             grid_resolution=grid_resolution,
-            xlabel=names[pair[0]] if names else f"feature {pair[0]}",
-            ylabel=names[pair[1]] if names else f"feature {pair[1]}",
+            xlabel=names[pair[0]],
+            ylabel=names[pair[1]],
             ax=ax,
             **kwargs,
         )
         x, y = display.xx0[0], display.xx1[:, 0]
         rows = part.rows(np.stack([display.xx0.ravel(), display.xx1.ravel()], axis=1))
         if draw_kinks:
-            display.kinks = _kinks(network, pair, row, rows, x, y)
+            layers = _kinks(network, pair, row, rows, x, y)
+            display.kinks = [lines for lines, _ in layers]
+            display.kink_norms = [network.subnetwork_norms()[owners] for _, owners in layers]
         if classes is not None and network.n_outputs == 1:
             display.boundary = _level_lines(x, y, network.predict(rows).reshape(len(y), len(x)))
         display._plot_lines()
@@ -734,21 +670,23 @@ class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
         from matplotlib.collections import LineCollection
 
         styles = ["solid", "dashed", "dashdot", "dotted"]
+        largest = max((norms.max(initial=0.0) for norms in self.kink_norms), default=0.0) or 1.0
         self.kinks_ = []
-        for layer, lines in enumerate(self.kinks):
+        for layer, (lines, norms) in enumerate(zip(self.kinks, self.kink_norms, strict=True)):
             collection = LineCollection(
                 lines,
-                colors="black",
-                linewidths=0.8,
-                alpha=0.6,
+                colors=[(0, 0, 0, 0.1 + 0.6 * norm / largest) for norm in norms],
+                linewidths=1.0,
                 linestyles=styles[min(layer, len(styles) - 1)],
                 label=f"kinks, hidden layer {layer + 1}" if len(self.kinks) > 1 else "kinks",
             )
             self.kinks_.append(self.ax_.add_collection(collection, autolim=False))
-        self.boundary_ = LineCollection(
-            self.boundary, colors="black", linewidths=2.2, label="decision boundary"
-        )
-        self.ax_.add_collection(self.boundary_, autolim=False)
+        self.boundary_ = None
+        if self.boundary:
+            self.boundary_ = LineCollection(
+                self.boundary, colors="black", linewidths=2.4, label="decision boundary"
+            )
+            self.ax_.add_collection(self.boundary_, autolim=False)
 
 
 class SubnetworkImportanceDisplay:
@@ -854,7 +792,7 @@ class SubnetworkImportanceDisplay:
         names = self.outputs or [f"output {c}" for c in range(C)]
         colors = _colors(C)
 
-        self.figure_, grid = _axes(ax, (1, len(quantities)), sharey=True, height=1 + 0.25 * len(labels))
+        self.figure_, grid = _axes(ax, (1, len(quantities)), sharey=True, height=1.5 + 0.25 * len(labels))
         self.axes_ = grid[0]
         self.ax_ = self.axes_[0]
         self.bars_ = []
@@ -884,6 +822,8 @@ class FeatureImportanceDisplay:
         Names of the inputs.
     outputs : sequence of str
         Names of the outputs.
+    scaled : bool, default=True
+        Whether it is that for scaled columns.
 
     Attributes
     ----------
@@ -906,8 +846,16 @@ class FeatureImportanceDisplay:
     ['petal width (cm)', 'petal length (cm)']
     """
 
-    def __init__(self, importance: ArrayLike, *, features: Sequence[str], outputs: Sequence[str]) -> None:
+    def __init__(
+        self,
+        importance: ArrayLike,
+        *,
+        features: Sequence[str],
+        outputs: Sequence[str],
+        scaled: bool = True,
+    ) -> None:
         self.importance = importance
+        self.scaled = scaled
         self.features = features
         self.outputs = outputs
 
@@ -950,6 +898,7 @@ class FeatureImportanceDisplay:
             importance,
             features=list(features) if features is not None else _feature_names(estimator, network),
             outputs=_output_names(estimator, network),
+            scaled=scaled,
         ).plot(max_shown=max_shown, ax=ax, **kwargs)
 
     def plot(self, *, max_shown: int = 20, ax: Axes | None = None, **kwargs: Any) -> Self:
@@ -972,7 +921,7 @@ class FeatureImportanceDisplay:
         importance = np.asarray(self.importance, np.float64)
         self.order_ = np.argsort(-importance.sum(axis=0), kind="stable")[:max_shown]
         shown = importance[:, self.order_]
-        self.figure_, grid = _axes(ax, (1, 1), height=1 + 0.25 * len(self.order_))
+        self.figure_, grid = _axes(ax, (1, 1), height=1.5 + 0.25 * len(self.order_))
         self.ax_ = grid[0, 0]
         places, left = np.arange(len(self.order_)), np.zeros(len(self.order_))
         self.bars_ = []
@@ -982,9 +931,9 @@ class FeatureImportanceDisplay:
             left = left + values
         self.ax_.set_yticks(places, [self.features[j] for j in self.order_])
         self.ax_.set_ylim(len(places) - 0.5, -0.5)
-        self.ax_.set_xlabel("Path norm")
+        self.ax_.set_xlabel("Path norm" if self.scaled else "Path norm per unit of the feature")
         if len(shown) > 1:
-            self.ax_.legend(frameon=False)
+            self.ax_.legend(**BESIDE)
         return self
 
 
@@ -1139,7 +1088,7 @@ class ArrangementDisplay:
 
         names = self.features
         height = min(12.0, 4 + 0.2 * weights.shape[1])
-        self.figure_, grid = _axes(ax, (2, 1), sharex=True, height=height)
+        self.figure_, grid = _axes(ax, (2, 1), sharex=True, height=height, width=7.5)
         self.axes_ = grid[:, 0]
         self.ax_, below = self.axes_
         style = {"aspect": "auto", "interpolation": "nearest"}
@@ -1150,20 +1099,21 @@ class ArrangementDisplay:
         self.ax_.set_ylabel("Rows" if self.values is None else "Rows, by value")
         self.weight_image_ = below.imshow(
             np.ma.masked_equal(weights[self.subnetwork_order_].T, 0),
-            **(style | {"cmap": "viridis", "vmin": 0} | kwargs),
+            **(style | {"cmap": "Blues", "vmin": 0} | kwargs),
         )
         below.set(xlabel="Sub-networks", ylabel="Features")
         if names is not None and len(names) <= MOST_TICKS:
-            below.set_yticks(np.arange(len(names)), names)
-        if K <= MOST_TICKS:
-            below.set_xticks(np.arange(K), [str(k) for k in self.subnetwork_order_])
+            below.set_yticks(np.arange(len(names)), names, fontsize="small")
+        few = K <= MOST_TICKS // 2
+        below.set_xticks(np.arange(K) if few else [], [str(k) for k in self.subnetwork_order_] if few else [])
         self.ax_.tick_params(labelbottom=False)
-        self.figure_.colorbar(self.mask_image_, ax=self.ax_, label="Share of paths on")
+        bar = self.figure_.colorbar(self.mask_image_, ax=self.ax_)
+        if np.isin(masks, (0, 1)).all():
+            bar.set_ticks([0, 1], labels=["off", "on"])
+        else:
+            bar.set_label("Share of paths on")
         self.figure_.colorbar(self.weight_image_, ax=below, label="Path norm")
         return self
-
-
-MOST_TICKS = 40
 
 
 def path_masks(network: Network, X: ArrayLike) -> NDArray[np.bool_]:
@@ -1196,7 +1146,8 @@ def _axes(
     sharex: Share = False,
     sharey: Share = False,
     height: float | None = None,
-) -> tuple[Figure, NDArray[Any]]:
+    width: float | None = None,
+) -> tuple[Figure | SubFigure, NDArray[Any]]:
     """A grid of axes: those given, the one given divided, or those of a new figure."""
     plt = _pyplot()
     from matplotlib.axes import Axes
@@ -1204,7 +1155,7 @@ def _axes(
 
     rows, columns = shape
     if ax is None:
-        size = (3.2 + 3.2 * columns, height or 1.6 + 2.4 * rows)
+        size = (width or 3.2 + 3.2 * columns, height or 1.6 + 2.4 * rows)
         return plt.subplots(  # type: ignore[no-any-return]
             rows, columns, sharex=sharex, sharey=sharey, squeeze=False, figsize=size, layout="constrained"
         )
@@ -1239,7 +1190,7 @@ def _color_legend(axes: Axes, colors: dict[str, Any]) -> None:
     from matplotlib.patches import Patch
 
     handles: list[Artist] = [Patch(color=color, label=name) for name, color in colors.items()]
-    axes.legend(handles=handles, frameon=False)
+    axes.legend(handles=handles, **BESIDE)
 
 
 def _feature_names(estimator: Any, network: Network) -> list[str]:
@@ -1250,7 +1201,7 @@ def _feature_names(estimator: Any, network: Network) -> list[str]:
 def _output_names(estimator: Any, network: Network) -> list[str]:
     labels = getattr(estimator, "classes_", network.classes)
     if labels is not None and network.n_outputs > 1:
-        return [str(label) for label in labels]
+        return [f"class {label}" for label in labels]
     return [f"output {c}" for c in range(network.n_outputs)]
 
 
@@ -1309,10 +1260,8 @@ def _path_of(
     if estimator.low_rank is not None:
         raise ValueError("the estimator has low_rank, and its path is not one over the rows; use from_path")
     table = (table_for(network, X) - network.center) / network.scale
-    gates, gate_bias = network.leaf_weights, network.leaf_bias
-    relu = network.kind == "relu"
-    if not relu:
-        gates, gate_bias = network._gates()
+    relu = not isinstance(network, GatedReLUNetwork)
+    gates, gate_bias = (network.leaf_weights, network.leaf_bias) if relu else network._gates()
     if estimator.bias:
         table = np.concatenate([table, np.ones((len(table), 1))], axis=1)
         gates = np.concatenate([gates, gate_bias[..., np.newaxis]], axis=2)
@@ -1412,47 +1361,52 @@ class _ClassificationSlice(ClassifierMixin, _Slice):  # type: ignore[misc]
         return result
 
 
-def _two_features(features: Sequence[int | str] | None, names: list[str] | None, d: int) -> list[int]:
+def _two_features(features: Sequence[int | str] | None, names: list[str]) -> list[int]:
+    wanted = f"two of the {len(names)} features of the network"
     if features is None:
-        if d != 2:
-            raise ValueError(f"features is None; expected two of the {d} features of the network")
+        if len(names) != 2:
+            raise ValueError(f"features is None; expected {wanted}")
         return [0, 1]
     if isinstance(features, str) or len(features) != 2:
-        raise ValueError(f"features is {features!r}; expected two of the {d} features of the network")
+        raise ValueError(f"features is {features!r}; expected {wanted}")
     pair = []
     for feature in features:
-        if isinstance(feature, str):
-            if names is None or feature not in names:
-                known = "has no names of features" if names is None else f"knows {', '.join(names)}"
-                raise ValueError(f"features has the name {feature!r}; the network {known}")
+        if not isinstance(feature, str):
+            pair.append(check.count(feature, "an entry of features", 0, len(names) - 1))
+        elif feature in names:
             pair.append(names.index(feature))
         else:
-            pair.append(check.count(feature, "an entry of features", 0, d - 1))
+            raise ValueError(f"features has {feature!r}; expected {wanted}, {', '.join(map(repr, names))}")
     if pair[0] == pair[1]:
         raise ValueError(f"features is {features!r}; expected two different ones")
     return pair
 
 
-def _kinks(network: Network, pair: list[int], row: Grid, rows: Grid, x: Grid, y: Grid) -> list[list[Grid]]:
-    """Lines on which units switch, for each hidden layer."""
+def _kinks(
+    network: Network, pair: list[int], row: Grid, rows: Grid, x: Grid, y: Grid
+) -> list[tuple[list[Grid], NDArray[np.intp]]]:
+    """Lines on which units switch, and the sub-networks of these; for each hidden layer."""
     corner = row.copy()
     corner[pair] = 0
-    leaves, bias = network.weights["hidden_1"], network.weights["bias_1"]
-    if network.kind == "gated":
-        leaves, bias = network.weights["gate_1"], network.weights["gate_bias_1"]
-    normals = leaves[..., pair].reshape(-1, 2)
-    offsets = (leaves @ corner + bias).ravel()
-    lines = [
-        line
-        for normal, offset in zip(normals, offsets, strict=True)
-        if (line := _clipped(normal, offset, x[[0, -1]], y[[0, -1]])) is not None
+    unit = "gate" if isinstance(network, GatedReLUNetwork) else "hidden"
+    leaves = network.weights[f"{unit}_1"]
+    offsets = preactivations(network, corner[np.newaxis])[0][0]
+    found = [
+        (line, k)
+        for (k, leaf), offset in np.ndenumerate(offsets)
+        if (line := _clipped(leaves[k, leaf, pair], offset, x[[0, -1]], y[[0, -1]])) is not None
     ]
-    result = [lines]
-    if network.depth > 2:
-        for layer in preactivations(network, rows)[1:]:
-            units = layer.reshape(len(y), len(x), -1)
-            result.append([line for u in range(units.shape[2]) for line in _level_lines(x, y, units[..., u])])
-    return result
+    layers = [found]
+    for layer in preactivations(network, rows)[1:] if network.depth > 2 else ():
+        surfaces = layer.reshape(len(y), len(x), *layer.shape[1:])
+        layers.append(
+            [
+                (line, k)
+                for k, u in np.ndindex(layer.shape[1:])
+                for line in _level_lines(x, y, surfaces[..., k, u])
+            ]
+        )
+    return [([line for line, _ in layer], np.array([k for _, k in layer], np.intp)) for layer in layers]
 
 
 def _clipped(normal: check.Rows, offset: float, x: Grid, y: Grid) -> Grid | None:
@@ -1469,7 +1423,7 @@ def _clipped(normal: check.Rows, offset: float, x: Grid, y: Grid) -> Grid | None
             continue
         near, far = sorted((limits - origin) / step)
         low, high = max(low, near), min(high, far)
-    return foot + np.outer([low, high], along) if low < high else None
+    return np.asarray(foot + np.outer([low, high], along)) if low < high else None
 
 
 def _level_lines(x: Grid, y: Grid, values: check.Rows) -> list[Grid]:
