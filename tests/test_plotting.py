@@ -3,8 +3,10 @@
 import builtins
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from sklearn.datasets import load_iris, make_moons
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -21,10 +23,6 @@ from pathrelu.plotting import (
     RegularizationPathDisplay,
     SubnetworkImportanceDisplay,
 )
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
 
 
 @pytest.fixture(autouse=True)
@@ -238,7 +236,7 @@ def test_each_output_of_a_regression_is_a_run_of_its_own(table):
     for run in display.runs:
         assert (np.diff([r.seconds for r in run]) >= 0).all()
         assert (np.diff([r.n_iter for r in run]) >= 0).all()
-    assert len(display.axes_[0, 0].get_legend().get_texts()) == 3
+    assert len(display.axes_[0, -1].get_legend().get_texts()) == 3
 
 
 def test_a_gap_of_zero_is_left_out_of_the_logarithms(table):

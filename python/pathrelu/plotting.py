@@ -479,11 +479,12 @@ class ConvergenceDisplay:
         self.ax_ = self.axes_[0, 0]
         self.objective_lines_: list[Line2D] = []
         self.gap_lines_: list[Line2D] = []
+        colors = _colors(len(runs))
         for column, name in enumerate(clocks):
             above, below = self.axes_[:, column]
-            for run, color in zip(runs, _colors(len(runs)), strict=True):
+            for run, color in zip(runs, colors, strict=True):
                 x = [record.n_iter if name == "iterations" else record.seconds for record in run]
-                style = {"color": color, "marker": ".", "label": f"output {len(self.gap_lines_)}", **kwargs}
+                style = {"color": color, "marker": ".", **kwargs}
                 self.objective_lines_ += above.plot(x, [record.objective for record in run], **style)
                 # A gap of zero has no logarithm.
                 gaps = [record.gap if record.gap > 0 else np.nan for record in run]
@@ -495,7 +496,7 @@ class ConvergenceDisplay:
         for axes in self.axes_[:, 1:].flat:
             axes.tick_params(labelleft=False)
         if len(runs) > 1:
-            self.axes_[0, 0].legend(frameon=False)
+            _color_legend(self.axes_[0, -1], {f"output {c}": color for c, color in enumerate(colors)})
         return self
 
 
@@ -1406,6 +1407,9 @@ def _kinks(
                 for line in _level_lines(x, y, surfaces[..., k, u])
             ]
         )
+    norms = network.subnetwork_norms()
+    for layer in layers:
+        layer.sort(key=lambda pair: -norms[pair[1]])  # the darkest first: it is the one in the legend
     return [([line for line, _ in layer], np.array([k for _, k in layer], np.intp)) for layer in layers]
 
 
