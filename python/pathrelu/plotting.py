@@ -1408,9 +1408,9 @@ def _kinks(
             ]
         )
     norms = network.subnetwork_norms()
-    for layer in layers:
-        layer.sort(key=lambda pair: -norms[pair[1]])  # the darkest first: it is the one in the legend
-    return [([line for line, _ in layer], np.array([k for _, k in layer], np.intp)) for layer in layers]
+    # The darkest first: it is the one in the legend.
+    ordered = [sorted(lines, key=lambda line: -norms[line[1]]) for lines in layers]
+    return [([line for line, _ in lines], np.array([k for _, k in lines], np.intp)) for lines in ordered]
 
 
 def _clipped(normal: check.Rows, offset: float, x: Grid, y: Grid) -> Grid | None:
