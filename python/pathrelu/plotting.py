@@ -503,7 +503,12 @@ class ConvergenceDisplay:
 class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
     """Outputs of a network over two of its features, with the kinks where its units switch.
 
-    That of scikit-learn, whose parameters and attributes it has, with lines on top. Made by `from_estimator`.
+    That of scikit-learn with lines on top. Made by `from_estimator`.
+
+    Parameters
+    ----------
+    xx0, xx1, n_classes, response, multiclass_colors, xlabel, ylabel
+        As for `sklearn.inspection.DecisionBoundaryDisplay`.
 
     Attributes
     ----------
