@@ -449,7 +449,7 @@ class ConvergenceDisplay:
         """The history of each program."""
         runs: list[list[Record]] = []
         for record in self.history:
-            if not runs or record.seconds < runs[-1][-1].seconds or record.n_iter < runs[-1][-1].n_iter:
+            if not runs or record.seconds < runs[-1][-1].seconds:
                 runs.append([])
             runs[-1].append(record)
         return runs
