@@ -5,6 +5,7 @@ import runpy
 import tomllib
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
 import pathrelu
@@ -14,8 +15,10 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)#]+)[^)]*\)")
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
 def test_example_runs(script, capsys):
     runpy.run_path(str(script), run_name="__main__")
+    plt.close("all")
     assert capsys.readouterr().out
 
 
