@@ -1,0 +1,296 @@
+"""What a trained network is made of: importance of its sub-networks and of its inputs, in numbers."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from pathrelu import _validation as check
+from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
+
+Network: TypeAlias = ParallelReLUNetwork | GatedReLUNetwork
+
+__all__ = [
+    "SubnetworkImportance",
+    "feature_importance",
+    "feature_path_norms",
+    "preactivations",
+    "subnetwork_importance",
+    "subnetwork_outputs",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class SubnetworkImportance:
+    """What `subnetwork_importance` returns.
+
+    Attributes
+    ----------
+    path_norm : ndarray of shape (n_subnetworks,)
+        Path norm of each sub-network, biases included, for scaled rows. With that of the skip connection
+        they sum to ``network.path_norm()``.
+    variance_share : ndarray of shape (n_subnetworks,) or None
+        Share of the variance of the output that each sub-network feeds.
+    output_index : ndarray of shape (n_subnetworks,)
+        Which output each sub-network feeds.
+    output_sign : ndarray of shape (n_subnetworks,)
+        +1 or -1: whether it adds to that output or is taken from it.
+    skip_path_norm, skip_variance_share : ndarray of shape (n_outputs,) or None
+        The same of the skip connection, for each output; None for a network without one.
+    """
+
+    path_norm: NDArray[np.float64]
+    variance_share: NDArray[np.float64] | None
+    output_index: NDArray[np.int64] = field(repr=False)
+    output_sign: NDArray[np.int8] = field(repr=False)
+    skip_path_norm: NDArray[np.float64] | None = None
+    skip_variance_share: NDArray[np.float64] | None = None
+
+
+def subnetwork_importance(model: Any, X: ArrayLike | None = None) -> SubnetworkImportance:
+    r"""Importance of each sub-network: its path norm and, on given rows, its share of the variance.
+
+    The share of a part :math:`f_k` of the output :math:`f = b + \sum_k f_k` is
+
+    .. math:: \mathrm{cov}(f_k, f) \, / \, \mathrm{var}(f)
+
+    over the rows of `X`. The shares of all parts of an output, that of the skip connection among them, sum
+    to one. A part that works against the others has a share below zero, and then others may exceed one.
+
+    Parameters
+    ----------
+    model : ParallelReLUNetwork, GatedReLUNetwork or fitted estimator of pathrelu
+    X : array-like of shape (n_rows, n_features), optional
+        Raw rows for the variance shares, at least two; without them there are no shares.
+
+    Returns
+    -------
+    SubnetworkImportance
+        The shares of an output that is the same for all rows are NaN.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
+    TypeError, ValueError
+        If `model` has no network, or `X` is not a table of its columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathrelu import PathReLURegressor
+    >>> from pathrelu.inspection import subnetwork_importance
+    >>> X = np.linspace(-1, 1, 50)[:, np.newaxis]
+    >>> model = PathReLURegressor(alpha=1e-3, random_state=0).fit(X, np.abs(X[:, 0]))
+    >>> importance = subnetwork_importance(model, X)
+    >>> bool(np.isclose(importance.variance_share.sum(), 1))
+    True
+    """
+    network = network_of(model)
+    skip_norm, skip_share, share = None, None, None
+    if network.skip_weights is not None and network.skip_bias is not None:
+        weights = network.skip_weights.astype(np.float64)
+        bias = network.skip_bias.astype(np.float64) / network.bias_scale
+        skip_norm = np.sqrt((weights**2).sum(axis=1) + bias**2)
+    if X is not None:
+        table = table_for(network, X)
+        if len(table) < 2:
+            raise ValueError("X has 1 row; expected at least 2 to take variances over")
+        outputs = network.predict(table).reshape(len(table), -1)
+        outputs = outputs - outputs.mean(axis=0)
+        constant = (outputs == outputs[0]).all(axis=0)
+        variance = np.where(constant, np.nan, (outputs**2).sum(axis=0))
+        index = network.output_index
+        share = np.einsum("ik,ik->k", outputs[:, index], subnetwork_outputs(network, table)) / variance[index]
+        if skip_norm is not None:
+            skip_share = np.einsum("ic,ic->c", outputs, table @ network.weights["skip"].T) / variance
+    return SubnetworkImportance(
+        network.subnetwork_norms(),
+        share,
+        network.output_index.copy(),
+        network.output_sign.copy(),
+        skip_norm,
+        skip_share,
+    )
+
+
+def subnetwork_outputs(model: Any, X: ArrayLike) -> NDArray[np.float64]:
+    """What each sub-network adds to the output that it feeds.
+
+    Parameters
+    ----------
+    model : ParallelReLUNetwork, GatedReLUNetwork or fitted estimator of pathrelu
+    X : array-like of shape (n_rows, n_features)
+        Raw rows.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_subnetworks)
+        Output signs included. With the intercept and the skip connection, those of an output sum to it.
+
+    Examples
+    --------
+    >>> from pathrelu import ParallelReLUNetwork
+    >>> from pathrelu.inspection import subnetwork_outputs
+    >>> network = ParallelReLUNetwork([[[1.0]], [[-1.0]]], output_sign=[1, -1])
+    >>> subnetwork_outputs(network, [[2.0], [-3.0]])
+    array([[ 2.,  0.],
+           [ 0., -3.]])
+    """
+    network = network_of(model)
+    table = table_for(network, X)
+    K = network.n_subnetworks
+    if K == 0:
+        return np.empty((len(table), 0))
+    each = copy.copy(network)
+    each.output_index, each.intercept = np.arange(K), np.zeros(K)
+    each.skip_weights = each.skip_bias = None
+    return each.predict(table).reshape(len(table), K).astype(np.float64, copy=False)
+
+
+def feature_path_norms(model: Any, *, scaled: bool = True) -> NDArray[np.float64]:
+    """Path norm of each sub-network, over the paths that begin at each input alone.
+
+    The root of the sum, over the paths of the sub-network from that input, of the product of squared weights.
+    Paths that begin at a bias belong to no input.
+
+    Parameters
+    ----------
+    model : ParallelReLUNetwork, GatedReLUNetwork or fitted estimator of pathrelu
+    scaled : bool, default=True
+        For the scaled columns of training, which makes columns of different units comparable. False: for raw
+        columns, per unit of each.
+
+    Returns
+    -------
+    ndarray of shape (n_subnetworks, n_features)
+
+    Examples
+    --------
+    >>> from pathrelu import ParallelReLUNetwork
+    >>> from pathrelu.inspection import feature_path_norms
+    >>> network = ParallelReLUNetwork([[[3.0, 1.0], [4.0, 0.0]]], edge_signs=[[1, -1]])
+    >>> feature_path_norms(network)
+    array([[5., 1.]])
+    """
+    network = network_of(model)
+    norms: NDArray[np.float64] = np.sqrt((network.leaf_weights.astype(np.float64) ** 2).sum(axis=1))
+    return norms if check.switch(scaled, "scaled") else norms / network.scale
+
+
+def feature_importance(model: Any, *, by_output: bool = False, scaled: bool = True) -> NDArray[np.float64]:
+    r"""Importance of each input: the path norm of the network, over the paths that begin there alone.
+
+    .. math:: R_j = \sum_k \Big(\sum_{\text{paths of } k \text{ from } j} \;
+              \prod_{\text{edges}} \text{weight}^2\Big)^{1/2}
+
+    The skip connection is one of the terms. `R_j` is what ``path_norm()`` of the network would be without
+    its biases and other inputs. It is zero exactly for inputs that the outputs do not depend on through any
+    weight. Biases are paths from the constant one, and not counted here.
+
+    Parameters
+    ----------
+    model : ParallelReLUNetwork, GatedReLUNetwork or fitted estimator of pathrelu
+    by_output : bool, default=False
+        Whether to tell outputs apart; they sum to what there is otherwise.
+    scaled : bool, default=True
+        For the scaled columns of training, which makes columns of different units comparable. False: for raw
+        columns, per unit of each.
+
+    Returns
+    -------
+    ndarray of shape (n_features,), or (n_outputs, n_features) with `by_output`
+
+    Notes
+    -----
+    Of a gated network the gates are not counted: they cost nothing in the penalty, but an input may move the
+    outputs through them.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from pathrelu import PathReLUClassifier
+    >>> from pathrelu.inspection import feature_importance
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = PathReLUClassifier(alpha=0.03, random_state=0).fit(X, y)
+    >>> feature_importance(model).shape
+    (4,)
+    """
+    network = network_of(model)
+    by_output = check.switch(by_output, "by_output")
+    norms = feature_path_norms(network, scaled=scaled)
+    result = np.zeros((network.n_outputs, network.n_features))
+    np.add.at(result, network.output_index, norms)
+    if network.skip_weights is not None:
+        result += np.abs(network.skip_weights) / (1.0 if scaled else network.scale)
+    return result if by_output else result.sum(axis=0)
+
+
+def preactivations(model: Any, X: ArrayLike) -> list[NDArray[np.float64]]:
+    """What switches each unit: it is on where this is above zero.
+
+    Of a gated network these are the pre-activations of the trees of gates.
+
+    Parameters
+    ----------
+    model : ParallelReLUNetwork, GatedReLUNetwork or fitted estimator of pathrelu
+    X : array-like of shape (n_rows, n_features)
+        Raw rows.
+
+    Returns
+    -------
+    list of ndarray of shape (n_rows, n_subnetworks, units of the layer)
+        One for each hidden layer, leaves first. Takes 8 bytes for each row and unit.
+
+    Examples
+    --------
+    >>> from pathrelu import ParallelReLUNetwork
+    >>> from pathrelu.inspection import preactivations
+    >>> network = ParallelReLUNetwork([[[1.0], [-1.0]]], edge_signs=[[1, -1]])
+    >>> [layer.tolist() for layer in preactivations(network, [[2.0], [-3.0]])]
+    [[[[2.0, -2.0]], [[-3.0, 3.0]]], [[[2.0]], [[-3.0]]]]
+    """
+    network = network_of(model)
+    table = table_for(network, X)
+    weights = network.weights
+    gate = "gate" if isinstance(network, GatedReLUNetwork) else "hidden"
+    bias = "gate_bias_1" if isinstance(network, GatedReLUNetwork) else "bias_1"
+    leaves = weights[f"{gate}_1"]
+    K, paths, d = leaves.shape
+    layers = [(table @ leaves.reshape(K * paths, d).T).reshape(-1, K, paths) + weights[bias]]
+    for layer in range(2, network.depth):
+        signs = weights[f"hidden_{layer}"]
+        children = np.maximum(layers[-1], 0).reshape(-1, *signs.shape)
+        layers.append((children * signs).sum(axis=-1))
+    return layers
+
+
+def network_of(model: Any) -> Network:
+    """The network itself, or that of a fitted estimator."""
+    if isinstance(model, ParallelReLUNetwork | GatedReLUNetwork):
+        return model
+    if hasattr(model, "steps"):
+        raise TypeError(
+            "the model is a pipeline, whose network sees other columns than its rows have; pass its last "
+            "step, model[-1], and rows transformed by model[:-1]"
+        )
+    if hasattr(model, "fit"):
+        check_is_fitted(model)
+    network = getattr(model, "network_", None)
+    if not isinstance(network, ParallelReLUNetwork | GatedReLUNetwork):
+        raise TypeError(
+            f"the model has type {type(model).__name__}; expected a network or a fitted estimator of pathrelu"
+        )
+    return network
+
+
+def table_for(network: Network, X: ArrayLike) -> NDArray[np.float64]:
+    table = check.rows(X)
+    if table.shape[1] != network.n_features:
+        raise ValueError(f"X has {table.shape[1]} columns; expected {network.n_features}")
+    return table.astype(np.float64, copy=False)
