@@ -359,7 +359,7 @@ def test_a_file_that_is_not_a_model_is_refused(csv, tmp_path):
     out = tmp_path / "out.csv"
     refused(
         run("predict", csv, csv, "--output", out),
-        "data.csv is not a network that pathrelu can read",
+        "data.csv is not a model that pathrelu can read",
         output=out,
     )
     refused(run("predict", tmp_path / "none.npz", csv), "none.npz: No such file")

@@ -150,7 +150,8 @@ def train_file(
 
 def predict_file(path: Path, rows: Path, proba: bool = False, n_threads: int | None = None) -> pd.DataFrame:
     """Predictions of a saved network for a CSV file."""
-    network = load(path)
+    model: Any = load(path)
+    network = getattr(model, "network_", model)
     if network.feature_names is None:
         refuse(f"{path} has no names of columns; it was not written by `pathrelu train`")
     if proba and network.classes is None:
