@@ -127,7 +127,7 @@ def test_labels_that_are_integers_or_booleans_are_so_in_the_model(table, tmp_pat
     for column, expected in ((np.where(f > 1, 5, 3), [3, 5]), (f > 1, [False, True])):
         X.assign(y=column).to_csv(path, index=False)
         _, model = train(path)
-        classes = pr.load(model).classes
+        classes = pr.load(model).network_.classes
         assert classes == expected
         assert [type(label) for label in classes] == [type(label) for label in expected]
 
@@ -174,14 +174,14 @@ def test_the_task_can_be_given(table, tmp_path):
     table[0].assign(y=(np.arange(60) % 2) + 0.5).to_csv(path, index=False)
     result, model = train(path, "--task", "classification")
     assert result.stdout.startswith("classification")
-    assert pr.load(model).classes == ["0.5", "1.5"]
+    assert pr.load(model).network_.classes == ["0.5", "1.5"]
 
 
 def test_the_same_seed_writes_the_same_bytes(csv):
     _, model = train(csv, "--seed", 1, "--threads", 1)
-    first = pr.load(model)
+    first = pr.load(model).network_
     train(csv, "--seed", 1, "--threads", 2)
-    np.testing.assert_array_equal(pr.load(model).leaf_weights, first.leaf_weights)
+    np.testing.assert_array_equal(pr.load(model).network_.leaf_weights, first.leaf_weights)
 
 
 def test_numbers_are_read_to_the_last_bit(tmp_path, csv, table):
@@ -194,7 +194,7 @@ def test_numbers_are_read_to_the_last_bit(tmp_path, csv, table):
     _, model = train(csv)
     out = tmp_path / "out.csv"
     run("predict", model, path, "--output", out)
-    expected = pr.load(model).predict(values)
+    expected = pr.load(model).network_.predict(values)
     assert [float(cell) for cell in out.read_text().splitlines()[1:]] == expected.tolist()
 
 
@@ -213,7 +213,7 @@ def test_byte_order_marks_quotes_and_windows_line_ends_are_read(tmp_path):
     path.write_bytes("\r\n".join(lines).encode("utf-8-sig"))
     result, model = train(path)
     assert result.exit_code == 0, result.output
-    assert pr.load(model).feature_names == ["first, col"]
+    assert pr.load(model).network_.feature_names == ["first, col"]
 
 
 def test_python_m_pathrelu_is_the_same_program(csv, tmp_path):
@@ -269,7 +269,7 @@ def test_every_command_has_one_document_for_machines(csv, tmp_path):
     assert summary["feature_names"] == ["a", "b b", "c"]
     assert summary["converged"] is True
     assert 0 <= summary["dual_gap"] < summary["objective"]
-    network = pr.load(model)
+    network = pr.load(model).network_
     predictions = as_json(run("predict", model, csv, "--json"))["predictions"]
     np.testing.assert_allclose(
         [row["y"] for row in predictions], network.predict(pd.read_csv(csv)[["a", "b b", "c"]])
@@ -277,7 +277,7 @@ def test_every_command_has_one_document_for_machines(csv, tmp_path):
     shown = as_json(run("inspect", model, csv, "--json"))
     assert sum(part["path_norm"] for part in shown["subnetworks"]) == pytest.approx(network.path_norm())
     assert sum(part["variance_share"] for part in shown["subnetworks"]) == pytest.approx(1)
-    bounds = as_json(run("certify", model, csv, "--alpha", 0.01, "--json"))
+    bounds = as_json(run("certify", model, csv, "--json"))
     assert bounds["lower"] <= bounds["upper"] == pytest.approx(summary["objective"])
     assert as_json(run("demo", "--json"))["model"]["n_features"] == 30
 
@@ -302,12 +302,12 @@ def test_parquet_gzip_and_csv_are_the_same_table(csv, table, tmp_path):
     X.assign(y=f).to_parquet(tmp_path / "data.parquet")
     X.assign(y=f).to_csv(tmp_path / "data.csv.gz", index=False)
     _, model = train(csv)
-    expected = model.read_bytes()
+    expected = pr.load(model).network_.leaf_weights
     for name in ("data.parquet", "data.csv.gz"):
         (tmp_path / name).rename(tmp_path / "data")  # what it is, its first bytes tell
         result, model = train(tmp_path / "data")
         assert result.exit_code == 0, result.output
-        assert model.read_bytes() == expected
+        np.testing.assert_array_equal(pr.load(model).network_.leaf_weights, expected)
 
 
 def test_predictions_make_the_round_trip_through_every_format(csv, tmp_path):
@@ -332,11 +332,11 @@ def test_types_of_parquet_columns_are_kept(table, tmp_path):
     X.astype(np.float32).assign(y=f > 1).to_parquet(path)
     result, model = train(path)
     assert result.exit_code == 0, result.output
-    assert pr.load(model).leaf_weights.dtype == np.float32
-    assert pr.load(model).classes == [False, True]
+    assert pr.load(model).network_.leaf_weights.dtype == np.float32
+    assert pr.load(model).network_.classes == [False, True]
     X.assign(n=pd.array(range(60), "Int64"), t=f > 0, y=f).to_parquet(path)
     result, model = train(path)
-    assert pr.load(model).feature_names == ["a", "b b", "c", "n", "t"]
+    assert pr.load(model).network_.feature_names == ["a", "b b", "c", "n", "t"]
 
 
 @pytest.mark.parametrize(
@@ -393,10 +393,10 @@ def test_text_is_encoded_in_training_and_in_predicting(rents, tmp_path, parquet)
     assert result.exit_code == 0, result.output
     assert "one-hot        'district': 3 categories" in result.stdout
     names = ["area", "district=7", "district=north", "district=south=sea"]
-    assert pr.load(model).feature_names == names
+    assert pr.load(model).network_.feature_names == names
     dummies = pd.get_dummies(frame["district"], dtype=float)
     encoded = np.column_stack([frame["area"], dummies[["7", "north", "south=sea"]]])
-    expected = pr.load(model).predict(encoded)
+    expected = pr.load(model).network_.predict(encoded)
     rows = tmp_path / "rows.csv"
     frame[["district", "area"]].to_csv(rows, index=False)
     assert [float(cell) for cell in run("predict", model, rows).stdout.split()[1:]] == expected.tolist()
@@ -437,7 +437,7 @@ def test_weights_of_rows_and_classes_are_those_of_the_estimator(table, tmp_path)
     expected = pr.PathReLUClassifier(random_state=0, class_weight="balanced").fit(
         X, f > 1, sample_weight=weight
     )
-    np.testing.assert_array_equal(pr.load(model).leaf_weights, expected.network_.leaf_weights)
+    np.testing.assert_array_equal(pr.load(model).network_.leaf_weights, expected.network_.leaf_weights)
     refused(train(path, "--sample-weight", "v")[0], "has no column 'v'")
     refused(
         train(path, "--loss", "huber")[0], "--loss is for a regression, and 'y' makes this a classification"
@@ -450,8 +450,8 @@ def test_the_options_of_the_estimator_reach_it(csv, table):
     expected = pr.PathReLURegressor(
         skip_connection=True, prune=True, low_rank=3, loss="huber", random_state=0
     ).fit(X, f)
-    np.testing.assert_array_equal(pr.load(model).skip_weights, expected.network_.skip_weights)
-    np.testing.assert_array_equal(pr.load(model).leaf_weights, expected.network_.leaf_weights)
+    np.testing.assert_array_equal(pr.load(model).network_.skip_weights, expected.network_.skip_weights)
+    np.testing.assert_array_equal(pr.load(model).network_.leaf_weights, expected.network_.leaf_weights)
 
 
 # ---- inspect and certify -----------------------------------------------------
@@ -482,14 +482,14 @@ def test_certify_bounds_the_optimum(table, tmp_path):
     path = tmp_path / "data.csv"
     X[["a"]].assign(y=f).to_csv(path, index=False)
     _, model = train(path)
-    result = run("certify", model, path, "--alpha", 0.01)
+    result = run("certify", model, path)
     assert result.exit_code == 0, result.output
     assert "global optimum at least" in result.stdout
     assert "no ReLU network of depth 2" in result.stdout
-    bounds = as_json(run("certify", model, path, "--alpha", 0.01, "--json"))
+    bounds = as_json(run("certify", model, path, "--json"))
     assert bounds["relative_gap"] < 1e-3
     assert bounds["certifies_optimum"] is True
-    own = as_json(run("certify", model, path, "--alpha", 0.01, "--json", "--method", "solver"))
+    own = as_json(run("certify", model, path, "--json", "--method", "solver"))
     assert own["certifies_optimum"] is False
 
 
@@ -498,22 +498,22 @@ def test_certify_takes_labels_as_they_are_written(table, tmp_path):
     path = tmp_path / "data.csv"
     X[["a"]].assign(y=np.where(f > 1, "high", "low")).to_csv(path, index=False)
     _, model = train(path)
-    bounds = as_json(run("certify", model, path, "--alpha", 0.01, "--json"))
+    bounds = as_json(run("certify", model, path, "--json"))
     assert bounds["upper"] == pytest.approx(
         pr.PathReLUClassifier(random_state=0).fit(X[["a"]], f > 1).objective_
     )
     X[["a"]].assign(y=["high", "low", *["middle"] * 58]).to_csv(path, index=False)
-    refused(run("certify", model, path, "--alpha", 0.01), "the cell 'middle' in column 'y', row 3 is none of")
+    refused(run("certify", model, path), "the cell 'middle' in column 'y', row 3 is none of")
 
 
 def test_certify_refuses_what_has_no_bound(table, tmp_path, csv):
     X, f = table
     _, model = train(csv, "--activation", "gated", "--arrangements", "sample")
-    refused(run("certify", model, csv, "--alpha", 0.01), "is a gated network", "--activation relu")
+    refused(run("certify", model, csv), "is a gated network", "--activation relu")
     path = tmp_path / "data.csv"
     X.assign(y=np.searchsorted([0, 1], f)).to_csv(path, index=False)
     _, model = train(path)
-    refused(run("certify", model, path, "--alpha", 0.01), "3 classes under a joint softmax")
+    refused(run("certify", model, path), "3 classes under a joint softmax")
 
 
 # ---- A process among others --------------------------------------------------
@@ -720,7 +720,7 @@ def test_a_file_that_is_not_a_model_is_refused(csv, tmp_path):
     out = tmp_path / "out.csv"
     refused(
         run("predict", csv, csv, "--output", out),
-        "data.csv is not a network that pathrelu can read",
+        "data.csv is not a model that pathrelu can read",
         output=out,
     )
     refused(run("predict", tmp_path / "none.npz", csv), "none.npz: No such file")

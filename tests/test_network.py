@@ -322,7 +322,7 @@ def test_a_changed_file_is_refused_with_its_name_and_the_reason(tmp_path, monkey
     path = tmp_path / "network.npz"
     random_network().save(path)
     rewritten(path, **change)
-    with pytest.raises(ValueError, match=r"network\.npz is not a network that pathrelu can read") as caught:
+    with pytest.raises(ValueError, match=r"network\.npz is not a model that pathrelu can read") as caught:
         pr.load(path)
     assert reason in str(caught.value)
     assert not os.path.exists("executed")
@@ -332,7 +332,7 @@ def test_a_changed_file_is_refused_with_its_name_and_the_reason(tmp_path, monkey
 def test_a_file_of_another_kind_is_refused(tmp_path, data):
     path = tmp_path / "model.npz"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"model\.npz is not a network"):
+    with pytest.raises(ValueError, match=r"model\.npz is not a model"):
         pr.load(path)
 
 
@@ -342,7 +342,7 @@ def test_truncated_files_are_refused(tmp_path):
     data = path.read_bytes()
     for size in range(0, len(data), 97):
         path.write_bytes(data[:size])
-        with pytest.raises(ValueError, match=r"model\.npz is not a network"):
+        with pytest.raises(ValueError, match=r"model\.npz is not a model"):
             pr.load(path)
 
 
@@ -365,7 +365,7 @@ def test_a_compressed_file_is_refused_before_it_is_unpacked(tmp_path):
     path = tmp_path / "model.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("header.npy", bytes(10_000_000))
-    with pytest.raises(ValueError, match=r"model\.npz is not a network.* header\.npy is compressed"):
+    with pytest.raises(ValueError, match=r"model\.npz is not a model.* header\.npy is compressed"):
         pr.load(path)
 
 

@@ -32,6 +32,7 @@ from pathrelu import (
     load,
 )
 from pathrelu import certify as certified
+from pathrelu._files import write_json
 from pathrelu._tables import (
     EXTENSIONS,
     FORMATS,
@@ -313,6 +314,39 @@ def certify(model: Path, data: Path, as_json: bool, **options: Any) -> None:
 
 
 @commands.command()
+@click.argument("model", type=PATH)
+@click.option("--onnx", type=PATH, help="ONNX file to write: labels and probabilities, or values.")
+@click.option("--to-json", type=PATH, help="JSON file to write: the arrays of the network, as text.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float64"]),
+    help="Of the rows that the ONNX file takes.  [default: float32]",
+)
+@as_json
+def export(model: Path, onnx: Path | None, to_json: Path | None, dtype: str | None, as_json: bool) -> None:
+    """Write MODEL for other programs. The file of a model itself is read by pathrelu.load in Python."""
+    if onnx is None and to_json is None:
+        refuse("nothing to write; expected --onnx or --to-json, or both")
+    if dtype is not None and onnx is None:
+        refuse("--dtype is for --onnx")
+    outputs = [path for path in (onnx, to_json) if path is not None]
+    for path in outputs:
+        check_output(path, model)
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        refuse("--onnx and --to-json name the same file")
+    loaded = load(model)
+    if onnx is not None:
+        loaded.to_onnx(onnx.resolve(), dtype=np.dtype(dtype or "float32"))
+    if to_json is not None:
+        write_json(to_json.resolve(), network_of(loaded).to_dict())
+    if as_json:
+        echo_json({"written": list(map(str, outputs))})
+    else:
+        for path in outputs:
+            click.echo(f"wrote {path}")
+
+
+@commands.command()
 @click.option("--alpha", default=0.01, show_default=True, help="Weight of the path norm, above 0.")
 @click.option("--seed", default=0, show_default=True)
 @threads
@@ -427,7 +461,7 @@ def train_file(
     model: Model = (PathReLUClassifier if task == "classification" else PathReLURegressor)(**parameters)
     model.fit(pd.DataFrame(X, columns=columns), y, sample_weight=weight)
     model.network_.target = target
-    model.network_.save(output.resolve())
+    model.save(output.resolve())
     return model, summary_of(model, model.network_) | {"rows": len(table), "categories": categories}
 
 

@@ -6,11 +6,9 @@ import csv
 import gzip
 import json
 import os
-import secrets
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from sklearn.utils.fixes import parse_version
 
 from pathrelu import _validation as check
+from pathrelu._files import replacing
 
 MOST_CATEGORIES = 100  # of a column that is encoded; more are as a rule names or identifiers
 FORMATS = ("csv", "jsonl", "parquet")
@@ -306,18 +305,6 @@ def check_output(path: Path, *inputs: Path) -> None:
             refuse(f"{path} would be written over, and is read too")
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A draft beside the path, which takes its place if nothing is raised, and is gone otherwise."""
-    path = path.resolve()  # a link stays one
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        yield draft
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
 def written(frame: pd.DataFrame, form: str) -> str:
     """A table as text."""
     if form == "csv":
@@ -326,11 +313,11 @@ def written(frame: pd.DataFrame, form: str) -> str:
 
 
 def write(path: Path, frame: pd.DataFrame, form: str) -> None:
-    with replacing(path) as draft:
+    with replacing(path.resolve()) as file:  # a link stays one
         if form == "parquet":
             try:
-                frame.to_parquet(draft, engine="pyarrow", index=False)
+                frame.to_parquet(file, engine="pyarrow", index=False)
             except ImportError:
                 refuse(f"writing {path} needs pyarrow: pip install 'pathrelu[parquet]'")
         else:
-            draft.write_text(written(frame, form), encoding="utf-8", newline="")
+            file.write(written(frame, form).encode())

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pathrelu import _core, program
 from pathrelu import _validation as check
+from pathrelu._portable import Portable
 from pathrelu.arrangements import Arrangements, sample_arrangements
 from pathrelu.network import GatedReLUNetwork, Label, ParallelReLUNetwork, assemble
 from pathrelu.program import Callback, Problem, Record, Solution
@@ -46,7 +47,7 @@ class Settings:
     callback: Callback | None
 
 
-class _PathReLU(BaseEstimator):  # type: ignore[misc]
+class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     """What both estimators share."""
 
     depth: int

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import copy
-import io
-import json
 import math
 import os
-import secrets
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pathrelu import _core
+from pathrelu import _core, _files
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements, n_edges
 from pathrelu.caratheodory import fewest_columns
 
+if TYPE_CHECKING:
+    from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
+
 FORMAT = "pathrelu-network"
 VERSION = 1
 SKIP_VERSION = 2  # with a skip connection, which readers of version 1 do not know
-# As they are in a file, on every machine.
-STORED_DTYPES = tuple(np.dtype(code) for code in ("<f4", "<f8", "|i1", "<i8", "|u1"))
 
 Label: TypeAlias = str | int | float | bool
 
@@ -371,16 +368,8 @@ class _Network:
         raw = _double(weights) / self.scale
         return raw, _double(bias) - raw @ self.center
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to a file, for `load`: arrays and a JSON header in an uncompressed .npz archive.
-
-        Nothing in it can be executed. An existing file is replaced only once the new one is complete.
-
-        Parameters
-        ----------
-        path : str or path-like
-            Used as it is; ``.npz`` is customary.
-        """
+    def parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Header and arrays of a file of the network; `from_parts` takes them."""
         header = {
             "format": FORMAT,
             "version": SKIP_VERSION if self.skip_connection else VERSION,
@@ -392,18 +381,134 @@ class _Network:
             "target": self.target,
         }
         names = self.arrays + (self.skip_arrays if self.skip_connection else ())
-        stored = {name: getattr(self, name) for name in names}
-        for name, array in stored.items():
-            stored[name] = array.astype(array.dtype.newbyteorder("<"))
-        stored["header"] = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
-        target = Path(path)
-        draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+        return header, {name: getattr(self, name) for name in names}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file, for `load`: arrays and a JSON header in an uncompressed .npz archive.
+
+        Nothing in it can be executed. An existing file is replaced only once the new one is complete.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Used as it is; ``.npz`` is customary. If it ends in ``.json``, the file is JSON, `to_dict`,
+            instead: longer, and just as exact.
+        """
+        if Path(path).suffix.lower() == ".json":
+            _files.write_json(path, self.to_dict())
+        else:
+            _files.write_archive(path, *self.parts())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The network as numbers, text and lists, which JSON can hold without loss.
+
+        Returns
+        -------
+        dict
+            ``format``, ``version``, ``kind``, ``width``, ``bias_scale``, ``classes``, ``feature_names``,
+            ``target`` and ``arrays``: for each array of the network its ``dtype``, ``shape`` and ``values``
+            in C order.
+
+        Examples
+        --------
+        >>> import json
+        >>> from pathrelu import ParallelReLUNetwork
+        >>> network = ParallelReLUNetwork([[[1.0, -2.0]]], intercept=0.1)
+        >>> text = json.dumps(network.to_dict())
+        >>> ParallelReLUNetwork.from_dict(json.loads(text)).predict([[3.0, 1.0]])
+        array([1.1])
+        """
+        header, arrays = self.parts()
+        return header | {"arrays": {name: _files.to_plain(array) for name, array in arrays.items()}}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The network that `to_dict` described, bit for bit.
+
+        Parameters
+        ----------
+        content : dict
+            As from `to_dict`.
+
+        Returns
+        -------
+        ParallelReLUNetwork or GatedReLUNetwork
+            Of the class this is called on.
+
+        Raises
+        ------
+        ValueError
+            If it is no such description, or has a version, kind, key, shape, dtype or value that is not
+            known.
+        """
         try:
-            with open(draft, "xb") as file:
-                np.savez(file, **stored)
-            os.replace(draft, target)
-        finally:
-            draft.unlink(missing_ok=True)
+            network = from_dict(content)
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            raise ValueError(f"content does not describe a network: {reason}") from None
+        if not isinstance(network, cls):
+            raise ValueError(f"content describes a {type(network).__name__}; expected a {cls.__name__}")
+        return network
+
+    def to_torch(self, *, dtype: DTypeLike | None = None) -> Any:
+        """A trainable PyTorch module with the same outputs.
+
+        Parameters
+        ----------
+        dtype : {float32, float64}, optional
+            That of the leaf weights by default.
+
+        Returns
+        -------
+        torch.nn.Module
+            It maps raw rows (n_rows, n_features) to what `predict` gives: (n_rows,), or (n_rows, n_outputs)
+            if there are several outputs. Weights of leaves, edges, outputs and the skip connection and the
+            intercept are parameters; what centers and scales rows, and the gates of a gated network, are
+            buffers.
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed, ``pip install 'pathrelu[torch]'``.
+
+        Notes
+        -----
+        In float64 the outputs are those of `predict` to rounding. A float32 module computes gates in float32
+        too, where `predict` uses float64: a row within rounding of a gate may fall on its other side.
+        """
+        from pathrelu.export import to_torch
+
+        return to_torch(self, dtype=dtype)
+
+    def to_onnx(self, path: str | os.PathLike[str], *, dtype: DTypeLike = np.float32) -> None:
+        """Write the network to an ONNX file: opset 17, IR version 8, any number of rows.
+
+        Its input is ``X`` (n_rows, n_features), raw rows. A network with `classes` has the outputs ``label``
+        (n_rows,) and ``probabilities`` (n_rows, n_classes), any other has ``variable`` (n_rows, n_outputs).
+        Names of features and target, classes and the version of pathrelu are in ``metadata_props``, as text
+        or JSON. An existing file is replaced only once the new one is complete and has been checked.
+
+        Parameters
+        ----------
+        path : str or path-like
+        dtype : {float32, float64}, default=float32
+            Of the rows and of the outputs.
+
+        Raises
+        ------
+        ImportError
+            If onnx is not installed, ``pip install 'pathrelu[onnx]'``.
+        ValueError
+            If the classes are of several types, which ONNX does not have.
+
+        Notes
+        -----
+        The file of a gated network computes gates in float64, whatever `dtype`, as `predict` does, so that
+        rounding does not turn units on or off; a runtime for it must have float64.
+        """
+        from pathrelu.export import to_onnx
+
+        to_onnx(self, path, dtype=dtype)
 
 
 class ParallelReLUNetwork(_Network):
@@ -567,8 +672,10 @@ def assemble(
     return GatedReLUNetwork(weights[..., :columns], gates=gate[..., :columns], gate_bias=gate_bias, **shared)
 
 
-def load(path: str | os.PathLike[str]) -> ParallelReLUNetwork | GatedReLUNetwork:
-    """Read a network that `save` wrote.
+def load(
+    path: str | os.PathLike[str],
+) -> ParallelReLUNetwork | GatedReLUNetwork | PathReLURegressor | PathReLUClassifier:
+    """Read a network or an estimator that `save` wrote.
 
     Parameters
     ----------
@@ -576,13 +683,14 @@ def load(path: str | os.PathLike[str]) -> ParallelReLUNetwork | GatedReLUNetwork
 
     Returns
     -------
-    ParallelReLUNetwork or GatedReLUNetwork
+    ParallelReLUNetwork, GatedReLUNetwork, or an estimator
+        What was saved.
 
     Raises
     ------
     ValueError
-        If the file is not such a network, is damaged, or has a version, kind, key, shape, dtype or value that
-        is not known. Nothing in the file is executed, and reading takes little more memory than its length.
+        If the file is no such model, is damaged, or has a version, kind, key, shape, dtype or value that is
+        not known. Nothing in the file is executed, and reading takes memory in proportion to its length.
 
     Examples
     --------
@@ -594,56 +702,52 @@ def load(path: str | os.PathLike[str]) -> ParallelReLUNetwork | GatedReLUNetwork
     ParallelReLUNetwork(1 sub-networks, depth=2, width=(), n_features=2, n_outputs=1)
     """
     try:
-        size = os.path.getsize(path)
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            _check_contents(members, size)
-            stored = {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
-        return _restore(stored)
+        if not _files.is_archive(path):
+            return from_dict(_files.read_json(path))
+        header, arrays = _files.read_archive(path, _array_names)
+        if header.get("format") == FORMAT:
+            return from_parts(header, arrays)
+        from pathrelu._portable import from_parts as estimator_from_parts
+
+        model: PathReLURegressor | PathReLUClassifier = estimator_from_parts(header, arrays)
+        return model
     except OSError:
         raise
     except Exception as error:
         # Whatever a damaged file trips over, here or in zipfile and json.
         reason = str(error) or type(error).__name__
-        raise ValueError(f"{os.fspath(path)} is not a network that pathrelu can read: {reason}") from None
+        raise ValueError(f"{os.fspath(path)} is not a model that pathrelu can read: {reason}") from None
 
 
-def _check_contents(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Refuse a table of contents that is not ours before anything is read, in a file of the length given."""
-    known = {f"{name}.npy" for name in ("header", *GatedReLUNetwork.arrays, *GatedReLUNetwork.skip_arrays)}
-    names = {member.filename for member in members}
-    if unknown := names - known:
-        raise ValueError(f"it has the unknown entry {min(unknown)!r}")
-    for member in members:
-        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-            raise ValueError(f"{member.filename} is compressed or encrypted")
-    if len(names) < len(members) or sum(member.file_size for member in members) > size:
-        raise ValueError("its table of contents is damaged")
+def _array_names(header: dict[str, Any]) -> set[str]:
+    """Names of the arrays that a file with this header may have."""
+    if header.get("format") == FORMAT:
+        return {*GatedReLUNetwork.arrays, *GatedReLUNetwork.skip_arrays}
+    from pathrelu._portable import FORMAT as ESTIMATOR
+
+    if header.get("format") != ESTIMATOR:
+        raise ValueError("its header is not that of a network or an estimator")
+    count = header.get("n_arrays")
+    if type(count) is not int or not 0 <= count <= 2**16:
+        raise ValueError(f"n_arrays is {count!r}")
+    return {f"array_{k}" for k in range(count)}
 
 
-def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
-    """One stored array; its header is read as a literal, and must describe exactly the bytes that follow."""
-    data = io.BytesIO(archive.read(member))
-    version = np.lib.format.read_magic(data)
-    if version != (1, 0):
-        raise ValueError(f"{member.filename} has array format {version}; expected (1, 0)")
-    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(data)
-    if dtype not in STORED_DTYPES:
-        raise ValueError(f"{member.filename} has dtype {dtype}")
-    payload = data.read()
-    if fortran_order or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(payload):
-        raise ValueError(f"{member.filename} has shape {shape}, which is not what follows")
-    return np.frombuffer(payload, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+def from_dict(content: dict[str, Any]) -> ParallelReLUNetwork | GatedReLUNetwork:
+    """The network that `to_dict` described."""
+    if not isinstance(content, dict) or not isinstance(content.get("arrays"), dict):
+        raise ValueError("it has no arrays")
+    header = {key: value for key, value in content.items() if key != "arrays"}
+    stored = {name: _files.from_plain(plain, name) for name, plain in content["arrays"].items()}
+    return from_parts(header, stored)
 
 
-def _restore(stored: dict[str, NDArray[Any]]) -> ParallelReLUNetwork | GatedReLUNetwork:
-    if "header" not in stored:
-        raise ValueError("it has no header")
-    raw = stored.pop("header")
-    if raw.dtype != np.uint8 or raw.ndim != 1:
-        raise ValueError("its header is not text")
-    header = json.loads(raw.tobytes().decode())
-    if not isinstance(header, dict) or header.pop("format", None) != FORMAT:
+def from_parts(
+    header: dict[str, Any], stored: dict[str, NDArray[Any]]
+) -> ParallelReLUNetwork | GatedReLUNetwork:
+    """The network whose `parts` these are."""
+    header = dict(header)
+    if header.pop("format", None) != FORMAT:
         raise ValueError("its header is not that of a network")
     version = header.pop("version", None)
     if version not in (VERSION, SKIP_VERSION):

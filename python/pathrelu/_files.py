@@ -1,0 +1,252 @@
+"""Files of models: arrays and a JSON header in an uncompressed .npz archive, or JSON alone.
+
+Reading executes nothing, and takes memory in proportion to the length of the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import os
+import secrets
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+Header = dict[str, Any]
+
+# As they are in a file, on every machine; text (kind U) besides.
+STORED_DTYPES = tuple(
+    np.dtype(code) for code in ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f4", "<f8")
+)
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write, which replaces `path` at the end if nothing went wrong."""
+    target = Path(path)
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with open(draft, "xb") as file:
+            yield file
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_archive(path: str | os.PathLike[str], header: Header, arrays: Mapping[str, NDArray[Any]]) -> None:
+    stored: dict[str, Any] = {
+        name: array.astype(array.dtype.newbyteorder("<")) for name, array in arrays.items()
+    }
+    text = json.dumps(header, allow_nan=False).encode()
+    with replacing(path) as file:
+        np.savez(file, header=np.frombuffer(text, np.uint8), **stored)
+
+
+def write_json(path: str | os.PathLike[str], content: Header) -> None:
+    text = json.dumps(content, allow_nan=False).encode()
+    with replacing(path) as file:
+        file.write(text)
+
+
+def is_archive(path: str | os.PathLike[str]) -> bool:
+    """Whether the file is an archive; if not, it starts as JSON does."""
+    with open(path, "rb") as file:
+        start = file.read(2)
+    if start != b"PK" and start[:1] != b"{":
+        raise ValueError("it is neither an .npz archive nor JSON")
+    return start == b"PK"
+
+
+def read_json(path: str | os.PathLike[str]) -> Header:
+    return _parse(Path(path).read_bytes())
+
+
+def read_archive(
+    path: str | os.PathLike[str], expected: Callable[[Header], set[str]]
+) -> tuple[Header, Arrays]:
+    """Header and arrays of an archive; `expected` says by the header which names of arrays may be there."""
+    size = os.path.getsize(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {member.filename: member for member in archive.infolist()}
+        for name, member in members.items():
+            if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+                raise ValueError(f"{name} is compressed or encrypted")
+        lengths = [member.file_size for member in archive.infolist()]
+        if len(members) < len(lengths) or sum(lengths) > size:
+            raise ValueError("its table of contents is damaged")
+        if "header.npy" not in members:
+            raise ValueError("it has no header")
+        raw = _array(archive, members.pop("header.npy"))
+        if raw.dtype != np.uint8 or raw.ndim != 1:
+            raise ValueError("its header is not text")
+        header = _parse(raw.tobytes())
+        if unknown := set(members) - {f"{name}.npy" for name in expected(header)}:
+            raise ValueError(f"it has the unknown entry {min(unknown)!r}")
+        return header, {name.removesuffix(".npy"): _array(archive, m) for name, m in members.items()}
+
+
+def _parse(text: bytes) -> Header:
+    def refuse(value: str) -> None:
+        raise ValueError(f"it has the number {value}")
+
+    header = json.loads(text.decode(), parse_constant=refuse)
+    if not isinstance(header, dict):
+        raise ValueError("its header is not that of a network or an estimator")
+    return header
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    """One stored array; its header is read as a literal, and must describe exactly the bytes that follow."""
+    data = io.BytesIO(archive.read(member))
+    version = np.lib.format.read_magic(data)
+    if version != (1, 0):
+        raise ValueError(f"{member.filename} has array format {version}; expected (1, 0)")
+    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(data)
+    text = dtype.kind == "U" and dtype.str.startswith("<") and dtype.itemsize > 0
+    if dtype not in STORED_DTYPES and not text:
+        raise ValueError(f"{member.filename} has dtype {dtype}")
+    payload = data.read()
+    if fortran_order or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(payload):
+        raise ValueError(f"{member.filename} has shape {shape}, which is not what follows")
+    if dtype.kind == "b" and any(byte > 1 for byte in set(payload)):
+        raise ValueError(f"{member.filename} has a truth value that is neither 0 nor 1")
+    array = np.frombuffer(payload, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    if text:
+        array.tolist()  # raises for what is not a character
+    return array
+
+
+# ---- Arrays in JSON ------------------------------------------------------------
+
+
+def to_plain(array: NDArray[Any]) -> dict[str, Any]:
+    """An array as JSON has it. Numbers are written so that they are read back bit for bit."""
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "values": array.ravel().tolist()}
+
+
+def from_plain(plain: object, name: str) -> NDArray[Any]:
+    if not isinstance(plain, dict) or set(plain) != {"dtype", "shape", "values"}:
+        raise ValueError(f"{name} is not an array: expected its dtype, shape and values")
+    names = {dtype.name: dtype for dtype in STORED_DTYPES}
+    dtype, shape, values = names.get(str(plain["dtype"])), plain["shape"], plain["values"]
+    if dtype is None or dtype.kind == "b":
+        raise ValueError(f"{name} has dtype {plain['dtype']!r}")
+    kinds = (int,) if dtype.kind in "iu" else (int, float)
+    if not isinstance(values, list) or any(type(value) not in kinds for value in values):
+        raise ValueError(f"{name} has values that are not numbers of dtype {dtype}")
+    if (
+        not isinstance(shape, list)
+        or len(shape) > 8
+        or any(type(size) is not int or size < 0 for size in shape)
+        or math.prod(shape) != len(values)
+    ):
+        raise ValueError(f"{name} has shape {shape!r} and {len(values)} values")
+    with np.errstate(over="ignore"):  # to infinity, which is refused with its place
+        return np.array(values, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+# ---- Parameters and attributes of estimators -----------------------------------
+
+
+class NotPlainData(TypeError):
+    """A value that a file cannot hold."""
+
+
+class Encoder:
+    """Values as JSON has them; `arrays` collects what goes beside it.
+
+    Numbers, text, truth values, None and lists of these stand for themselves; anything else is an object with
+    one key that says what it is.
+    """
+
+    def __init__(self, records: Mapping[str, type], network: Callable[[Any], tuple[Header, Arrays] | None]):
+        self.arrays: Arrays = {}
+        self.records = {cls: name for name, cls in records.items()}
+        self.network = network
+
+    def __call__(self, value: Any) -> Any:
+        if value is None or type(value) in (bool, int, str):
+            return value
+        if type(value) is float:
+            return value if math.isfinite(value) else {"float": repr(value)}
+        if type(value) is list:
+            return [self(item) for item in value]
+        if type(value) is tuple:
+            return {"tuple": [self(item) for item in value]}
+        if type(value) is dict:
+            return {"dict": [[self(key), self(item)] for key, item in value.items()]}
+        if isinstance(value, np.ma.MaskedArray):
+            return {"masked": [self(value.filled()), self(np.ma.getmaskarray(value))]}
+        if isinstance(value, np.ndarray) and value.dtype.kind == "O":
+            return {"objects": [list(value.shape), [self(item) for item in value.ravel()]]}
+        if isinstance(value, np.generic) and value.dtype.kind != "O":
+            return {"scalar": self(np.asarray(value))}
+        if isinstance(value, np.ndarray) and self._storable(value.dtype):
+            return {"array": self._put(np.asarray(value))}
+        if type(value) in self.records:
+            fields = {field.name: self(getattr(value, field.name)) for field in dataclasses.fields(value)}
+            return {"record": [self.records[type(value)], fields]}
+        if (parts := self.network(value)) is not None:
+            header, arrays = parts
+            return {"network": [header, {name: self._put(array) for name, array in arrays.items()}]}
+        raise NotPlainData(f"{type(value).__name__} is not plain data")
+
+    def _storable(self, dtype: np.dtype[Any]) -> bool:
+        return dtype.newbyteorder("<") in STORED_DTYPES or (dtype.kind == "U" and dtype.itemsize > 0)
+
+    def _put(self, array: NDArray[Any]) -> str:
+        name = f"array_{len(self.arrays)}"
+        self.arrays[name] = array
+        return name
+
+
+class Decoder:
+    """What `Encoder` wrote."""
+
+    def __init__(
+        self, arrays: Arrays, records: Mapping[str, type], network: Callable[[Header, Arrays], object]
+    ):
+        self.arrays, self.records, self.network = arrays, records, network
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if len(value) != 1:
+            raise ValueError(f"it has an object of {len(value)} entries where one says what it is")
+        ((kind, content),) = value.items()
+        if kind == "float" and content in ("inf", "-inf", "nan"):
+            return float(content)
+        if kind == "tuple":
+            return tuple(self(item) for item in content)
+        if kind == "dict":
+            return {self(key): self(item) for key, item in content}
+        if kind == "masked":
+            data, mask = content
+            return np.ma.MaskedArray(self(data), self(mask))
+        if kind == "objects":
+            shape, items = content
+            array = np.empty(len(items), object)
+            array[:] = [self(item) for item in items]
+            return array.reshape(shape)
+        if kind == "scalar":
+            return self(content)[()]
+        if kind == "array":
+            return self.arrays[content]
+        if kind == "record":
+            name, fields = content
+            return self.records[name](**{key: self(item) for key, item in fields.items()})
+        if kind == "network":
+            header, arrays = content
+            return self.network(header, {name: self.arrays[key] for name, key in arrays.items()})
+        raise ValueError(f"it has an object of the unknown kind {kind!r}")

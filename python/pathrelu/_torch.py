@@ -1,0 +1,88 @@
+"""The networks as PyTorch modules. Needs PyTorch; imported by `pathrelu.export.to_torch` alone."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pathrelu.network import GatedReLUNetwork
+from pathrelu.network import _Network as Network
+
+
+class TreesModule(nn.Module):  # type: ignore[misc]
+    """Sum of K trees of ReLU units, or of gated units, with the outputs of the network it is made from.
+
+    Parameters are ``leaf_weights`` (K, paths, n_features), ``leaf_bias`` (K, paths), ``edges``, one (K,
+    units, children) for each hidden layer after the first, ``output_weights`` (K,), ``intercept``
+    (n_outputs,), and with a skip connection ``skip_weights`` (n_outputs, n_features) and ``skip_bias``
+    (n_outputs,). What centers and scales rows, the gates and the output that each tree feeds are buffers.
+    """
+
+    def __init__(self, network: Network, dtype: torch.dtype) -> None:
+        super().__init__()
+
+        def tensor(array: NDArray[Any]) -> Tensor:
+            return torch.tensor(array, dtype=dtype)
+
+        K = network.n_subnetworks
+        self.leaf_weights = nn.Parameter(tensor(network.leaf_weights))
+        self.leaf_bias = nn.Parameter(tensor(network.leaf_bias))
+        self.edges = nn.ParameterList()
+        begin = 0
+        for layer, children in enumerate(network.width):
+            size = math.prod(network.width[layer:])
+            signs = network.edge_signs[:, begin : begin + size].reshape(K, size // children, children)
+            self.edges.append(nn.Parameter(tensor(signs)))
+            begin += size
+        self.output_weights = nn.Parameter(tensor(network.output_sign))
+        self.intercept = nn.Parameter(tensor(network.intercept))
+        self.register_buffer("center", tensor(network.center))
+        self.register_buffer("scale", tensor(network.scale))
+        self.register_buffer(
+            "membership", tensor(network.output_index[:, None] == np.arange(network.n_outputs))
+        )
+        self.gated = isinstance(network, GatedReLUNetwork)
+        if isinstance(network, GatedReLUNetwork):
+            self.register_buffer("gates", tensor(network.gates))
+            self.register_buffer("gate_bias", tensor(network.gate_bias))
+            for layer, edge in enumerate(self.edges):
+                self.register_buffer(f"gate_edges_{layer}", edge.detach().clone())
+        self.skip_weights = self.skip_bias = None
+        if network.skip_weights is not None and network.skip_bias is not None:
+            self.skip_weights = nn.Parameter(tensor(network.skip_weights))
+            self.skip_bias = nn.Parameter(tensor(network.skip_bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs (n_rows,), or (n_rows, n_outputs) if there are several, of rows (n_rows, n_features)."""
+        z = (x - self.center) / self.scale
+        values = _leaves(z, self.leaf_weights, self.leaf_bias)
+        if self.gated:
+            gate = _leaves(z, self.gates, self.gate_bias)
+            values = values * (gate > 0)
+            for layer, edge in enumerate(self.edges):
+                values = _parents(values, edge)
+                gate = _parents(torch.relu(gate), getattr(self, f"gate_edges_{layer}"))
+                values = values * (gate > 0)
+        else:
+            values = torch.relu(values)
+            for edge in self.edges:
+                values = torch.relu(_parents(values, edge))
+        outputs = (values[..., 0] * self.output_weights) @ self.membership + self.intercept
+        if self.skip_weights is not None:
+            outputs = outputs + nn.functional.linear(z, self.skip_weights, self.skip_bias)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+
+def _leaves(z: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+    """Pre-activations (n, K, paths)."""
+    return nn.functional.linear(z, weights.flatten(0, 1), bias.flatten()).unflatten(1, bias.shape)
+
+
+def _parents(values: Tensor, edge: Tensor) -> Tensor:
+    """Pre-activations (n, K, units) of the layer above, from the outputs (n, K, units * children) below."""
+    return (values.unflatten(2, edge.shape[1:]) * edge).sum(dim=3)
