@@ -516,6 +516,82 @@ def test_certify_refuses_what_has_no_bound(table, tmp_path, csv):
     refused(run("certify", model, path), "3 classes under a joint softmax")
 
 
+def test_certify_weighs_rows_as_training_did(table, tmp_path):
+    X, f = table
+    path = tmp_path / "data.csv"
+    X[["a"]].assign(w=np.arange(60) % 3, y=np.where(f > 1, "high", "low")).to_csv(path, index=False)
+    options = ("--sample-weight", "w")
+    trained, model = train(path, *options, "--class-weight", "balanced", "--json", alpha=0.05)
+    bounds = as_json(run("certify", model, path, *options, "--json"))
+    assert bounds["upper"] == pytest.approx(as_json(trained)["objective"])
+    assert len(bounds["notes"]) == 1
+    assert "other rows or weights than those of training" in run("certify", model, path).stdout
+
+
+def test_a_file_of_a_network_alone_is_read_too(table, csv, tmp_path):
+    X, f = table
+    expected = pr.PathReLURegressor(random_state=0).fit(X, f)
+    network, model = expected.network_, tmp_path / "network.npz"
+    network.save(model)  # as earlier versions of train did
+    written = [float(cell) for cell in run("predict", model, csv).stdout.split()[1:]]
+    np.testing.assert_allclose(written, network.predict(X))
+    assert as_json(run("inspect", model, "--json"))["objective"] is None
+    refused(run("certify", model, csv, "--target", "y"), "does not tell the alpha of its training")
+    refused(run("certify", model, csv, "--alpha", 0.01), "does not tell the column it predicts")
+    bounds = as_json(run("certify", model, csv, "--alpha", 0.01, "--target", "y", "--json"))
+    assert bounds["upper"] == pytest.approx(expected.objective_)
+    _, model = train(csv)
+    refused(run("certify", model, csv, "--alpha", 0.1), "was trained with alpha 0.01")
+
+
+def test_several_outputs_have_a_column_each(table, csv, tmp_path):
+    X, f = table
+    model = tmp_path / "m.npz"
+    expected = pr.PathReLURegressor(random_state=0).fit(X, np.column_stack([f, -f]))
+    expected.save(model)
+    assert run("predict", model, csv, "--output", tmp_path / "out.csv").exit_code == 0
+    written = pd.read_csv(tmp_path / "out.csv")
+    assert list(written.columns) == ["prediction 0", "prediction 1"]
+    np.testing.assert_allclose(written, expected.predict(X))
+    refused(run("certify", model, csv, "--target", "y"), "has 2 outputs; expected 1")
+
+
+# ---- export ------------------------------------------------------------------
+
+
+def test_export_writes_what_other_programs_read(table, csv, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    X, _ = table
+    _, model = train(csv)
+    network = pr.load(model).network_
+    for dtype, rtol in (("float32", 1e-4), ("float64", 1e-12)):
+        result = run("export", model, "--onnx", tmp_path / "m.onnx", "--dtype", dtype)
+        assert result.stdout == f"wrote {tmp_path / 'm.onnx'}\n"
+        session = runtime.InferenceSession(tmp_path / "m.onnx")
+        outputs = session.run(None, {"X": X.to_numpy(dtype)})[0]
+        np.testing.assert_allclose(outputs[:, 0], network.predict(X), rtol=rtol, atol=rtol)
+    assert as_json(run("export", model, "--to-json", tmp_path / "m", "--json")) == {
+        "written": [str(tmp_path / "m")]
+    }
+    assert pr.load(tmp_path / "m").to_dict() == network.to_dict()
+
+
+def test_bad_exports_are_refused(csv, tmp_path):
+    _, model = train(csv)
+    out = tmp_path / "out"
+    refused(run("export", model), "expected --onnx or --to-json")
+    refused(run("export", model, "--to-json", out, "--dtype", "float64"), "--dtype is for --onnx", output=out)
+    refused(run("export", model, "--to-json", out, "--onnx", out), "name the same file", output=out)
+    refused(run("export", model, "--to-json", model), "would be written over")
+    refused(run("export", csv, "--to-json", out), "is not a model that pathrelu can read", output=out)
+
+
+def test_a_missing_extra_of_export_is_named(csv, tmp_path, monkeypatch):
+    _, model = train(csv)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    refused(run("export", model, "--onnx", tmp_path / "m.onnx"), "pip install 'pathrelu[onnx]'")
+
+
 # ---- A process among others --------------------------------------------------
 
 
