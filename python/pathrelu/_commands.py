@@ -150,8 +150,6 @@ target_option = click.option(
 @click.option("--one-hot", is_flag=True, help="Turn each column of text into one column for each category.")
 @click.option("--sample-weight", shell_complete=columns, help="Column of weights of the rows.")
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give all classes the same weight.")
-@click.option("--cv", type=int, metavar="FOLDS", help="Choose alpha by cross-validation with so many folds.")
-@click.option("--jobs", type=int, help="Folds of --cv at the same time.  [default: 1]")
 @click.option("--alpha", default=0.01, show_default=True, help="Weight of the path norm, above 0.")
 @click.option("--depth", default=2, show_default=True, help="Layers of weights.")
 @click.option("--width", default=4, show_default=True, help="Children of a unit beyond depth 2.")
@@ -172,10 +170,7 @@ target_option = click.option(
 @threads
 @quiet
 @as_json
-@click.pass_context
 def train(
-    context: click.Context,
-    /,
     data: Path,
     target: str,
     output: Path,
@@ -189,13 +184,17 @@ def train(
 
     Columns must be numbers without gaps; --one-hot encodes columns of text.
     """
-    if options["cv"] is not None and given(context, "alpha"):
-        refuse("--cv chooses alpha; expected one of --cv and --alpha")
-    if options["jobs"] is not None and options["cv"] is None:
-        refuse("--jobs is for --cv")
     begin = time.perf_counter()
     with convergence() as converged:
-        _, summary = train_file(data, target, output, random_state=seed, n_threads=threads, **options)
+        _, summary = train_file(
+            data,
+            target,
+            output,
+            random_state=seed,
+            n_threads=threads,
+            verbose=int(sys.stderr.isatty() and not quiet),
+            **options,
+        )
     summary |= {"converged": converged(), "seconds": time.perf_counter() - begin, "output": str(output)}
     if as_json:
         echo_json(summary)
@@ -396,11 +395,6 @@ def convergence() -> Iterator[Any]:
         warnings.showwarning = show
 
 
-def given(context: click.Context, option: str) -> bool:
-    """Whether an option is on the command line."""
-    return context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
-
-
 def echo_json(document: Any) -> None:
     click.echo(json.dumps(plain(document), ensure_ascii=False, allow_nan=False))
 
@@ -426,8 +420,6 @@ def train_file(
     one_hot: bool = False,
     sample_weight: str | None = None,
     class_weight: str | None = None,
-    cv: int | None = None,
-    jobs: int | None = None,
     loss: str | None = None,
     **parameters: Any,
 ) -> tuple[Model, dict[str, Any]]:
@@ -460,6 +452,7 @@ def train_file(
     X, columns, categories = features(table, names, one_hot)
     model: Model = (PathReLUClassifier if task == "classification" else PathReLURegressor)(**parameters)
     model.fit(pd.DataFrame(X, columns=columns), y, sample_weight=weight)
+    model.set_params(verbose=0)  # which was that of this terminal
     model.network_.target = target
     model.save(output.resolve())
     return model, summary_of(model, model.network_) | {"rows": len(table), "categories": categories}
