@@ -464,6 +464,10 @@ def test_inspect_shows_what_matters(csv):
     at = next(k for k, line in enumerate(lines) if line.startswith("feature"))
     assert {line.split()[0] for line in lines[at + 1 : at + 3]} == {"a", "b"}  # c is noise
     assert lines[at + 3] == "and 1 more"
+    pr.ParallelReLUNetwork([[[1.0, 0.0]], [[0.0, 3.0]]], feature_names=["x", "y"]).save(model)
+    shown = run("inspect", model).stdout
+    assert re.search(r"^1 +3 +75.0%  #+\n0 +1 +25.0%  #+\n", shown, re.MULTILINE)
+    assert re.search(r"^y +3 +75.0%  #+\nx +1 +25.0%  #+\n", shown, re.MULTILINE)
 
 
 def test_inspect_tells_outputs_apart(table, tmp_path):
@@ -636,6 +640,19 @@ def test_a_reader_that_goes_away_is_no_error(table, tmp_path):
         running.stdout.close()
         assert running.stderr.read() == ""
     assert running.returncode == 141
+    with process("predict", model, tmp_path / "few.csv", env=buffered) as running:
+        running.stdout.close()  # before there is anything to read
+        assert running.stderr.read() == ""
+    assert running.returncode == 141
+
+
+def test_a_model_does_not_know_the_terminal_it_was_trained_in(csv, tmp_path):
+    terminal, stderr = os.openpty()
+    command = ["train", csv, "--target", "y", "--output", tmp_path / "m.npz"]
+    subprocess.run([sys.executable, "-m", "pathrelu", *map(str, command)], stderr=stderr, check=True)
+    os.close(stderr)
+    os.close(terminal)
+    assert pr.load(tmp_path / "m.npz").verbose == 0
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -678,7 +695,8 @@ def test_input_and_special_files_are_not_written_over(csv, tmp_path):
     _, model = train(csv)
     refused(run("predict", model, csv, "--output", csv), "would be written over")
     refused(run("predict", model, csv, "--output", model), "would be written over")
-    refused(run("predict", model, csv, "--output", "/dev/null"), "is not a regular file")
+    os.mkfifo(tmp_path / "pipe")
+    refused(run("predict", model, csv, "--output", tmp_path / "pipe"), "is not a regular file")
     assert csv.read_bytes() == before
     (tmp_path / "link").symlink_to(tmp_path / "target")
     assert run("predict", model, csv, "--output", tmp_path / "link").exit_code == 0

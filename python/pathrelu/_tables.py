@@ -8,6 +8,7 @@ import json
 import os
 import warnings
 import zlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -223,11 +224,10 @@ def _parse(path: Path, file: Any, **options: Any) -> pd.DataFrame:
 
 
 def _check_header(path: Path, header: list[str]) -> None:
-    for name in header:
-        if name == "":
-            refuse(f"{path} has a column without a name in its header: {listed(header)}")
-        if header.count(name) > 1:
-            refuse(f"{path} has the column {name!r} more than once")
+    if "" in header:
+        refuse(f"{path} has a column without a name in its header: {listed(header)}")
+    if double := [name for name, count in Counter(header).items() if count > 1]:
+        refuse(f"{path} has the column {double[0]!r} more than once")
 
 
 def parsed(cells: NDArray[np.object_]) -> NDArray[np.float64] | None:
@@ -264,9 +264,8 @@ def features(
         else:
             columns.append(table.numbers(name, HINT))
             labels.append(name)
-    if len(set(labels)) < len(labels):
-        double = next(label for label in labels if labels.count(label) > 1)
-        refuse(f"{table.path}: two columns would be named {double!r} after --one-hot")
+    if double := [label for label, count in Counter(labels).items() if count > 1]:
+        refuse(f"{table.path}: two columns would be named {double[0]!r} after --one-hot")
     return np.stack(columns, axis=1), labels, categories
 
 
