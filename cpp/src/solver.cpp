@@ -1138,6 +1138,8 @@ std::vector<double> Solver<X>::solve_working_set(const Working<X>& work, Point& 
             if (newton_steps < 0) {
                 reach_ = std::max(1e-3, reach_ / 8);
                 fista(work, point, kFista);
+            } else if (newton_steps == kNewton) {
+                reach_ = std::max(1e-3, reach_ / 4);
             } else if (newton_steps < kNewton / 3) {
                 reach_ = std::min(1e3, reach_ * 4);
             }
@@ -1150,14 +1152,16 @@ std::vector<double> Solver<X>::solve_working_set(const Working<X>& work, Point& 
     return best_theta;
 }
 
-/// The factor by which kFista accelerated steps must narrow the gap to be worth their time: a step of the
-/// proximal point method narrows it about tenfold and takes some five Newton systems.
+/// The factor by which kFista accelerated steps must narrow the gap to be worth their time. A step of the
+/// proximal point method narrows it about tenfold and takes some five Newton systems; with cones, whose
+/// facets change, about twofold, with all its Newton steps and two projections of every block for each.
 template <class X>
 double Solver<X>::least_narrowing(const Working<X>& work, const Point& point) const {
     const double products = static_cast<double>(n_ * C_ * static_cast<Index>(work.groups.size()) * dim_);
     const double steps = kFista * products * (cones_ ? kProjectionWork : 1);
     std::vector<Index> groups;
     const NewtonWork newton = newton_work(active_blocks(work, point.Z, 1, groups));
+    if (cones_) return std::pow(0.5, steps / (kNewton * (newton.least() + 2 * kProjectionWork * products)));
     return std::pow(0.1, steps / (5 * newton.least()));
 }
 
@@ -1272,10 +1276,13 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         for (const auto& violator : violators) used[violator.second] = 1;
         take_up_used();
         const Index count = static_cast<Index>(work.groups.size());
-        if (count > groups_before) lipschitz_ = 0;
+        const bool grown = count > groups_before;
+        if (grown) lipschitz_ = 0;
         groups_before = count;
         const bool near = newton_pays_ && report.gap <= kWideGap * tolerance;
-        theta = solve_working_set(work, point, std::max(0.3 * tolerance, 0.1 * report.gap), near);
+        // As long as groups come in, with cones to settle in each, a closer solution would not last.
+        const double share = cones_ && grown ? 0.5 : 0.1;
+        theta = solve_working_set(work, point, std::max(0.3 * tolerance, share * report.gap), near);
         const std::vector<double> before(blocks.data, blocks.data + blocks.size());
         for (Index b = 0; b < C_ * count * S_; ++b)
             std::copy(point.Z.data() + b * dim_, point.Z.data() + (b + 1) * dim_,
