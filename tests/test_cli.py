@@ -1,11 +1,18 @@
 """The command line: what it writes, and that every error of the user is one message and exit code 2."""
 
+import json
+import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 import pathrelu as pr
@@ -120,7 +127,7 @@ def test_labels_that_are_integers_or_booleans_are_so_in_the_model(table, tmp_pat
     for column, expected in ((np.where(f > 1, 5, 3), [3, 5]), (f > 1, [False, True])):
         X.assign(y=column).to_csv(path, index=False)
         _, model = train(path)
-        classes = pr.load(model).classes
+        classes = pr.load(model).network_.classes
         assert classes == expected
         assert [type(label) for label in classes] == [type(label) for label in expected]
 
@@ -167,14 +174,14 @@ def test_the_task_can_be_given(table, tmp_path):
     table[0].assign(y=(np.arange(60) % 2) + 0.5).to_csv(path, index=False)
     result, model = train(path, "--task", "classification")
     assert result.stdout.startswith("classification")
-    assert pr.load(model).classes == ["0.5", "1.5"]
+    assert pr.load(model).network_.classes == ["0.5", "1.5"]
 
 
 def test_the_same_seed_writes_the_same_bytes(csv):
     _, model = train(csv, "--seed", 1, "--threads", 1)
-    first = pr.load(model)
+    first = pr.load(model).network_
     train(csv, "--seed", 1, "--threads", 2)
-    np.testing.assert_array_equal(pr.load(model).leaf_weights, first.leaf_weights)
+    np.testing.assert_array_equal(pr.load(model).network_.leaf_weights, first.leaf_weights)
 
 
 def test_numbers_are_read_to_the_last_bit(tmp_path, csv, table):
@@ -187,7 +194,7 @@ def test_numbers_are_read_to_the_last_bit(tmp_path, csv, table):
     _, model = train(csv)
     out = tmp_path / "out.csv"
     run("predict", model, path, "--output", out)
-    expected = pr.load(model).predict(values)
+    expected = pr.load(model).network_.predict(values)
     assert [float(cell) for cell in out.read_text().splitlines()[1:]] == expected.tolist()
 
 
@@ -206,7 +213,7 @@ def test_byte_order_marks_quotes_and_windows_line_ends_are_read(tmp_path):
     path.write_bytes("\r\n".join(lines).encode("utf-8-sig"))
     result, model = train(path)
     assert result.exit_code == 0, result.output
-    assert pr.load(model).feature_names == ["first, col"]
+    assert pr.load(model).network_.feature_names == ["first, col"]
 
 
 def test_python_m_pathrelu_is_the_same_program(csv, tmp_path):
@@ -245,8 +252,456 @@ def test_a_missing_extra_is_one_line(missing):
     assert done.returncode == 2
     assert (
         done.stderr
-        == f"Error: the command line needs {missing}; install it with `pip install pathrelu[cli]`\n"
+        == f"Error: the command line needs {missing}; install it with `pip install 'pathrelu[cli]'`\n"
     )
+
+
+def as_json(result):
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("\n") == 1
+    return json.loads(result.stdout)
+
+
+def test_every_command_has_one_document_for_machines(csv, tmp_path):
+    result, model = train(csv, "--json", "--skip-connection")
+    summary = as_json(result)
+    assert summary["task"] == "regression"
+    assert summary["feature_names"] == ["a", "b b", "c"]
+    assert summary["converged"] is True
+    assert 0 <= summary["dual_gap"] < summary["objective"]
+    network = pr.load(model).network_
+    predictions = as_json(run("predict", model, csv, "--json"))["predictions"]
+    np.testing.assert_allclose(
+        [row["y"] for row in predictions], network.predict(pd.read_csv(csv)[["a", "b b", "c"]])
+    )
+    shown = as_json(run("inspect", model, csv, "--json"))
+    assert sum(part["path_norm"] for part in shown["subnetworks"]) == pytest.approx(network.path_norm())
+    assert sum(part["variance_share"] for part in shown["subnetworks"]) == pytest.approx(1)
+    bounds = as_json(run("certify", model, csv, "--json"))
+    assert bounds["lower"] <= bounds["upper"] == pytest.approx(summary["objective"])
+    assert as_json(run("demo", "--json"))["model"]["n_features"] == 30
+
+
+def test_a_fit_that_does_not_converge_says_so_to_machines(csv):
+    result, _ = train(csv, "--max-iter", 1, "--arrangements", "sample", "--tol", 1e-9, "--json")
+    assert as_json(result)["converged"] is False
+
+
+def test_quiet_prints_nothing(csv):
+    result, model = train(csv, "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+    assert model.exists()
+
+
+# ---- Formats -----------------------------------------------------------------
+
+
+def test_parquet_gzip_and_csv_are_the_same_table(csv, table, tmp_path):
+    pytest.importorskip("pyarrow")
+    X, f = table
+    X.assign(y=f).to_parquet(tmp_path / "data.parquet")
+    X.assign(y=f).to_csv(tmp_path / "data.csv.gz", index=False)
+    _, model = train(csv)
+    expected = pr.load(model).network_.leaf_weights
+    for name in ("data.parquet", "data.csv.gz"):
+        (tmp_path / name).rename(tmp_path / "data")  # what it is, its first bytes tell
+        result, model = train(tmp_path / "data")
+        assert result.exit_code == 0, result.output
+        np.testing.assert_array_equal(pr.load(model).network_.leaf_weights, expected)
+
+
+def test_predictions_make_the_round_trip_through_every_format(csv, tmp_path):
+    pytest.importorskip("pyarrow")
+    _, model = train(csv)
+    expected = [float(cell) for cell in run("predict", model, csv).stdout.split()[1:]]
+    for name, reader in (
+        ("out.parquet", pd.read_parquet),
+        ("out.csv", pd.read_csv),
+        ("out.jsonl", lambda path: pd.DataFrame(map(json.loads, path.read_text().splitlines()))),
+    ):
+        assert run("predict", model, csv, "--output", tmp_path / name).exit_code == 0
+        assert reader(tmp_path / name)["y"].tolist() == expected
+    shown = run("predict", model, csv, "--format", "jsonl").stdout
+    assert shown == (tmp_path / "out.jsonl").read_text()
+
+
+def test_types_of_parquet_columns_are_kept(table, tmp_path):
+    pytest.importorskip("pyarrow")
+    X, f = table
+    path = tmp_path / "data.parquet"
+    X.astype(np.float32).assign(y=f > 1).to_parquet(path)
+    result, model = train(path)
+    assert result.exit_code == 0, result.output
+    assert pr.load(model).network_.leaf_weights.dtype == np.float32
+    assert pr.load(model).network_.classes == [False, True]
+    X.assign(n=pd.array(range(60), "Int64"), t=f > 0, y=f).to_parquet(path)
+    result, model = train(path)
+    assert pr.load(model).network_.feature_names == ["a", "b b", "c", "n", "t"]
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (pd.array([None, *range(59)], "Int64"), "the cell in column 'bad', row 1 is empty"),
+        ([1.0, np.nan] * 30, "the cell in column 'bad', row 2 is empty"),
+        ([1.0, np.inf] * 30, "the cell in column 'bad', row 2 is infinite"),
+        (["1", "2"] * 30, "column 'bad' holds str, not numbers; --one-hot"),
+        (pd.date_range("2020", periods=60), "column 'bad' holds datetime64"),
+    ],
+    ids=str,
+)
+def test_a_bad_parquet_column_is_refused(table, tmp_path, column, message):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "data.parquet"
+    table[0].assign(bad=column, y=table[1]).to_parquet(path)
+    result, output = train(path)
+    refused(result, message, output=output)
+
+
+def test_a_damaged_file_is_refused(csv, tmp_path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "data"
+    pd.read_csv(csv).to_parquet(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    refused(run("train", path, "--target", "y", "--output", tmp_path / "m"), "is a Parquet file that cannot")
+    pd.read_csv(csv).to_csv(path, index=False, compression="gzip")
+    path.write_bytes(path.read_bytes()[:-20])
+    refused(run("train", path, "--target", "y", "--output", tmp_path / "m"), "data is not a CSV file")
+
+
+# ---- Columns -----------------------------------------------------------------
+
+
+@pytest.fixture
+def rents(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": range(90), "area": rng.uniform(1, 5, 90)})
+    frame["district"] = rng.choice(["north", "south=sea", "7"], 90)
+    frame["rent"] = frame["area"] * (1 + (frame["district"] == "north"))
+    path = tmp_path / "rents.csv"
+    frame.to_csv(path, index=False)
+    return path, frame
+
+
+@pytest.mark.parametrize("parquet", [False, True])
+def test_text_is_encoded_in_training_and_in_predicting(rents, tmp_path, parquet):
+    path, frame = rents
+    if parquet:
+        pytest.importorskip("pyarrow")
+        frame.to_parquet(path)
+    result, model = train(path, "--one-hot", "--ignore", "id", target="rent", alpha=1e-3)
+    assert result.exit_code == 0, result.output
+    assert "one-hot        'district': 3 categories" in result.stdout
+    names = ["area", "district=7", "district=north", "district=south=sea"]
+    assert pr.load(model).network_.feature_names == names
+    dummies = pd.get_dummies(frame["district"], dtype=float)
+    encoded = np.column_stack([frame["area"], dummies[["7", "north", "south=sea"]]])
+    expected = pr.load(model).network_.predict(encoded)
+    rows = tmp_path / "rows.csv"
+    frame[["district", "area"]].to_csv(rows, index=False)
+    assert [float(cell) for cell in run("predict", model, rows).stdout.split()[1:]] == expected.tolist()
+    np.testing.assert_allclose(expected, frame["rent"], atol=0.5)
+    # A table that is encoded already does as well, and one with another category is refused.
+    pd.DataFrame(encoded, columns=names).to_csv(rows, index=False)
+    assert [float(cell) for cell in run("predict", model, rows).stdout.split()[1:]] == expected.tolist()
+    frame.assign(district="moon").to_csv(rows, index=False)
+    refused(run("predict", model, rows), "the cell 'moon' in column 'district', row 1 is a category that")
+    frame.assign(district="").to_csv(rows, index=False)
+    refused(run("predict", model, rows), "the cell in column 'district', row 1 is missing")
+
+
+def test_what_cannot_be_encoded_is_refused(rents, tmp_path):
+    path, frame = rents
+    options = ("--one-hot", "--ignore", "id")
+    for changed, message in (
+        (frame.assign(district=[None, *["a"] * 89]), "the cell in column 'district', row 1 is missing"),
+        (frame.rename(columns={"district": "a=b"}), "column 'a=b' has '=' in its name"),
+        (frame.assign(**{"district=7": 1}), "two columns would be named 'district=7'"),
+        (
+            pd.concat([frame.assign(district=[f"n{k}{i}" for i in range(90)]) for k in range(2)]),
+            "has 180 categ",
+        ),
+    ):
+        changed.to_csv(path, index=False)
+        result, output = train(path, *options, target="rent")
+        refused(result, message, output=output)
+
+
+def test_weights_of_rows_and_classes_are_those_of_the_estimator(table, tmp_path):
+    X, f = table
+    path = tmp_path / "data.csv"
+    weight = np.arange(60) % 3
+    X.assign(w=weight, y=f > 1).to_csv(path, index=False)
+    result, model = train(path, "--sample-weight", "w", "--class-weight", "balanced")
+    assert result.exit_code == 0, result.output
+    expected = pr.PathReLUClassifier(random_state=0, class_weight="balanced").fit(
+        X, f > 1, sample_weight=weight
+    )
+    np.testing.assert_array_equal(pr.load(model).network_.leaf_weights, expected.network_.leaf_weights)
+    refused(train(path, "--sample-weight", "v")[0], "has no column 'v'")
+    refused(
+        train(path, "--loss", "huber")[0], "--loss is for a regression, and 'y' makes this a classification"
+    )
+
+
+def test_the_options_of_the_estimator_reach_it(csv, table):
+    X, f = table
+    _, model = train(csv, "--skip-connection", "--prune", "--low-rank", 3, "--loss", "huber")
+    expected = pr.PathReLURegressor(
+        skip_connection=True, prune=True, low_rank=3, loss="huber", random_state=0
+    ).fit(X, f)
+    np.testing.assert_array_equal(pr.load(model).network_.skip_weights, expected.network_.skip_weights)
+    np.testing.assert_array_equal(pr.load(model).network_.leaf_weights, expected.network_.leaf_weights)
+
+
+# ---- inspect and certify -----------------------------------------------------
+
+
+def test_inspect_shows_what_matters(csv):
+    _, model = train(csv)
+    lines = run("inspect", model, "--top", 2).stdout.splitlines()
+    assert lines[0] == "regression of 'y' from 3 features"
+    at = next(k for k, line in enumerate(lines) if line.startswith("feature"))
+    assert {line.split()[0] for line in lines[at + 1 : at + 3]} == {"a", "b"}  # c is noise
+    assert lines[at + 3] == "and 1 more"
+    pr.ParallelReLUNetwork([[[1.0, 0.0]], [[0.0, 3.0]]], feature_names=["x", "y"]).save(model)
+    shown = run("inspect", model).stdout
+    assert re.search(r"^1 +3 +75.0%  #+\n0 +1 +25.0%  #+\n", shown, re.MULTILINE)
+    assert re.search(r"^y +3 +75.0%  #+\nx +1 +25.0%  #+\n", shown, re.MULTILINE)
+
+
+def test_inspect_tells_outputs_apart(table, tmp_path):
+    X, f = table
+    path = tmp_path / "data.csv"
+    X.assign(y=np.array(["p", "q", "r"])[np.searchsorted([0, 1], f)]).to_csv(path, index=False)
+    _, model = train(path, "--depth", 3, "--width", 2, "--skip-connection")
+    result = run("inspect", model, path, "--top", 100)
+    assert result.exit_code == 0, result.output
+    assert "classes        'p', 'q', 'r'" in result.stdout
+    assert re.search(r"skip connection +\S+ +\S+ +\S+  [pqr]$", result.stdout, re.MULTILINE)
+
+
+def test_certify_bounds_the_optimum(table, tmp_path):
+    X, f = table
+    path = tmp_path / "data.csv"
+    X[["a"]].assign(y=f).to_csv(path, index=False)
+    _, model = train(path)
+    result = run("certify", model, path)
+    assert result.exit_code == 0, result.output
+    assert "global optimum at least" in result.stdout
+    assert "no ReLU network of depth 2" in result.stdout
+    bounds = as_json(run("certify", model, path, "--json"))
+    assert bounds["relative_gap"] < 1e-3
+    assert bounds["certifies_optimum"] is True
+    own = as_json(run("certify", model, path, "--json", "--method", "solver"))
+    assert own["certifies_optimum"] is False
+
+
+def test_certify_takes_labels_as_they_are_written(table, tmp_path):
+    X, f = table
+    path = tmp_path / "data.csv"
+    X[["a"]].assign(y=np.where(f > 1, "high", "low")).to_csv(path, index=False)
+    _, model = train(path)
+    bounds = as_json(run("certify", model, path, "--json"))
+    assert bounds["upper"] == pytest.approx(
+        pr.PathReLUClassifier(random_state=0).fit(X[["a"]], f > 1).objective_
+    )
+    X[["a"]].assign(y=["high", "low", *["middle"] * 58]).to_csv(path, index=False)
+    refused(run("certify", model, path), "the cell 'middle' in column 'y', row 3 is none of")
+
+
+def test_certify_refuses_what_has_no_bound(table, tmp_path, csv):
+    X, f = table
+    _, model = train(csv, "--activation", "gated", "--arrangements", "sample")
+    refused(run("certify", model, csv), "is a gated network", "--activation relu")
+    path = tmp_path / "data.csv"
+    X.assign(y=np.searchsorted([0, 1], f)).to_csv(path, index=False)
+    _, model = train(path)
+    refused(run("certify", model, path), "3 classes under a joint softmax")
+
+
+def test_certify_weighs_rows_as_training_did(table, tmp_path):
+    X, f = table
+    path = tmp_path / "data.csv"
+    X[["a"]].assign(w=np.arange(60) % 3, y=np.where(f > 1, "high", "low")).to_csv(path, index=False)
+    options = ("--sample-weight", "w")
+    trained, model = train(path, *options, "--class-weight", "balanced", "--json", alpha=0.05)
+    bounds = as_json(run("certify", model, path, *options, "--json"))
+    assert bounds["upper"] == pytest.approx(as_json(trained)["objective"])
+    assert len(bounds["notes"]) == 1
+    assert "other rows or weights than those of training" in run("certify", model, path).stdout
+
+
+def test_a_file_of_a_network_alone_is_read_too(table, csv, tmp_path):
+    X, f = table
+    expected = pr.PathReLURegressor(random_state=0).fit(X, f)
+    network, model = expected.network_, tmp_path / "network.npz"
+    network.save(model)  # as earlier versions of train did
+    written = [float(cell) for cell in run("predict", model, csv).stdout.split()[1:]]
+    np.testing.assert_allclose(written, network.predict(X))
+    assert as_json(run("inspect", model, "--json"))["objective"] is None
+    refused(run("certify", model, csv, "--target", "y"), "does not tell the alpha of its training")
+    refused(run("certify", model, csv, "--alpha", 0.01), "does not tell the column it predicts")
+    bounds = as_json(run("certify", model, csv, "--alpha", 0.01, "--target", "y", "--json"))
+    assert bounds["upper"] == pytest.approx(expected.objective_)
+    _, model = train(csv)
+    refused(run("certify", model, csv, "--alpha", 0.1), "was trained with alpha 0.01")
+
+
+def test_several_outputs_have_a_column_each(table, csv, tmp_path):
+    X, f = table
+    model = tmp_path / "m.npz"
+    expected = pr.PathReLURegressor(random_state=0).fit(X, np.column_stack([f, -f]))
+    expected.save(model)
+    assert run("predict", model, csv, "--output", tmp_path / "out.csv").exit_code == 0
+    written = pd.read_csv(tmp_path / "out.csv")
+    assert list(written.columns) == ["prediction 0", "prediction 1"]
+    np.testing.assert_allclose(written, expected.predict(X))
+    refused(run("certify", model, csv, "--target", "y"), "has 2 outputs; expected 1")
+
+
+# ---- export ------------------------------------------------------------------
+
+
+def test_export_writes_what_other_programs_read(table, csv, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    X, _ = table
+    _, model = train(csv)
+    network = pr.load(model).network_
+    for dtype, rtol in (("float32", 1e-4), ("float64", 1e-12)):
+        result = run("export", model, "--onnx", tmp_path / "m.onnx", "--dtype", dtype)
+        assert result.stdout == f"wrote {tmp_path / 'm.onnx'}\n"
+        session = runtime.InferenceSession(tmp_path / "m.onnx")
+        outputs = session.run(None, {"X": X.to_numpy(dtype)})[0]
+        np.testing.assert_allclose(outputs[:, 0], network.predict(X), rtol=rtol, atol=rtol)
+    assert as_json(run("export", model, "--to-json", tmp_path / "m", "--json")) == {
+        "written": [str(tmp_path / "m")]
+    }
+    assert pr.load(tmp_path / "m").to_dict() == network.to_dict()
+
+
+def test_bad_exports_are_refused(csv, tmp_path):
+    _, model = train(csv)
+    out = tmp_path / "out"
+    refused(run("export", model), "expected --onnx or --to-json")
+    refused(run("export", model, "--to-json", out, "--dtype", "float64"), "--dtype is for --onnx", output=out)
+    refused(run("export", model, "--to-json", out, "--onnx", out), "name the same file", output=out)
+    refused(run("export", model, "--to-json", model), "would be written over")
+    refused(run("export", csv, "--to-json", out), "is not a model that pathrelu can read", output=out)
+
+
+def test_a_missing_extra_of_export_is_named(csv, tmp_path, monkeypatch):
+    _, model = train(csv)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    refused(run("export", model, "--onnx", tmp_path / "m.onnx"), "pip install 'pathrelu[onnx]'")
+
+
+# ---- A process among others --------------------------------------------------
+
+
+def process(*arguments, **options):
+    command = [sys.executable, "-m", "pathrelu", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def test_an_interrupt_ends_training_at_once_and_leaves_the_old_model(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((4000, 30))
+    path, model = tmp_path / "data.csv", tmp_path / "model.npz"
+    pd.DataFrame(X).assign(y=np.abs(X[:, :5]).sum(axis=1) + rng.standard_normal(4000)).to_csv(
+        path, index=False
+    )
+    model.write_text("an old model")
+    running = process("train", path, "--target", "y", "--output", model, "--alpha", 1e-5, "--tol", 1e-12)
+    time.sleep(4)
+    assert running.poll() is None
+    running.send_signal(signal.SIGINT)
+    begin = time.perf_counter()
+    out, err = running.communicate(timeout=60)
+    assert time.perf_counter() - begin < 5  # a second, on a machine with nothing else to do
+    assert running.returncode == 130
+    assert out == ""
+    assert err.strip() == "Interrupted; nothing was written."
+    assert model.read_text() == "an old model"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["data.csv", "model.npz"]
+
+
+def test_a_reader_that_goes_away_is_no_error(table, tmp_path):
+    X, f = table
+    path = tmp_path / "data.csv"
+    pd.concat([X.assign(y=f)] * 2000).to_csv(path, index=False)
+    model = tmp_path / "m.npz"
+    X.assign(y=f).to_csv(tmp_path / "few.csv", index=False)
+    assert run("train", tmp_path / "few.csv", "--target", "y", "--output", model).exit_code == 0
+    # An unbuffered stdout of Python takes what a pipe took before its reader went for all.
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with process("predict", model, path, env=buffered) as running:
+        assert running.stdout.readline() == "y\n"
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 141
+    with process("predict", model, tmp_path / "few.csv", env=buffered) as running:
+        running.stdout.close()  # before there is anything to read
+        assert running.stderr.read() == ""
+    assert running.returncode == 141
+
+
+def test_a_model_does_not_know_the_terminal_it_was_trained_in(csv, tmp_path):
+    terminal, stderr = os.openpty()
+    command = ["train", csv, "--target", "y", "--output", tmp_path / "m.npz"]
+    subprocess.run([sys.executable, "-m", "pathrelu", *map(str, command)], stderr=stderr, check=True)
+    os.close(stderr)
+    os.close(terminal)
+    assert pr.load(tmp_path / "m.npz").verbose == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell):
+    result = run("completion", shell)
+    assert result.exit_code == 0
+    assert "_PATHRELU_COMPLETE" in result.stdout
+    if shutil.which(shell):
+        subprocess.run([shell, "-n"], input=result.stdout, text=True, check=True)
+
+
+def test_commands_options_and_columns_are_completed(csv):
+    complete = ShellComplete(commands, {}, "pathrelu", "_PATHRELU_COMPLETE").get_completions
+    assert "train" in [item.value for item in complete([], "t")]
+    assert "--one-hot" in [item.value for item in complete(["train"], "--o")]
+    assert [item.value for item in complete(["train", str(csv), "--target"], "")] == ["a", "b b", "c", "y"]
+    assert [item.value for item in complete(["train", "none.csv", "--target"], "")] == []
+    assert [item.type for item in complete(["train"], "d")] == ["file"]
+
+
+def test_a_bug_is_one_line_unless_a_traceback_is_wanted(csv, monkeypatch):
+    def broken(*arguments, **options):
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr("pathrelu._commands.read", broken)
+    result, output = train(csv)
+    assert result.exit_code == 1
+    assert "this is a bug in pathrelu" in result.stderr
+    assert "RuntimeError: no such thing" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not output.exists()
+    result = run("--traceback", "train", csv, "--target", "y", "--output", output)
+    assert result.exit_code == 1
+    assert "Traceback" in result.stderr
+
+
+def test_input_and_special_files_are_not_written_over(csv, tmp_path):
+    before = csv.read_bytes()
+    refused(run("train", csv, "--target", "y", "--output", csv), "would be written over")
+    _, model = train(csv)
+    refused(run("predict", model, csv, "--output", csv), "would be written over")
+    refused(run("predict", model, csv, "--output", model), "would be written over")
+    os.mkfifo(tmp_path / "pipe")
+    refused(run("predict", model, csv, "--output", tmp_path / "pipe"), "is not a regular file")
+    assert csv.read_bytes() == before
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    assert run("predict", model, csv, "--output", tmp_path / "link").exit_code == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text().startswith("y\n")
 
 
 # ---- Errors of the user ------------------------------------------------------

@@ -62,7 +62,7 @@ def of_numbers(X: Any, name: str) -> Any:
     names = column_names(X)
     if names is not None:
         series = [X.iloc[:, k] if hasattr(X, "iloc") else X[:, k] for k in range(len(names))]
-        columns = [(column, _other(values)) for column, values in zip(names, series, strict=True)]
+        columns = [(column, other_than_numbers(values)) for column, values in zip(names, series, strict=True)]
         if bad := [f"{column!r} ({other})" for column, other in columns if other]:
             raise TypeError(
                 f"{name} has columns that are not numbers: {_listed(bad)}; encode them first, as "
@@ -79,7 +79,7 @@ def numeric_dtype(array: NDArray[Any], name: str) -> None:
         raise TypeError(f"{name} has dtype {array.dtype}; expected numbers")
 
 
-def _other(series: Any) -> str:
+def other_than_numbers(series: Any) -> str:
     """What a column of a data frame holds that is not numbers; empty if it holds numbers alone."""
     dtype = series.dtype
     if dtype == np.dtype(object):

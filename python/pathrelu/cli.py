@@ -10,11 +10,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``pathrelu`` with the arguments given, or those of the process."""
     try:
         from pathrelu._commands import commands
+
+        commands(args=arguments, prog_name="pathrelu")
     except ModuleNotFoundError as error:
         if error.name not in {"click", "pandas"}:
             raise
         sys.stderr.write(
-            f"Error: the command line needs {error.name}; install it with `pip install pathrelu[cli]`\n"
+            f"Error: the command line needs {error.name}; install it with `pip install 'pathrelu[cli]'`\n"
         )
         raise SystemExit(2) from None
-    commands(args=arguments, prog_name="pathrelu")
+    except KeyboardInterrupt:  # while modules are imported
+        raise SystemExit(130) from None

@@ -582,7 +582,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
             raise ValueError(
                 f"y has one class, {only!r}, in samples of weight above 0; expected at least 2 classes"
             )
-        weight = weight[used] * _class_weights(self.class_weight, labels, code, weight[used])
+        weight = weight[used] * class_weights(self.class_weight, labels, code, weight[used])
 
         rows, codes, weight = canonical(table[used], code[:, np.newaxis].astype(np.float64), weight)
         several = len(labels) > 2
@@ -692,7 +692,7 @@ def winners(outputs: check.Rows) -> NDArray[np.intp]:
     return (outputs > 0).astype(np.intp) if outputs.ndim == 1 else outputs.argmax(axis=1)
 
 
-def _class_weights(
+def class_weights(
     class_weight: Mapping[Any, float] | str | None,
     labels: NDArray[Any],
     code: NDArray[np.intp],
