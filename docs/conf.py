@@ -1,4 +1,4 @@
-"""The site, which `make docs` builds. Nothing is fetched: neither at build nor by its pages."""
+"""The site, built by `make docs`; neither the build nor the pages fetch anything."""
 
 import os
 import sys
@@ -26,7 +26,12 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "_templates", "**/sg_execution_times.rst", "sg_execution_times.rst"]
+exclude_patterns = [
+    "_build",
+    "_templates",
+    "**/sg_execution_times.rst",
+    "sg_execution_times.rst",
+]
 templates_path = ["_templates"]
 default_role = "literal"
 highlight_language = "text"
@@ -37,6 +42,7 @@ myst_heading_anchors = 3
 
 autosummary_generate = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
@@ -53,7 +59,15 @@ html_show_sourcelink = False
 html_sidebars = {
     page: []
     for page in (
-        *("README", "changelog", "citing", "contributing", "faq", "getting_started", "migration"),
+        *(
+            "README",
+            "changelog",
+            "citing",
+            "contributing",
+            "faq",
+            "getting_started",
+            "migration",
+        ),
         *("theory", "when_to_use"),
     )
 }

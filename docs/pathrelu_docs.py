@@ -32,7 +32,7 @@ import pathrelu
 
 logger = logging.getLogger(__name__)
 
-# Titles of the sections, in order; a public module that is not named here comes last, under its own name.
+# Sections in order; a public module that is not named here comes last, under its name.
 TITLES = {
     "estimators": "Estimators",
     "model_selection": "Model selection",
@@ -57,7 +57,7 @@ def modules() -> dict[str, ModuleType]:
 
 
 def public_names() -> dict[str, dict[str, Any]]:
-    """For each section the full names and objects: ``pathrelu.__all__`` and the ``__all__`` of each module.
+    """Full names and objects of each section: the ``__all__`` of package and modules.
 
     A name is shown where it is to be imported from: from the package if it is there.
     """
@@ -80,14 +80,24 @@ def public_names() -> dict[str, dict[str, Any]]:
 
 def reference() -> str:
     """The page of the reference."""
-    lines = ["API reference", "=============", "", f".. currentmodule:: {pathrelu.__name__}", ""]
+    lines = [
+        "API reference",
+        "=============",
+        "",
+        f".. currentmodule:: {pathrelu.__name__}",
+        "",
+    ]
     every = modules()
     for home, names in public_names().items():
         title = TITLES.get(home, home)
         summary = (inspect.getdoc(every[home]) or "").partition("\n")[0]
         lines += [title, "-" * len(title), "", summary, ""]
         for kind in (inspect.isclass, inspect.isfunction):
-            members = [name.removeprefix("pathrelu.") for name, value in names.items() if kind(value)]
+            members = [
+                name.removeprefix("pathrelu.")
+                for name, value in names.items()
+                if kind(value)
+            ]
             if members:
                 lines += [".. autosummary::", "   :toctree: .", "   :nosignatures:", ""]
                 lines += [f"   {name}" for name in members] + [""]
@@ -103,14 +113,21 @@ def documented(value: Any) -> set[str]:
 
 def members(value: Any) -> list[str]:
     """The public methods and properties that a class has from this package."""
-    own = [cls for cls in getattr(value, "__mro__", ()) if cls.__module__.startswith("pathrelu")]
+    own = [
+        cls
+        for cls in getattr(value, "__mro__", ())
+        if cls.__module__.startswith("pathrelu")
+    ]
     return [
         name
         for cls in own
         for name, member in vars(cls).items()
         if not name.startswith("_")
         and not name.endswith("_request")  # made by scikit-learn
-        and (inspect.isfunction(member) or isinstance(member, classmethod | staticmethod | property))
+        and (
+            inspect.isfunction(member)
+            or isinstance(member, classmethod | staticmethod | property)
+        )
     ]
 
 
@@ -137,7 +154,7 @@ PAGES = {
 
 
 class LinkFiles(SphinxTransform):
-    """Let links of included files lead to the pages of this site, and nowhere if a file has none."""
+    """Let links of included files lead to pages of this site, or nowhere."""
 
     default_priority = 5
 
@@ -145,7 +162,11 @@ class LinkFiles(SphinxTransform):
         root = Path(self.env.srcdir).parent
         for link in list(self.document.findall(addnodes.pending_xref)):
             source = included_from(link)
-            if link.get("reftype") != "myst" or source is None or source.parent == Path(self.env.srcdir):
+            if (
+                link.get("reftype") != "myst"
+                or source is None
+                or source.parent == Path(self.env.srcdir)
+            ):
                 continue
             target = (source.parent / link["reftarget"]).resolve()
             if not target.is_relative_to(root) or not target.exists():
@@ -154,7 +175,11 @@ class LinkFiles(SphinxTransform):
             if page is None:
                 link.replace_self(link.children)
             else:
-                link.attributes |= {"refdomain": "std", "reftype": "doc", "reftarget": f"/{page}"}
+                link.attributes |= {
+                    "refdomain": "std",
+                    "reftype": "doc",
+                    "reftarget": f"/{page}",
+                }
 
 
 def included_from(node: nodes.Node | None) -> Path | None:
@@ -166,18 +191,27 @@ def included_from(node: nodes.Node | None) -> Path | None:
 
 
 class LinkNames(SphinxTransform):
-    """Make every inline literal that is a public name, or a public attribute of one, a link to it."""
+    """Link inline literals that are public names or attributes of them."""
 
     default_priority = 500
 
     def apply(self, **kwargs: Any) -> None:
         names = {
-            full.removeprefix("pathrelu."): full for members in public_names().values() for full in members
+            full.removeprefix("pathrelu."): full
+            for members in public_names().values()
+            for full in members
         }
         for literal in list(self.document.findall(nodes.literal)):
-            if isinstance(literal.parent, nodes.reference | addnodes.pending_xref | nodes.title):
+            if isinstance(
+                literal.parent, nodes.reference | addnodes.pending_xref | nodes.title
+            ):
                 continue
-            text = literal.astext().removesuffix("()").removeprefix("pathrelu.").removeprefix("pr.")
+            text = (
+                literal.astext()
+                .removesuffix("()")
+                .removeprefix("pathrelu.")
+                .removeprefix("pr.")
+            )
             owner, dot, attribute = text.partition(".")
             if text in names:
                 target = names[text]
@@ -200,14 +234,17 @@ class LinkNames(SphinxTransform):
 
 def _has_entry(owner: str, attribute: str) -> bool:
     module, _, name = owner.rpartition(".")
-    member = inspect.getattr_static(getattr(importlib.import_module(module), name), attribute, None)
+    member = inspect.getattr_static(
+        getattr(importlib.import_module(module), name), attribute, None
+    )
     return bool(getattr(member, "__doc__", None)) and (
-        inspect.isfunction(member) or isinstance(member, property | classmethod | staticmethod)
+        inspect.isfunction(member)
+        or isinstance(member, property | classmethod | staticmethod)
     )
 
 
 def mathml(node: nodes.Element, block: bool) -> str:
-    # docutils knows neither sizes of delimiters, which \left and \right find, nor \tfrac12 for \tfrac{1}{2}.
+    # docutils knows neither \Big, for which there is \left, nor \tfrac12.
     formula = re.sub(r"\\[bB]igg?(?=\()", r"\\left", node.astext())
     formula = re.sub(r"\\[bB]igg?(?=\))", r"\\right", formula)
     formula = re.sub(r"\\t?frac\s*(\d)\s*(\w)", r"\\frac{\1}{\2}", formula)
@@ -238,19 +275,27 @@ class CommandHelp(SphinxDirective):
         from pathrelu._commands import commands
 
         result: list[nodes.Node] = []
-        context = click.Context(commands, info_name="pathrelu", terminal_width=88, max_content_width=88)
+        context = click.Context(
+            commands, info_name="pathrelu", terminal_width=76, max_content_width=76
+        )
         every: list[tuple[str, click.Context]] = [("pathrelu", context)]
         for name in commands.list_commands(context):
             command = commands.get_command(context, name)
             assert command is not None
             child = click.Context(
-                command, info_name=name, parent=context, terminal_width=88, max_content_width=88
+                command,
+                info_name=name,
+                parent=context,
+                terminal_width=76,
+                max_content_width=76,
             )
             every.append((f"pathrelu {name}", child))
         for title, each in every:
             section = nodes.section(ids=[nodes.make_id(title)], names=[title])
             section += nodes.title("", "", nodes.literal("", title))
-            section += nodes.literal_block("", each.command.get_help(each), language="text")
+            section += nodes.literal_block(
+                "", each.command.get_help(each), language="text"
+            )
             result.append(section)
         return result
 

@@ -1,4 +1,8 @@
-"""Text, missing values and numbers of all kinds: a pipeline that turns them into columns of numbers.
+"""
+Text and missing values
+=======================
+
+A pipeline turns text, missing values and numbers of all kinds into columns of numbers.
 
 The estimators take numbers alone, and refuse the rest by the name of its column. What to make of it is a
 decision about the data; scikit-learn has the steps, and `Pipeline` keeps them with the model.

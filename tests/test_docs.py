@@ -50,12 +50,13 @@ def runs(page):
 
 def as_shown(shown, printed):
     """Whether it is the same text, `...` standing for any, with every number within 5 %: machines differ."""
+    shown, printed = " ".join(shown.split()), " ".join(printed.split())
     text = (
-        re.escape(NUMBER.sub("\0", shown.strip()))
+        re.escape(NUMBER.sub("\0", shown))
         .replace(re.escape("..."), ".*?")
         .replace("\0", f"({NUMBER.pattern})")
     )
-    match = re.fullmatch(text, printed.strip(), re.DOTALL)
+    match = re.fullmatch(text, printed)
     return match is not None and [float(number) for number in match.groups()] == pytest.approx(
         [float(number) for number in NUMBER.findall(shown)], rel=0.05
     )
@@ -162,3 +163,11 @@ def test_docstrings_are_complete(site):
                 errors = validate(f"{full}.{name}")["errors"]
                 complaints += [(f"{full}.{name}", text) for code, text in errors if code in CHECKS]
     assert complaints == []
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+def test_example_starts_with_the_title_of_its_page(script):
+    lines = script.read_text().split("\n")
+    assert lines[0] == '"""'
+    assert lines[2] == "=" * len(lines[1])
+    assert lines[1]
