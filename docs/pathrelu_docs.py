@@ -132,11 +132,19 @@ def members(value: Any) -> list[str]:
 
 
 def write_reference(app: Sphinx, config: Config) -> None:
+    """Write the page of the reference; delete pages of names and examples that are gone."""
     page = Path(app.srcdir, "reference", "index.rst")
     page.parent.mkdir(exist_ok=True)
     text = reference()
     if not page.exists() or page.read_text() != text:
         page.write_text(text)
+    examples = Path(app.srcdir).parent / "examples"
+    current = {"index", *(path.stem for path in examples.glob("*.py"))}
+    current |= {name for members in public_names().values() for name in members}
+    for folder in (page.parent, page.parent.with_name("gallery")):
+        for path in folder.glob("*.rst"):
+            if path.stem not in current:
+                path.unlink()
 
 
 # Files of the source tree that have a page here: theirs, or one that includes them.

@@ -152,7 +152,7 @@ def test_docstrings_are_complete(site):
         for full, value in names.items():
             errors = validate(full)["errors"]
             if inspect.isclass(value):
-                # What is documented as an attribute need not be as a parameter; nor what another package takes.
+                # Attributes need not be documented twice; nor parameters of a constructor from elsewhere.
                 own = value.__init__.__module__.startswith("pathrelu")
                 missing = set(inspect.signature(value).parameters) - site.documented(value) if own else ()
                 errors = [error for error in errors if error[0] != "PR01"]

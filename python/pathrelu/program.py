@@ -16,6 +16,17 @@ from pathrelu.arrangements import Arrangements
 from pathrelu.low_rank import LowRank, principal_components, ratio_bound, scores
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, assemble, subnetworks
 
+__all__ = [
+    "Path",
+    "Record",
+    "Solution",
+    "alpha_max",
+    "search",
+    "solve",
+    "solve_low_rank",
+    "solve_path",
+]
+
 # float32 blocks hold 6e-8 of each weight; below ten times that a gap says nothing about the rounded blocks.
 FLOAT32_TOL = 1e-6
 
@@ -136,10 +147,12 @@ class Path:
 
     @property
     def objectives(self) -> NDArray[np.float64]:
+        """Objective of each solution."""
         return np.array([solution.objective for solution in self.solutions])
 
     @property
     def gaps(self) -> NDArray[np.float64]:
+        """Duality gap of each solution."""
         return np.array([solution.gap for solution in self.solutions])
 
     def __len__(self) -> int:
