@@ -132,7 +132,7 @@ def members(value: Any) -> list[str]:
 
 
 def write_reference(app: Sphinx, config: Config) -> None:
-    """Write the page of the reference; delete pages of names and examples that are gone."""
+    """Write the page of the reference, and delete pages of what is gone."""
     page = Path(app.srcdir, "reference", "index.rst")
     page.parent.mkdir(exist_ok=True)
     text = reference()
