@@ -124,6 +124,7 @@ def members(value: Any) -> list[str]:
         for name, member in vars(cls).items()
         if not name.startswith("_")
         and not name.endswith("_request")  # made by scikit-learn
+        and not name.startswith("onnx_")  # what skl2onnx asks for
         and (
             inspect.isfunction(member)
             or isinstance(member, classmethod | staticmethod | property)
@@ -204,11 +205,9 @@ class LinkNames(SphinxTransform):
     default_priority = 500
 
     def apply(self, **kwargs: Any) -> None:
-        names = {
-            full.removeprefix("pathrelu."): full
-            for members in public_names().values()
-            for full in members
-        }
+        names = {}
+        for full in (full for found in public_names().values() for full in found):
+            names[full.removeprefix("pathrelu.")] = names[full.split(".")[-1]] = full
         for literal in list(self.document.findall(nodes.literal)):
             if isinstance(
                 literal.parent, nodes.reference | addnodes.pending_xref | nodes.title
