@@ -5,16 +5,15 @@
     python bench/accuracy.py --report        # results/accuracy.md and .png anew, from what there is
     python bench/accuracy.py --quick         # some small tables and two configurations, into build/bench
 
-Outer folds are stratified and shared by all methods. For each, a method's configurations are compared on inner
-folds of the training rows (log-loss or squared error), and the best is fitted on all of them. Columns are
-imputed, scaled and one-hot encoded on the training rows of each split. The untuned fits have the parameters
-that the estimators have by default. Seconds are processor time of one thread.
+Outer folds are stratified and shared by all methods. For each, a method's configurations are compared on
+inner folds of the training rows (log-loss or squared error), and the best is fitted on all of them. Columns
+are imputed, scaled and one-hot encoded on the training rows of each split. The untuned fits have the
+parameters that the estimators have by default. Seconds are processor time of one thread.
 """
 
 import argparse
 import itertools
 import json
-import os
 import platform
 import subprocess
 import time
@@ -25,10 +24,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
 import numpy as np
+import tables
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
@@ -47,10 +44,10 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, SVR
-
-import tables
-from pathrelu import PathReLUClassifier, PathReLURegressor
+from threadpoolctl import threadpool_limits
 from torch_mlp import TorchMLPClassifier, TorchMLPRegressor
+
+from pathrelu import PathReLUClassifier, PathReLURegressor
 
 RESULTS = Path(__file__).resolve().parent / "results"
 QUICK = ("iris", "wine", "breast cancer", "diabetes", "linnerud")
@@ -110,12 +107,8 @@ def _pathrelu(task: str, config: Config, seed: int) -> BaseEstimator:
 
 
 METHODS = {
-    "pathrelu": Method(
-        "pathrelu", _pathrelu, lambda d: grid(alpha=[0.2, 0.08, 0.035, 0.015, 0.006, 0.002])
-    ),
-    "linear": Method(
-        "logistic / ridge", _logistic, lambda d: grid(C=[0.001, 0.02, 0.2, 1.0, 10.0, 300.0])
-    ),
+    "pathrelu": Method("pathrelu", _pathrelu, lambda d: grid(alpha=[0.2, 0.08, 0.035, 0.015, 0.006, 0.002])),
+    "linear": Method("logistic / ridge", _logistic, lambda d: grid(C=[0.001, 0.02, 0.2, 1.0, 10.0, 300.0])),
     "svm": Method("SVM, RBF", _svm, lambda d: grid(C=[0.5, 5.0, 50.0], gamma=[0.2 / d, 1.0 / d])),
     "forest": Method(
         "random forest", _forest, lambda d: grid(max_features=["sqrt", 0.5, 1.0], min_samples_leaf=[1, 4])
@@ -146,12 +139,13 @@ def preprocessor(table: tables.Table) -> ColumnTransformer:
         SimpleImputer(strategy="most_frequent"),
         OneHotEncoder(handle_unknown="ignore", drop="if_binary", sparse_output=False),
     )
-    return ColumnTransformer(
-        [("numbers", numbers, np.flatnonzero(~table.nominal)), ("words", words, np.flatnonzero(table.nominal))]
-    )
+    columns = np.flatnonzero(~table.nominal), np.flatnonzero(table.nominal)
+    return ColumnTransformer([("numbers", numbers, columns[0]), ("words", words, columns[1])])
 
 
-def folds(table: tables.Table, n: int, seed: int, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def folds(
+    table: tables.Table, n: int, seed: int, rows: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     kind = StratifiedKFold if table.task == "classification" else KFold
     for train, test in kind(n, shuffle=True, random_state=seed).split(rows, table.y[rows]):
         yield rows[train], rows[test]
@@ -201,7 +195,8 @@ def size(model: BaseEstimator) -> int:
     if isinstance(model, SVC | SVR):
         return model.support_vectors_.size + model.dual_coef_.size + np.size(model.intercept_)
     if isinstance(model, RandomForestClassifier | RandomForestRegressor):
-        return sum(_tree_size(tree.tree_.children_left < 0, tree.tree_.value[0].size) for tree in model.estimators_)
+        trees = [part.tree_ for part in model.estimators_]
+        return sum(_tree_size(tree.children_left < 0, tree.value[0].size) for tree in trees)
     if isinstance(model, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
         return sum(_tree_size(tree.nodes["is_leaf"] > 0, 1) for stage in model._predictors for tree in stage)
     if isinstance(model, MLPClassifier | MLPRegressor):
@@ -230,7 +225,9 @@ def fit(task: str, method: Method, config: Config, seed: int, split: Split) -> d
     return {**evaluate(task, model, split), "fit_seconds": round(seconds, 4), "size": size(model)}
 
 
-def measure(table: tables.Table, method: Method, repeat: int, fold: int, budget: int) -> Iterator[dict[str, Any]]:
+def measure(
+    table: tables.Table, method: Method, repeat: int, fold: int, budget: int
+) -> Iterator[dict[str, Any]]:
     """The tuned fit of one outer fold, and the one with default parameters on unscaled targets."""
     seed = 1000 * repeat + fold
     train, test = list(folds(table, OUTER, repeat, np.arange(len(table.y))))[fold]
@@ -266,7 +263,9 @@ def key(record: dict[str, Any]) -> tuple[Any, ...]:
     return record["table"], record["repeat"], record["fold"], record["method"], record["budget"]
 
 
-def run(names: Sequence[str], methods: Sequence[str], repeats: int, budget: int, path: Path) -> None:
+def run(
+    names: Sequence[str], methods: Sequence[str], repeats: int, first_folds: int, budget: int, path: Path
+) -> None:
     known = read(path)
     draft = path.with_suffix(".draft")
     draft.write_text("".join(json.dumps(record) + "\n" for record in known))
@@ -274,7 +273,7 @@ def run(names: Sequence[str], methods: Sequence[str], repeats: int, budget: int,
     done = {key(record) for record in known}
     where = {"commit": commit(), "versions": versions(), "machine": machine()}
     with path.open("a") as file:
-        for repeat, fold, name in itertools.product(range(repeats), range(OUTER), names):
+        for repeat, fold, name in itertools.product(range(repeats), range(first_folds), names):
             for method in methods:
                 case = {"table": name, "repeat": repeat, "fold": fold, "method": method, "budget": budget}
                 if key(case) in done:
@@ -343,6 +342,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", metavar="NAME", choices=METHODS, help="only these")
     parser.add_argument("--budget", type=int, default=None, help=f"configurations, at most {BUDGET}")
     parser.add_argument("--repeats", type=int, default=None, help=f"of {OUTER} folds; {REPEATS} by default")
+    parser.add_argument("--folds", type=int, default=OUTER, help=f"only the first so many of the {OUTER}")
     parser.add_argument("--quick", action="store_true", help="a few minutes, into build/bench")
     parser.add_argument("--report", action="store_true", help="only write tables and plots anew")
     parser.add_argument("--output", type=Path, default=None, help="folder of the results")
@@ -350,13 +350,16 @@ def main() -> None:
     budget = given.budget or (2 if given.quick else BUDGET)
     if not 1 <= budget <= BUDGET:
         parser.error(f"--budget is {budget}; expected 1 to {BUDGET}")
+    if not 1 <= given.folds <= OUTER:
+        parser.error(f"--folds is {given.folds}; expected 1 to {OUTER}")
     repeats = given.repeats or (1 if given.quick else REPEATS)
     folder = given.output or (RESULTS.parents[1] / "build" / "bench" if given.quick else RESULTS)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "accuracy.jsonl"
     if not given.report:
         names = given.tables or (list(QUICK) if given.quick else every)
-        run(names, given.methods or list(METHODS), repeats, budget, path)
+        with threadpool_limits(1):
+            run(names, given.methods or list(METHODS), repeats, given.folds, budget, path)
     records = [record for record in read(path) if record["budget"] == budget]
     if not records:
         parser.error(f"{path} has no results with {budget} configurations; run without --report first")

@@ -1,4 +1,4 @@
-"""The page and the plot of accuracy.py: means over folds, ranks over tables, and tests of their differences."""
+"""The page and the plot of accuracy.py: means over folds, ranks over tables, tests of differences."""
 
 import itertools
 import platform
@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
-
 import tables
 from accuracy import INNER, METHODS, OUTER, grid_text
+from scipy import stats
 
 Record = dict[str, Any]
 OURS = "pathrelu"
@@ -35,22 +34,18 @@ class Results:
     def names(self, task: str, development: bool | None = None) -> list[str]:
         every = tables.CLASSIFICATION if task == "classification" else tables.REGRESSION
         return [
-            name
-            for name in every
-            if name in self.folds and development in (None, name in tables.DEVELOPMENT)
+            name for name in every if name in self.folds and development in (None, name in tables.DEVELOPMENT)
         ]
 
     def values(self, names: Sequence[str], quantity: str) -> np.ndarray:
-        shape = (0, len(self.methods))
-        rows = [
-            np.mean([[record[quantity] for record in row] for row in self.folds[name]], axis=0) for name in names
-        ]
-        return np.array(rows) if rows else np.empty(shape)
+        means = [self._folds(name, quantity).mean(axis=0) for name in names]
+        return np.array(means).reshape(len(names), len(self.methods))
 
     def spread(self, names: Sequence[str], quantity: str) -> np.ndarray:
-        return np.array(
-            [np.std([[record[quantity] for record in row] for row in self.folds[name]], axis=0) for name in names]
-        )
+        return np.array([self._folds(name, quantity).std(axis=0) for name in names])
+
+    def _folds(self, name: str, quantity: str) -> np.ndarray:
+        return np.array([[record[quantity] for record in row] for row in self.folds[name]])
 
 
 def ranks(values: np.ndarray, higher: bool) -> np.ndarray:
@@ -77,6 +72,20 @@ def pairwise(values: np.ndarray) -> dict[tuple[int, int], float]:
     return dict(zip(pairs, holm(np.array(p)).tolist(), strict=True))
 
 
+def alike(order: np.ndarray, p: dict[tuple[int, int], float]) -> list[tuple[int, int]]:
+    """Longest runs (first, last) of methods, in this order, of which no two differ significantly."""
+    runs: list[tuple[int, int]] = []
+    for i in range(len(order)):
+        j = i
+        while j + 1 < len(order) and all(
+            p[min(order[j + 1], other), max(order[j + 1], other)] >= LEVEL for other in order[i : j + 1]
+        ):
+            j += 1
+        if j > i and not any(j <= last for _, last in runs):
+            runs.append((i, j))
+    return runs
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
@@ -96,8 +105,9 @@ def comparison(results: Results, names: Sequence[str], quantity: str, higher: bo
         row = [METHODS[results.methods[j]].label, f"{rank[j]:.2f}", f"{np.median(values[:, j]):.3f}"]
         if ours is not None and j != ours:
             difference = (values[:, ours] - values[:, j]) * (1 if higher else -1)
+            outcome = np.sign(np.round(difference, 10))
             row += [
-                f"{(difference > 1e-10).sum()} / {(abs(difference) <= 1e-10).sum()} / {(difference < -1e-10).sum()}",
+                " / ".join(str((outcome == sign).sum()) for sign in (1, 0, -1)),
                 f"{p[min(ours, j), max(ours, j)]:.3f}",
             ]
         else:
@@ -132,7 +142,10 @@ def each(results: Results, names: Sequence[str], quantity: str, higher: bool) ->
     lines = []
     for name, row, error in zip(names, values, spread, strict=True):
         best = np.round(row, 3) == np.round(row.max() if higher else row.min(), 3)
-        cells = [f"{'**' if b else ''}{v:.3f}{'**' if b else ''} ± {e:.3f}" for v, e, b in zip(row, error, best, strict=True)]
+        cells = [
+            f"**{value:.3f}** ± {sd:.3f}" if first else f"{value:.3f} ± {sd:.3f}"
+            for value, sd, first in zip(row, error, best, strict=True)
+        ]
         mark = " (d)" if name in tables.DEVELOPMENT else ""
         lines.append([name + mark, str(len(results.folds[name])), *cells])
     return table(["table", "folds", *[METHODS[name].label for name in results.methods]], lines)
@@ -184,13 +197,7 @@ def draw(panels: Sequence[tuple[str, list[str], np.ndarray, bool]], path: Path) 
     for ax, (title, methods, values, higher) in zip(axes[:, 0], panels, strict=True):
         rank = ranks(values, higher).mean(axis=0)
         order, k = np.argsort(rank), len(methods)
-        p = pairwise(values)
-        alike = lambda group, p=p: all(p[min(i, j), max(i, j)] >= LEVEL for i, j in itertools.combinations(group, 2))
-        cliques: list[tuple[int, int]] = []
-        for i in range(k):
-            j = max(j for j in range(i, k) if alike(order[i : j + 1]))
-            if j > i and not any(a <= i and j <= b for a, b in cliques):
-                cliques.append((i, j))
+        cliques = alike(order, pairwise(values))
         bottom = -1.0 - 0.42 * len(cliques)
         half = (k + 1) // 2
         ax.plot([1, k], [0, 0], color="black", lw=1)
@@ -247,8 +254,9 @@ def write(records: Sequence[Record], folder: Path) -> None:
     if panels:
         draw(panels, folder / "accuracy.png")
         text.append(
-            "## Ranks\n\n![Mean ranks](accuracy.png)\n\nMean ranks over the evaluation tables (1 is best); a bar joins "
-            f"methods that Wilcoxon's signed-rank test with Holm's correction does not tell apart at {LEVEL}."
+            "## Ranks\n\n![Mean ranks](accuracy.png)\n\nMean ranks over the evaluation tables (1 is best); a "
+            "bar joins methods that Wilcoxon's signed-rank test with Holm's correction does not tell apart at "
+            f"{LEVEL}."
         )
     for title, task, quantity, higher in measures:
         text.append(f"### {title}, tuned\n\n" + comparison(tuned, evaluation[task], quantity, higher))
@@ -256,14 +264,15 @@ def write(records: Sequence[Record], folder: Path) -> None:
         text.append("## Where pathrelu loses")
         for title, task, quantity, higher in measures:
             if everything[task]:
-                unit = {"score": "share of rows" if task == "classification" else "R²", "loss": "nats"}[quantity]
+                unit = "nats" if quantity == "loss" else title.split(", ")[1]
                 text.append(f"### {title}\n\n" + losses(tuned, everything[task], quantity, higher, unit))
     notes = Path(__file__).parent / "results" / "accuracy_notes.md"
     if notes.exists():
         text.append(notes.read_text().strip())
     text.append("## Untuned\n\n" + UNTUNED)
     for title, task, quantity, higher in measures:
-        text.append(f"### {title}, untuned\n\n" + comparison(untuned, untuned.names(task, False), quantity, higher))
+        names = untuned.names(task, False)
+        text.append(f"### {title}, untuned\n\n" + comparison(untuned, names, quantity, higher))
     text.append("## Cost\n\n" + COST)
     for task in everything:
         if everything[task]:
@@ -292,19 +301,21 @@ def write(records: Sequence[Record], folder: Path) -> None:
 
 INTRODUCTION = """# Accuracy on real tables
 
-How well the networks of pathrelu predict on tables that PyPI packages carry, beside six methods that people use.
-`python bench/accuracy.py` measures and writes this page; it goes on where it stopped.
+How well the networks of pathrelu predict on tables that PyPI packages carry, beside six methods that people
+use. `python bench/accuracy.py` measures and writes this page; it goes on where it stopped.
 
-**Protocol.** {outer} stratified outer folds, the same for all methods. For each fold a method compares {budget}
-configurations on {inner} inner folds of the training rows, by log-loss or squared error, fits the best one on all
-training rows, and is tested once. Columns are imputed (median, most frequent), standardized and one-hot encoded, targets of a
-regression standardized, all on the training rows of each split. Tables of more than {rows} rows are cut to a seeded, stratified draw of
-{rows}, the same for all. A third of the tables (every third of the alphabet, marked (d)) is the development set, on which
-defaults of pathrelu were chosen; ranks and tests are over the other tables only. What this does not show: tables of many
-rows, gradient boosting at its best (which has many more settings), and pretrained models."""
-UNTUNED = """`PathReLUClassifier().fit(X, y)` and so on: every parameter at its default, columns preprocessed as above,
-targets of a regression as they are. The defaults of the PyTorch MLP are those of `bench/torch_mlp.py`."""
-COST = """Medians over tables, of processor time on one thread of a shared machine. Tuning is all fits on the inner folds. The size is
-how many numbers a prediction reads: weights, support vectors and their factors, splits and leaves."""
-SOURCES = """Nothing is copied into this repository. Licences are those of the packages. The digest is of the float64 rows and
-targets used (at most {rows} rows)."""
+**Protocol.** {outer} stratified outer folds, the same for all methods. For each fold a method compares
+{budget} configurations on {inner} inner folds of the training rows, by log-loss or squared error, fits the best one
+on all training rows, and is tested once. Columns are imputed (median, most frequent), standardized and one-hot
+encoded, targets of a regression standardized, all on the training rows of each split. Tables of more than
+{rows} rows are cut to a seeded, stratified draw of {rows}, the same for all. A third of the tables (every
+third of the alphabet, marked (d)) is the development set, on which defaults of pathrelu were chosen; ranks
+and tests are over the other tables only. What this does not show: tables of many rows, gradient boosting at
+its best (which has many more settings), and pretrained models."""
+UNTUNED = """`PathReLUClassifier().fit(X, y)` and so on: every parameter at its default, columns preprocessed
+as above, targets of a regression as they are. The PyTorch MLP's defaults are those of `bench/torch_mlp.py`."""
+COST = """Medians over tables, of processor time on one thread of a shared machine. Tuning is all fits on the
+inner folds. The size is how many numbers a prediction reads: weights, support vectors and their factors,
+splits and leaves."""
+SOURCES = """Nothing is copied into this repository. Licences are those of the packages. The digest is of the
+float64 rows and targets used (at most {rows} rows)."""

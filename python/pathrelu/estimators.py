@@ -23,6 +23,7 @@ from pathrelu.program import Callback, Problem, Record, Solution
 logger = logging.getLogger("pathrelu")
 
 SOURCES = ("search", "sample")
+AUTOMATIC_ALPHA = 0.01  # chosen on the development tables of bench/tables.py
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Settings:
     """Checked parameters of an estimator."""
 
     width: list[int]
-    alpha: float
+    alpha: float | None  # None: automatic
     activation: str
     sampled: bool
     n_arrangements: int
@@ -51,7 +52,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
 
     depth: int
     width: int | Sequence[int]
-    alpha: float
+    alpha: float | str
     activation: str
     arrangements: str
     n_arrangements: int
@@ -70,6 +71,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
     callback: Callback | None
 
     network_: ParallelReLUNetwork | GatedReLUNetwork
+    alpha_: float | NDArray[np.float64]
     intercept_: float | NDArray[np.float64]
     objective_: float
     dual_gap_: float
@@ -92,7 +94,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
             )
         return Settings(
             width=check.tree_width(self.depth, self.width),
-            alpha=check.penalty(self.alpha),
+            alpha=check.automatic_penalty(self.alpha),
             activation=check.choice(self.activation, "activation", check.ACTIVATIONS),
             sampled=check.choice(self.arrangements, "arrangements", SOURCES) == "sample",
             n_arrangements=check.count(self.n_arrangements, "n_arrangements"),
@@ -140,7 +142,11 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
         if settings.low_rank is not None:
             projection = program.Projection(table, weight, settings.low_rank)
             problems = [projection.project(problem) for problem in problems]
-        solutions = self._solve(settings, problems)
+        if settings.alpha is None:
+            alphas = [automatic_alpha(problem) for problem in problems]
+        else:
+            alphas = [settings.alpha] * len(problems)
+        solutions = self._solve(settings, problems, alphas)
         if settings.prune:
             solutions = [
                 program.pruned(problem, solution, settings.options.threads)
@@ -158,6 +164,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
             classes=classes,
             feature_names=getattr(self, "feature_names_in_", None),
         )
+        self.alpha_ = alphas[0] if len(alphas) == 1 else np.array(alphas)
         self.intercept_ = solutions[0].intercept if len(solutions) == 1 else self.network_.intercept
         self.objective_ = sum(solution.objective for solution in solutions)
         self.dual_gap_ = sum(solution.gap for solution in solutions)
@@ -171,7 +178,7 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
         program.warn_of_gap(solutions, settings.options.tol, stacklevel=4)
         return self
 
-    def _solve(self, settings: Settings, problems: list[Problem]) -> list[Solution]:
+    def _solve(self, settings: Settings, problems: list[Problem], alphas: Sequence[float]) -> list[Solution]:
         callback = _progress(settings)
         if not settings.sampled:
             options = _core.SearchOptions(
@@ -180,19 +187,17 @@ class _PathReLU(BaseEstimator):  # type: ignore[misc]
             return [
                 _logged(
                     settings,
-                    program.run_search(
-                        problem, settings.alpha, settings.width, settings.options, options, callback
-                    ),
+                    program.run_search(problem, alpha, settings.width, settings.options, options, callback),
                 )
-                for problem in problems
+                for problem, alpha in zip(problems, alphas, strict=True)
             ]
         arrangements, init = self._sample(settings, problems)
         solutions = [
             _logged(
                 settings,
-                program.run(problem, arrangements, settings.alpha, settings.options, start, callback),
+                program.run(problem, arrangements, alpha, settings.options, start, callback),
             )
-            for problem, start in zip(problems, init, strict=True)
+            for problem, alpha, start in zip(problems, alphas, init, strict=True)
         ]
         self._previous = solutions if settings.warm_start else None
         return solutions
@@ -250,8 +255,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     .. math:: \frac1n \sum_i w_i \, \tfrac12 (f(x_i) - y_i)^2 + \alpha \sum_k
               \Big(\sum_{\text{paths of } k} \; \prod_{\text{edges}} \text{weight}^2\Big)^{1/2}
 
-    through the equivalent convex program. `y` is not scaled, so `alpha` is in units of `y`: multiply it by
-    the standard deviation of `y`, or wrap the estimator in `TransformedTargetRegressor`.
+    through the equivalent convex program. `y` is not scaled, so a number for `alpha` is in units of `y`; the
+    default follows the standard deviation of `y`.
 
     Parameters
     ----------
@@ -260,8 +265,10 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     width : int or sequence of int, default=4
         ``(m_1, ..., m_{L-2})``, children of each unit in the hidden layers after the first; an integer stands
         for each of them, and means nothing at depth 2.
-    alpha : float, default=0.01
-        Weight of the path norm against the mean loss, above 0.
+    alpha : float or "auto", default="auto"
+        Weight of the path norm against the mean loss, above 0. "auto" is 0.01 times the standard deviation
+        of `y`, for each output its own, so that a fit of ``c * y`` predicts `c` times as much; for "huber",
+        where a residual pulls by 1 at most, times 1 at most.
     activation : {"relu", "gated"}, default="relu"
         A gated network is cheaper to train, and larger.
     arrangements : {"search", "sample"}, default="search"
@@ -306,6 +313,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     Attributes
     ----------
     network_ : ParallelReLUNetwork or GatedReLUNetwork
+    alpha_ : float or ndarray of shape (n_outputs,)
+        The `alpha` used.
     intercept_ : float or ndarray of shape (n_outputs,)
     objective_ : float
         Of the training problem, on the training data.
@@ -348,7 +357,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         *,
         depth: int = 2,
         width: int | Sequence[int] = 4,
-        alpha: float = 0.01,
+        alpha: float | str = "auto",
         activation: str = "relu",
         arrangements: str = "search",
         n_arrangements: int = 500,
@@ -451,7 +460,11 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
 
     Parameters
     ----------
-    depth, width, alpha, activation, arrangements, n_arrangements, bias, fit_intercept
+    depth, width
+        As for `PathReLURegressor`.
+    alpha : float or "auto", default="auto"
+        Weight of the path norm against the mean loss, above 0. "auto" is 0.01.
+    activation, arrangements, n_arrangements, bias, fit_intercept
         As for `PathReLURegressor`.
     standardize, skip_connection, prune, low_rank
         As for `PathReLURegressor`.
@@ -466,6 +479,8 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         Labels of the samples of weight above 0, sorted.
     network_ : ParallelReLUNetwork or GatedReLUNetwork
         One output for two classes, else one per class.
+    alpha_ : float
+        The `alpha` used.
     intercept_ : float or ndarray of shape (n_classes,)
     objective_ : float
         Of the training problem, on the training data.
@@ -496,7 +511,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         *,
         depth: int = 2,
         width: int | Sequence[int] = 4,
-        alpha: float = 0.01,
+        alpha: float | str = "auto",
         activation: str = "relu",
         arrangements: str = "search",
         n_arrangements: int = 500,
@@ -657,6 +672,15 @@ def canonical(
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
     ascending = np.lexsort((w, group))  # sums of weights must not depend on their order either
     return X[first], y[first], np.bincount(group[ascending], w[ascending]).astype(np.float64)
+
+
+def automatic_alpha(problem: Problem) -> float:
+    """`AUTOMATIC_ALPHA` for targets of standard deviation 1, and for labels."""
+    if problem.loss == "log_loss":
+        return AUTOMATIC_ALPHA
+    _, deviation = moments(problem.y, problem.w, center=True)
+    scale = float(deviation[0])
+    return AUTOMATIC_ALPHA * (min(scale, 1.0) if problem.loss == "huber" else scale)
 
 
 def moments(
