@@ -163,7 +163,9 @@ class Split:
     @classmethod
     def of(cls, table: tables.Table, train: np.ndarray, test: np.ndarray, scaled: bool = True) -> "Split":
         columns = preprocessor(table)
-        X, X_test = columns.fit_transform(table.X[train]), columns.transform(table.X[test])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Found unknown categories")
+            X, X_test = columns.fit_transform(table.X[train]), columns.transform(table.X[test])
         y, y_test = table.y[train], table.y[test]
         if scaled and table.task == "regression":
             center, scale = y.mean(axis=0), y.std(axis=0)
@@ -260,7 +262,14 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def key(record: dict[str, Any]) -> tuple[Any, ...]:
-    return record["table"], record["repeat"], record["fold"], record["method"], record["budget"]
+    return (
+        record["table"],
+        record["sha256"],
+        record["repeat"],
+        record["fold"],
+        record["method"],
+        record["budget"],
+    )
 
 
 def run(
@@ -274,11 +283,18 @@ def run(
     where = {"commit": commit(), "versions": versions(), "machine": machine()}
     with path.open("a") as file:
         for repeat, fold, name in itertools.product(range(repeats), range(first_folds), names):
+            table = tables.load(name)
             for method in methods:
-                case = {"table": name, "repeat": repeat, "fold": fold, "method": method, "budget": budget}
+                case = {
+                    "table": name,
+                    "sha256": table.digest[:16],
+                    "repeat": repeat,
+                    "fold": fold,
+                    "method": method,
+                    "budget": budget,
+                }
                 if key(case) in done:
                     continue
-                table = tables.load(name)
                 found = list(measure(table, METHODS[method], repeat, fold, budget))
                 file.write("".join(json.dumps(case | record | where) + "\n" for record in found))
                 file.flush()
@@ -360,7 +376,11 @@ def main() -> None:
         names = given.tables or (list(QUICK) if given.quick else every)
         with threadpool_limits(1):
             run(names, given.methods or list(METHODS), repeats, given.folds, budget, path)
-    records = [record for record in read(path) if record["budget"] == budget]
+    records = [
+        record
+        for record in read(path)
+        if record["budget"] == budget and record["sha256"] == tables.load(record["table"]).digest[:16]
+    ]
     if not records:
         parser.error(f"{path} has no results with {budget} configurations; run without --report first")
     import accuracy_report

