@@ -62,11 +62,11 @@ def grid(**values: Sequence[Any]) -> list[Config]:
 
 @dataclass(frozen=True)
 class Method:
-    """Estimators for both tasks, and `BUDGET` configurations for a number of columns."""
+    """Estimators, and `BUDGET` configurations, for a task and a number of columns."""
 
     label: str
     make: Callable[[str, Config, int], BaseEstimator]
-    configs: Callable[[int], list[Config]]
+    configs: Callable[[str, int], list[Config]]
 
 
 def _logistic(task: str, config: Config, seed: int) -> BaseEstimator:
@@ -77,7 +77,7 @@ def _logistic(task: str, config: Config, seed: int) -> BaseEstimator:
 
 def _svm(task: str, config: Config, seed: int) -> BaseEstimator:
     if task == "regression":
-        return MultiOutputRegressor(SVR(**config))
+        return SVR(**config)
     # Probabilities by Platt's scaling on held-out folds.
     return CalibratedClassifierCV(SVC(**config), cv=StratifiedKFold(3), ensemble=False)
 
@@ -89,7 +89,7 @@ def _forest(task: str, config: Config, seed: int) -> BaseEstimator:
 
 def _boosting(task: str, config: Config, seed: int) -> BaseEstimator:
     if task == "regression":
-        return MultiOutputRegressor(HistGradientBoostingRegressor(random_state=seed, **config))
+        return HistGradientBoostingRegressor(random_state=seed, **config)
     return HistGradientBoostingClassifier(random_state=seed, **config)
 
 
@@ -107,28 +107,38 @@ def _pathrelu(task: str, config: Config, seed: int) -> BaseEstimator:
 
 
 METHODS = {
-    "pathrelu": Method("pathrelu", _pathrelu, lambda d: grid(alpha=[0.2, 0.08, 0.035, 0.015, 0.006, 0.002])),
-    "linear": Method("logistic / ridge", _logistic, lambda d: grid(C=[0.001, 0.02, 0.2, 1.0, 10.0, 300.0])),
-    "svm": Method("SVM, RBF", _svm, lambda d: grid(C=[0.5, 5.0, 50.0], gamma=[0.2 / d, 1.0 / d])),
+    "pathrelu": Method(
+        "pathrelu",
+        _pathrelu,
+        lambda task, _: grid(
+            alpha=["auto", 0.1, 0.05, 0.02, 0.008, 0.003]
+            if task == "classification"
+            else ["auto", 0.1, 0.03, 0.01, 0.003, 0.0008]
+        ),
+    ),
+    "linear": Method(
+        "logistic / ridge", _logistic, lambda _, d: grid(C=[0.001, 0.02, 0.2, 1.0, 10.0, 300.0])
+    ),
+    "svm": Method("SVM, RBF", _svm, lambda _, d: grid(C=[0.5, 5.0, 50.0], gamma=[0.2 / d, 1.0 / d])),
     "forest": Method(
-        "random forest", _forest, lambda d: grid(max_features=["sqrt", 0.5, 1.0], min_samples_leaf=[1, 4])
+        "random forest", _forest, lambda _, d: grid(max_features=["sqrt", 0.5, 1.0], min_samples_leaf=[1, 4])
     ),
     "boosting": Method(
         "HistGradientBoosting",
         _boosting,
-        lambda d: grid(learning_rate=[0.05, 0.2], max_leaf_nodes=[3, 8, 31], min_samples_leaf=[8]),
+        lambda _, d: grid(learning_rate=[0.05, 0.2], max_leaf_nodes=[3, 8, 31], min_samples_leaf=[8]),
     ),
     "mlp": Method(
         "MLP, scikit-learn",
         _mlp,
-        lambda d: grid(
+        lambda _, d: grid(
             hidden_layer_sizes=[(64, 64)], alpha=[1e-4, 0.1, 1.0], learning_rate_init=[1e-3, 1e-2]
         ),
     ),
     "torch": Method(
         "MLP, PyTorch AdamW",
         _torch,
-        lambda d: grid(learning_rate=[1e-2, 3e-3], weight_decay=[1e-2, 0.3, 3.0]),
+        lambda _, d: grid(learning_rate=[1e-2, 3e-3], weight_decay=[1e-2, 0.3, 3.0]),
     ),
 }
 
@@ -219,6 +229,8 @@ def _tree_size(leaves: np.ndarray, outputs: int) -> int:
 
 def fit(task: str, method: Method, config: Config, seed: int, split: Split) -> dict[str, float]:
     model = method.make(task, config, seed)
+    if split.y.ndim > 1 and isinstance(model, SVR | HistGradientBoostingRegressor):
+        model = MultiOutputRegressor(model)
     begin = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -235,7 +247,7 @@ def measure(
     train, test = list(folds(table, OUTER, repeat, np.arange(len(table.y))))[fold]
     inner = [Split.of(table, *rows) for rows in folds(table, INNER, seed, train)]
     outer = Split.of(table, train, test)
-    configs = thinned(method.configs(outer.X.shape[1]), budget)
+    configs = thinned(method.configs(table.task, outer.X.shape[1]), budget)
     begin = time.process_time()
     losses = [
         float(np.mean([fit(table.task, method, config, seed, split)["loss"] for split in inner]))
@@ -324,15 +336,14 @@ def grid_text(budget: int) -> str:
     lines = []
     for method in METHODS.values():
         values: dict[str, list[str]] = {}
-        for config in thinned(method.configs(1), budget):
-            for name, value in config.items():
-                seen = values.setdefault(name, [])
-                text = f"{value:g}/d" if name == "gamma" else str(value)
-                if text not in seen:
-                    seen.append(text)
-        text = "; ".join(f"`{name}` {', '.join(seen)}" for name, seen in values.items())
-        lines.append(f"- {method.label}: {text}")
-    return "Configurations (d columns after encoding):\n\n" + "\n".join(lines)
+        for task in ("classification", "regression"):
+            for config in thinned(method.configs(task, 1), budget):
+                for name, value in config.items():
+                    text = f"{value:g}/d" if name == "gamma" else str(value)
+                    if text not in values.setdefault(name, []):
+                        values[name].append(text)
+        lines.append(f"- {method.label}: " + "; ".join(f"`{k}` {', '.join(v)}" for k, v in values.items()))
+    return "Configurations (all combinations; d columns after encoding):\n\n" + "\n".join(lines)
 
 
 def thinned(configs: list[Config], budget: int) -> list[Config]:

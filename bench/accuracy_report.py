@@ -162,13 +162,13 @@ def losses(results: Results, names: Sequence[str], quantity: str, higher: bool, 
     for i in np.argsort(-behind)[:8]:
         if behind[i] <= 0:
             break
-        chosen = sorted({r[ours]["config"].get("alpha", 0) for r in results.folds[names[i]]})
+        chosen = dict.fromkeys(str(row[ours]["config"]["alpha"]) for row in results.folds[names[i]])
         lines.append(
             [
                 names[i],
                 f"{behind[i]:.3f}",
                 METHODS[results.methods[rivals[best[i]]]].label,
-                ", ".join(f"{alpha:g}" for alpha in chosen),
+                ", ".join(chosen),
             ]
         )
     return table(["table", f"behind by ({unit})", "the best there", "alpha chosen in the folds"], lines)
@@ -313,14 +313,14 @@ How well the networks of pathrelu predict on tables that PyPI packages carry, be
 use. `python bench/accuracy.py` measures and writes this page; it goes on where it stopped.
 
 **Protocol.** {outer} stratified outer folds, the same for all methods. For each fold a method compares
-{budget} configurations on {inner} inner folds of the training rows, by log-loss or squared error, fits the best
-one on all training rows, and is tested once. Columns are imputed (median, most frequent), standardized and
-one-hot encoded, targets of a regression standardized, all on the training rows of each split. Tables of more
+{budget} configurations on {inner} inner folds of the training rows, by log-loss or squared error, fits the
+best one on all training rows, and is tested once. Columns are imputed (median, most frequent), standardized
+and one-hot encoded, targets of a regression standardized, all on the training rows of each split. Tables of more
 than {rows} rows are cut to a seeded, stratified draw of {rows}, the same for all, and rows of classes with
 fewer than {least} are left out. A third of the tables (every third of the alphabet, marked (d)) is the
 development set, on which defaults of pathrelu were chosen; ranks and tests are over the other tables only.
-What this does not show: tables of many rows, gradient boosting at its best (which has many more settings), and
-pretrained models."""
+What this does not show: tables of many rows, gradient boosting at its best (which has many more settings),
+and pretrained models."""
 UNTUNED = """`PathReLUClassifier().fit(X, y)` and so on: every parameter at its default, columns preprocessed
 as above, targets of a regression as they are. The PyTorch MLP's are those of `bench/torch_mlp.py`."""
 COST = """Medians over tables, of processor time on one thread of a shared machine. Tuning is all fits on the
