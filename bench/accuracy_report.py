@@ -315,9 +315,9 @@ use. `python bench/accuracy.py` measures and writes this page; it goes on where 
 **Protocol.** {outer} stratified outer folds, the same for all methods. For each fold a method compares
 {budget} configurations on {inner} inner folds of the training rows, by log-loss or squared error, fits the
 best one on all training rows, and is tested once. Columns are imputed (median, most frequent), standardized
-and one-hot encoded, targets of a regression standardized, all on the training rows of each split. Tables of more
-than {rows} rows are cut to a seeded, stratified draw of {rows}, the same for all, and rows of classes with
-fewer than {least} are left out. A third of the tables (every third of the alphabet, marked (d)) is the
+and one-hot encoded, targets of a regression standardized, all on the training rows of each split. Tables of
+more than {rows} rows are cut to a seeded, stratified draw of {rows}, the same for all, and rows of classes
+with fewer than {least} are left out. A third of the tables (every third of the alphabet, marked (d)) is the
 development set, on which defaults of pathrelu were chosen; ranks and tests are over the other tables only.
 What this does not show: tables of many rows, gradient boosting at its best (which has many more settings),
 and pretrained models."""
