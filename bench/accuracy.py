@@ -18,6 +18,7 @@ import platform
 import subprocess
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -267,11 +268,13 @@ def measure(
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Records, without a last line that was cut off."""
+    """Records of finished cases, a tuned and an untuned one for each; a stop may cut the last one off."""
     if not path.exists():
         return []
     lines = path.read_text().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    records = [json.loads(line) for line in lines if line.endswith("\n")]
+    count = Counter(map(key, records))
+    return [record for record in records if count[key(record)] == 2]
 
 
 def key(record: dict[str, Any]) -> tuple[Any, ...]:

@@ -61,18 +61,8 @@ def test_every_method_has_the_same_number_of_distinct_configurations(task):
 
 
 def test_a_run_that_was_cut_off_goes_on_and_reports(tmp_path, monkeypatch):
-    arguments = [
-        "accuracy.py",
-        "--tables",
-        "iris",
-        "wine",
-        "breast cancer",
-        "--methods",
-        "pathrelu",
-        "linear",
-    ]
-    arguments += ["svm", "--budget", "1", "--folds", "1", "--output", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", arguments)
+    arguments = "--tables|iris|breast cancer|--methods|pathrelu|linear|svm|--budget|1|--folds|1|--output"
+    monkeypatch.setattr(sys, "argv", ["accuracy.py", *arguments.split("|"), str(tmp_path)])
     accuracy.main()
     results = tmp_path / "accuracy.jsonl"
     lines = results.read_text().splitlines(keepends=True)
@@ -81,7 +71,7 @@ def test_a_run_that_was_cut_off_goes_on_and_reports(tmp_path, monkeypatch):
     assert "| breast cancer | 1 |" in page
     assert "| iris (d) | 1 |" in page
 
-    results.write_text("".join(lines[:-2]) + lines[-2][:40])
+    results.write_text("".join([*lines[:-1], lines[-1][:40]]))
     accuracy.main()
     again = [json.loads(line) for line in results.read_text().splitlines()]
     assert len(again) == len(lines)
