@@ -25,7 +25,7 @@ def test_ranks_give_one_to_the_best_and_share_ties():
 
 
 def test_pairs_are_tested_by_wilcoxon():
-    values = np.random.default_rng(0).standard_normal((20, 3)) + [0, 0, 2]
+    values = np.random.default_rng(0).standard_normal((20, 3)) + np.array([0, 0, 2])
     p = accuracy_report.pairwise(values)
     raw = [stats.wilcoxon(values[:, i], values[:, j]).pvalue for i, j in p]
     np.testing.assert_allclose(list(p.values()), accuracy_report.holm(np.array(raw)))
