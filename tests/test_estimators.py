@@ -244,8 +244,8 @@ def test_the_network_has_the_objective_that_was_reported(options, classes):
 @pytest.mark.parametrize("scale", [1e-150, 1e-6, 1e6, 1e150])
 def test_the_scale_of_columns_changes_nothing(scale):
     X, y = problem()
-    plain = PathReLURegressor(random_state=0).fit(X, y)
-    scaled = PathReLURegressor(random_state=0).fit(X * scale, y)
+    plain = PathReLURegressor(alpha=0.01, random_state=0).fit(X, y)
+    scaled = PathReLURegressor(alpha=0.01, random_state=0).fit(X * scale, y)
     assert scaled.objective_ == pytest.approx(plain.objective_, rel=1e-3)
     np.testing.assert_allclose(scaled.predict(X * scale), scaled.network_.predict(X * scale))
     assert scaled.score(X * scale, y) == pytest.approx(plain.score(X, y), abs=1e-2)
@@ -379,8 +379,8 @@ def test_threads_change_no_bit(estimator, source):
 @pytest.mark.parametrize("source", SOURCES)
 def test_float32_stays_float32(source):
     X, y = problem()
-    wide = PathReLURegressor(arrangements=source, random_state=0).fit(X, y)
-    narrow = PathReLURegressor(arrangements=source, random_state=0).fit(X.astype(np.float32), y)
+    wide = PathReLURegressor(alpha=0.01, arrangements=source, random_state=0).fit(X, y)
+    narrow = PathReLURegressor(alpha=0.01, arrangements=source, random_state=0).fit(X.astype(np.float32), y)
     assert narrow.network_.leaf_weights.dtype == narrow.predict(X.astype(np.float32)).dtype == np.float32
     assert wide.predict(X).dtype == np.float64
     assert narrow.objective_ == pytest.approx(wide.objective_, rel=1e-2)
@@ -439,8 +439,8 @@ def test_probabilities_are_finite_however_large_the_scores():
 def test_several_outputs_are_the_single_ones_side_by_side():
     X, y = problem()
     targets = np.stack([y, np.abs(y)], axis=1)
-    both = PathReLURegressor(random_state=0).fit(X, targets)
-    singles = [PathReLURegressor(random_state=0).fit(X, column) for column in targets.T]
+    both = PathReLURegressor(alpha=0.01, random_state=0).fit(X, targets)
+    singles = [PathReLURegressor(alpha=0.01, random_state=0).fit(X, column) for column in targets.T]
     np.testing.assert_allclose(both.predict(X), np.stack([m.predict(X) for m in singles], axis=1), rtol=1e-12)
     assert both.objective_ == pytest.approx(sum(m.objective_ for m in singles))
     assert both.objective_ == pytest.approx(both.network_.objective(X, targets, 0.01), rel=1e-9)
