@@ -155,6 +155,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing",
     "bench/README.md": "benchmarks/index",
     "bench/results/README.md": "benchmarks/results",
+    "bench/results/accuracy.md": "benchmarks/accuracy",
     "bench/results/search.md": "benchmarks/search",
     "docs/README.md": "README",
     "docs/theory.md": "theory",

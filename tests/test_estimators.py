@@ -53,7 +53,6 @@ def data_for(estimator, **options):
 # ---- The contract of scikit-learn --------------------------------------------
 
 
-# One check has targets with a standard deviation of 40, for which the default alpha is tiny: hence max_iter.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(
     [
@@ -102,7 +101,8 @@ BAD_PARAMETERS = [
     ("alpha", 0, ValueError, r"alpha is 0; expected a finite number > 0: without the penalty"),
     ("alpha", -1.0, ValueError, r"alpha is -1; expected a finite number > 0"),
     ("alpha", np.inf, ValueError, r"alpha is inf; expected a finite number > 0"),
-    ("alpha", "auto", TypeError, r"alpha is 'auto'; expected a finite number > 0"),
+    ("alpha", "automatic", ValueError, r"alpha is 'automatic'; expected a finite number > 0 or 'auto'"),
+    ("alpha", None, TypeError, "alpha is None; expected a finite number > 0"),
     ("alpha", True, TypeError, r"alpha is True"),
     ("activation", "tanh", ValueError, r"activation is 'tanh'; expected 'relu' or 'gated'"),
     ("activation", None, TypeError, r"activation is None; expected 'relu' or 'gated'"),
@@ -244,11 +244,51 @@ def test_the_network_has_the_objective_that_was_reported(options, classes):
 @pytest.mark.parametrize("scale", [1e-150, 1e-6, 1e6, 1e150])
 def test_the_scale_of_columns_changes_nothing(scale):
     X, y = problem()
-    plain = PathReLURegressor(random_state=0).fit(X, y)
-    scaled = PathReLURegressor(random_state=0).fit(X * scale, y)
+    plain = PathReLURegressor(alpha=0.01, random_state=0).fit(X, y)
+    scaled = PathReLURegressor(alpha=0.01, random_state=0).fit(X * scale, y)
     assert scaled.objective_ == pytest.approx(plain.objective_, rel=1e-3)
     np.testing.assert_allclose(scaled.predict(X * scale), scaled.network_.predict(X * scale))
     assert scaled.score(X * scale, y) == pytest.approx(plain.score(X, y), abs=1e-2)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_automatic_alpha_follows_the_scale_of_y(source):
+    X, y = problem(seed=3)
+    one, large = (
+        PathReLURegressor(arrangements=source, random_state=0).fit(X, target) for target in (y, 1024 * y)
+    )
+    assert large.alpha_ == pytest.approx(1024 * one.alpha_, rel=1e-12)
+    np.testing.assert_allclose(large.predict(X), 1024 * one.predict(X), rtol=1e-9)
+
+
+def test_the_automatic_alpha_is_a_share_of_the_score_of_noise():
+    X, y = problem(n=100, seed=4)
+    noise = np.random.default_rng(4).standard_normal(100)
+    plain, noisy = (PathReLURegressor(random_state=0).fit(X, target) for target in (y, noise))
+    assert plain.alpha_ < 0.5 * noisy.alpha_
+    for model, target in ((plain, y), (noisy, noise)):
+        previous = 0.3 * np.std(target) * np.sqrt((X.shape[1] + 1) / len(X))
+        residual = 0.3 * np.std(target - model.predict(X)) * np.sqrt((X.shape[1] + 1) / len(X))
+        assert 0.9 * residual < model.alpha_ <= previous * (1 + 1e-12)
+
+
+def test_the_automatic_alpha_of_several_outputs_is_that_of_each():
+    X, y = problem(seed=5)
+    Y = np.stack([y, 100 * np.random.default_rng(5).standard_normal(len(y))], axis=1)
+    model = PathReLURegressor(random_state=0).fit(X, Y)
+    alone = [PathReLURegressor(random_state=0).fit(X, column).alpha_ for column in Y.T]
+    np.testing.assert_allclose(model.alpha_, alone, rtol=1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_automatic_alpha_of_a_classifier_starts_from_the_shares_of_the_classes(classes):
+    """Labels that are noise leave the first fit at the constant, where the gradients are known."""
+    rng = np.random.default_rng(classes)
+    X, label = rng.standard_normal((300, 2)), np.arange(300) % classes
+    model = PathReLUClassifier(random_state=0).fit(X, label)
+    spread = np.sqrt((1 - 1 / classes) / classes)
+    first = 0.3 * spread * np.sqrt(3 / 300)
+    assert 0.9 * first < model.alpha_ <= first * (1 + 1e-9)
 
 
 def test_constant_columns_do_no_harm():
@@ -339,8 +379,8 @@ def test_threads_change_no_bit(estimator, source):
 @pytest.mark.parametrize("source", SOURCES)
 def test_float32_stays_float32(source):
     X, y = problem()
-    wide = PathReLURegressor(arrangements=source, random_state=0).fit(X, y)
-    narrow = PathReLURegressor(arrangements=source, random_state=0).fit(X.astype(np.float32), y)
+    wide = PathReLURegressor(alpha=0.01, arrangements=source, random_state=0).fit(X, y)
+    narrow = PathReLURegressor(alpha=0.01, arrangements=source, random_state=0).fit(X.astype(np.float32), y)
     assert narrow.network_.leaf_weights.dtype == narrow.predict(X.astype(np.float32)).dtype == np.float32
     assert wide.predict(X).dtype == np.float64
     assert narrow.objective_ == pytest.approx(wide.objective_, rel=1e-2)
@@ -399,8 +439,8 @@ def test_probabilities_are_finite_however_large_the_scores():
 def test_several_outputs_are_the_single_ones_side_by_side():
     X, y = problem()
     targets = np.stack([y, np.abs(y)], axis=1)
-    both = PathReLURegressor(random_state=0).fit(X, targets)
-    singles = [PathReLURegressor(random_state=0).fit(X, column) for column in targets.T]
+    both = PathReLURegressor(alpha=0.01, random_state=0).fit(X, targets)
+    singles = [PathReLURegressor(alpha=0.01, random_state=0).fit(X, column) for column in targets.T]
     np.testing.assert_allclose(both.predict(X), np.stack([m.predict(X) for m in singles], axis=1), rtol=1e-12)
     assert both.objective_ == pytest.approx(sum(m.objective_ for m in singles))
     assert both.objective_ == pytest.approx(both.network_.objective(X, targets, 0.01), rel=1e-9)
@@ -507,7 +547,7 @@ def test_stopping_early_warns_with_the_gap(estimator):
 def test_warm_start_begins_where_the_last_fit_ended():
     X, y = problem(n=200)
     model = PathReLURegressor(
-        arrangements="sample", n_arrangements=200, warm_start=True, random_state=0, tol=1e-6
+        alpha=0.01, arrangements="sample", n_arrangements=200, warm_start=True, random_state=0, tol=1e-6
     )
     cold = model.fit(X, y).n_iter_
     expected = model.objective_
@@ -528,7 +568,9 @@ def test_warm_start_begins_where_the_last_fit_ended():
 def test_progress_goes_to_the_logger_and_the_callback(caplog, capsys):
     X, y = problem()
     records = []
-    model = PathReLURegressor(verbose=2, callback=records.append, arrangements="sample", random_state=0)
+    model = PathReLURegressor(
+        alpha=0.01, verbose=2, callback=records.append, arrangements="sample", random_state=0
+    )
     with caplog.at_level(logging.INFO, logger="pathrelu"):
         model.fit(X, y)
     assert records

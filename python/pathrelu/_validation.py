@@ -303,6 +303,15 @@ def penalty(alpha: Any, name: str = "alpha") -> float:
     return positive(alpha, name, reason)
 
 
+def automatic_penalty(alpha: Any) -> float | None:
+    """A checked penalty, or None for "auto"."""
+    if isinstance(alpha, str):
+        if alpha != "auto":
+            raise ValueError(f"alpha is {alpha!r}; expected a finite number > 0 or 'auto'")
+        return None
+    return penalty(alpha)
+
+
 def at_least_zero(value: Any, name: str) -> float:
     wanted = "a finite number >= 0"
     result = number(value, name, wanted)

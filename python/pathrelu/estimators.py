@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -24,6 +25,8 @@ from pathrelu.program import Callback, Problem, Record, Solution
 logger = logging.getLogger("pathrelu")
 
 SOURCES = ("search", "sample")
+AUTOMATIC_SHARE = 0.3  # chosen on the development tables of bench/tables.py, as is the number of fits
+AUTOMATIC_FITS = 3
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Settings:
     """Checked parameters of an estimator."""
 
     width: list[int]
-    alpha: float
+    alpha: float | None  # None: automatic
     activation: str
     sampled: bool
     n_arrangements: int
@@ -52,7 +55,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
 
     depth: int
     width: int | Sequence[int]
-    alpha: float
+    alpha: float | str
     activation: str
     arrangements: str
     n_arrangements: int
@@ -71,6 +74,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     callback: Callback | None
 
     network_: ParallelReLUNetwork | GatedReLUNetwork
+    alpha_: float | NDArray[np.float64]
     intercept_: float | NDArray[np.float64]
     objective_: float
     dual_gap_: float
@@ -93,7 +97,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             )
         return Settings(
             width=check.tree_width(self.depth, self.width),
-            alpha=check.penalty(self.alpha),
+            alpha=check.automatic_penalty(self.alpha),
             activation=check.choice(self.activation, "activation", check.ACTIVATIONS),
             sampled=check.choice(self.arrangements, "arrangements", SOURCES) == "sample",
             n_arrangements=check.count(self.n_arrangements, "n_arrangements"),
@@ -159,6 +163,8 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             classes=classes,
             feature_names=getattr(self, "feature_names_in_", None),
         )
+        alphas = [solution.alpha for solution in solutions]
+        self.alpha_ = alphas[0] if len(alphas) == 1 else np.array(alphas)
         self.intercept_ = solutions[0].intercept if len(solutions) == 1 else self.network_.intercept
         self.objective_ = sum(solution.objective for solution in solutions)
         self.dual_gap_ = sum(solution.gap for solution in solutions)
@@ -178,22 +184,19 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             options = _core.SearchOptions(
                 seed=check.seed(settings.random_state), skip_connection=settings.skip_connection
             )
-            return [
-                _logged(
-                    settings,
-                    program.run_search(
-                        problem, settings.alpha, settings.width, settings.options, options, callback
-                    ),
-                )
-                for problem in problems
-            ]
+
+            def search(problem: Problem, alpha: float, _: Solution | None) -> Solution:
+                return program.run_search(problem, alpha, settings.width, settings.options, options, callback)
+
+            return [_fit(settings, problem, search) for problem in problems]
+
         arrangements, init = self._sample(settings, problems)
+
+        def solve(problem: Problem, alpha: float, start: Solution | check.Rows | None) -> Solution:
+            return program.run(problem, arrangements, alpha, settings.options, start, callback)
+
         solutions = [
-            _logged(
-                settings,
-                program.run(problem, arrangements, settings.alpha, settings.options, start, callback),
-            )
-            for problem, start in zip(problems, init, strict=True)
+            _fit(settings, problem, solve, start) for problem, start in zip(problems, init, strict=True)
         ]
         self._previous = solutions if settings.warm_start else None
         return solutions
@@ -251,8 +254,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     .. math:: \frac1n \sum_i w_i \, \tfrac12 (f(x_i) - y_i)^2 + \alpha \sum_k
               \Big(\sum_{\text{paths of } k} \; \prod_{\text{edges}} \text{weight}^2\Big)^{1/2}
 
-    through the equivalent convex program. `y` is not scaled, so `alpha` is in units of `y`: multiply it by
-    the standard deviation of `y`, or wrap the estimator in `TransformedTargetRegressor`.
+    through the equivalent convex program. `y` is not scaled, so a number for `alpha` is in units of `y`; the
+    default adapts to them.
 
     Parameters
     ----------
@@ -261,8 +264,11 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     width : int or sequence of int, default=4
         ``(m_1, ..., m_{L-2})``, children of each unit in the hidden layers after the first; an integer stands
         for each of them, and means nothing at depth 2.
-    alpha : float, default=0.01
-        Weight of the path norm against the mean loss, above 0.
+    alpha : float or "auto", default="auto"
+        Weight of the path norm against the mean loss, above 0. "auto" takes 0.3 times the score that noise of
+        the size of the residuals would reach, ``rms(residual) * rms(norm of a row) / sqrt(n)``: with those
+        of the best constant first, then up to twice of the fit before, so that it is small where the network
+        explains `y` well. `alpha_` says what came out; cross-validation may find a better one.
     activation : {"relu", "gated"}, default="relu"
         A gated network is cheaper to train, and larger.
     arrangements : {"search", "sample"}, default="search"
@@ -307,6 +313,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     Attributes
     ----------
     network_ : ParallelReLUNetwork or GatedReLUNetwork
+    alpha_ : float or ndarray of shape (n_outputs,)
+        The `alpha` used.
     intercept_ : float or ndarray of shape (n_outputs,)
     objective_ : float
         Of the training problem, on the training data.
@@ -349,7 +357,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         *,
         depth: int = 2,
         width: int | Sequence[int] = 4,
-        alpha: float = 0.01,
+        alpha: float | str = "auto",
         activation: str = "relu",
         arrangements: str = "search",
         n_arrangements: int = 500,
@@ -452,7 +460,12 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
 
     Parameters
     ----------
-    depth, width, alpha, activation, arrangements, n_arrangements, bias, fit_intercept
+    depth, width
+        As for `PathReLURegressor`.
+    alpha : float or "auto", default="auto"
+        Weight of the path norm against the mean loss, above 0. "auto" is as for `PathReLURegressor`, where
+        probabilities less labels are the residuals.
+    activation, arrangements, n_arrangements, bias, fit_intercept
         As for `PathReLURegressor`.
     standardize, skip_connection, prune, low_rank
         As for `PathReLURegressor`.
@@ -467,6 +480,8 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         Labels of the samples of weight above 0, sorted.
     network_ : ParallelReLUNetwork or GatedReLUNetwork
         One output for two classes, else one per class.
+    alpha_ : float
+        The `alpha` used.
     intercept_ : float or ndarray of shape (n_classes,)
     objective_ : float
         Of the training problem, on the training data.
@@ -497,7 +512,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         *,
         depth: int = 2,
         width: int | Sequence[int] = 4,
-        alpha: float = 0.01,
+        alpha: float | str = "auto",
         activation: str = "relu",
         arrangements: str = "search",
         n_arrangements: int = 500,
@@ -658,6 +673,60 @@ def canonical(
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
     ascending = np.lexsort((w, group))  # sums of weights must not depend on their order either
     return X[first], y[first], np.bincount(group[ascending], w[ascending]).astype(np.float64)
+
+
+def automatic_alpha(problem: Problem, fitted: Solution | None = None) -> float:
+    """A share of the score that noise would reach.
+
+    With gradients g_i of the loss, a pattern D scores ``|X' D g| / n``. The root mean square of that over
+    random signs of g is at most ``rms(g) * rms(|x_i|) / sqrt(n)``. As in the scaled lasso (Sun & Zhang 2012),
+    g is that of a fit; without one, that of the best constant. n is Kish's effective number of rows.
+    """
+    share = problem.w / len(problem.w)
+    gradient = _loss_gradient(problem, _constant(problem) if fitted is None else _fitted(problem, fitted))
+    noise = float(np.mean(share @ gradient**2))
+    rows = float(share @ np.sum(problem.X.astype(np.float64) ** 2, axis=1))
+    return AUTOMATIC_SHARE * (math.sqrt(noise * rows * float(share @ share)) or 1.0)
+
+
+def _constant(problem: Problem) -> NDArray[np.float64]:
+    mean: NDArray[np.float64] = problem.w @ problem.y / len(problem.w)
+    if problem.loss != "log_loss":
+        return mean
+    return np.log1p(mean) - np.log1p(-mean) if problem.single else np.log(mean)
+
+
+def _fitted(problem: Problem, solution: Solution) -> NDArray[np.float64]:
+    return solution.network().predict(problem.X).astype(np.float64).reshape(problem.y.shape)
+
+
+def _loss_gradient(problem: Problem, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    outputs = np.broadcast_to(outputs, problem.y.shape)
+    if problem.loss != "log_loss":
+        residual = outputs - problem.y
+        return np.clip(residual, -1, 1) if problem.loss == "huber" else residual
+    if problem.single:
+        gradient: NDArray[np.float64] = np.exp(-np.logaddexp(0, problem.y * outputs))
+        return gradient
+    return np.exp(log_probabilities(outputs)) - problem.y
+
+
+def _fit(
+    settings: Settings,
+    problem: Problem,
+    solve: Callable[[Problem, float, Any], Solution],
+    start: Solution | check.Rows | None = None,
+) -> Solution:
+    """Solve at the given alpha; or at the automatic one, and again while the fit lowers it."""
+    if settings.alpha is not None:
+        return _logged(settings, solve(problem, settings.alpha, start))
+    solution = _logged(settings, solve(problem, automatic_alpha(problem), start))
+    for _ in range(AUTOMATIC_FITS - 1):
+        alpha = automatic_alpha(problem, solution)
+        if alpha > 0.9 * solution.alpha:
+            break
+        solution = _logged(settings, solve(problem, alpha, solution))
+    return solution
 
 
 def moments(
