@@ -73,6 +73,13 @@ class BugError(click.ClickException):
     exit_code = 1
 
 
+class Alpha(click.ParamType):
+    name = "number|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        return "auto" if value == "auto" else float(click.FLOAT.convert(value, param, ctx))
+
+
 class Commands(click.Group):
     """A group whose commands end as `EXIT_CODES` says, without tracebacks."""
 
@@ -150,7 +157,13 @@ target_option = click.option(
 @click.option("--one-hot", is_flag=True, help="Turn each column of text into one column for each category.")
 @click.option("--sample-weight", shell_complete=columns, help="Column of weights of the rows.")
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give all classes the same weight.")
-@click.option("--alpha", default=0.01, show_default=True, help="Weight of the path norm, above 0.")
+@click.option(
+    "--alpha",
+    type=Alpha(),
+    default="auto",
+    show_default=True,
+    help="Weight of the path norm, above 0; auto follows the scale of the target and the residuals.",
+)
 @click.option("--depth", default=2, show_default=True, help="Layers of weights.")
 @click.option("--width", default=4, show_default=True, help="Children of a unit beyond depth 2.")
 @click.option("--skip-connection", is_flag=True, help="Add a linear part.")
@@ -346,11 +359,17 @@ def export(model: Path, onnx: Path | None, to_json: Path | None, dtype: str | No
 
 
 @commands.command()
-@click.option("--alpha", default=0.01, show_default=True, help="Weight of the path norm, above 0.")
+@click.option(
+    "--alpha",
+    type=Alpha(),
+    default="auto",
+    show_default=True,
+    help="Weight of the path norm, above 0; auto follows the scale of the target and the residuals.",
+)
 @click.option("--seed", default=0, show_default=True)
 @threads
 @as_json
-def demo(alpha: float, seed: int, threads: int | None, as_json: bool) -> None:
+def demo(alpha: float | str, seed: int, threads: int | None, as_json: bool) -> None:
     """Train on the breast-cancer table of scikit-learn, and compare on the quarter of it held out."""
     summary = run_demo(alpha, seed, threads)
     if as_json:
@@ -686,7 +705,7 @@ def labels_of(table: Table, target: str, classes: list[Any]) -> NDArray[Any]:
     return np.array([known[str(label)] for label in labels])
 
 
-def run_demo(alpha: float, seed: int, n_threads: int | None) -> dict[str, Any]:
+def run_demo(alpha: float | str, seed: int, n_threads: int | None) -> dict[str, Any]:
     from sklearn.datasets import load_breast_cancer
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import train_test_split
