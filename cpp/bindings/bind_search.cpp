@@ -5,21 +5,31 @@
 namespace pathrelu {
 namespace {
 
+/// Leaves (K, paths * d), edge signs (K, edges), output signs (K) and outputs (K) of trees.
+using Start = std::tuple<Array<double>, Array<std::int8_t>, Array<std::int8_t>, Array<Index>>;
+
 template <class X>
 py::tuple search_arrays(const Array<X>& x, const Array<double>& y, const Array<double>& w, double alpha,
                         std::vector<Index> width, const std::string& loss, bool relu,
                         const SolveOptions& solve_options, const SearchOptions& search_options,
-                        const py::object& callback) {
+                        const py::object& callback, const std::optional<Start>& start) {
     const auto rows = matrix(x, "X");
     const auto targets = matrix(y, "y");
     const auto weights = vector(w, "w");
     const TreeShape shape(std::move(width));
     const Observer observer = observer_for(callback);
+    StartTrees from;
+    if (start) {
+        from.leaves = matrix(std::get<0>(*start), "leaves of the start");
+        from.edge_signs = matrix(std::get<1>(*start), "edge signs of the start");
+        from.output_sign = vector(std::get<2>(*start), "output signs of the start");
+        from.output = vector(std::get<3>(*start), "outputs of the start");
+    }
     SearchResult result;
     {
         const py::gil_scoped_release nogil;
-        result =
-            search(rows, targets, weights, alpha, loss, relu, shape, solve_options, search_options, observer);
+        result = search(rows, targets, weights, alpha, loss, relu, shape, solve_options, search_options,
+                        observer, from);
     }
     const Index P = result.arrangements.size(), dim = shape.paths() * rows.cols;
     auto W = copy_of(result.weights, std::vector<Index>{P, dim});
@@ -34,6 +44,7 @@ void bind(py::module_& m) {
     m.def("search", &search_arrays<X>, py::arg("X").noconvert(), py::arg("y").noconvert(),
           py::arg("w").noconvert(), py::arg("alpha"), py::arg("width"), py::arg("loss"), py::arg("relu"),
           py::arg("solve_options"), py::arg("search_options"), py::arg("callback") = py::none(),
+          py::arg("start") = py::none(),
           "(arrangements, weights (P, paths * d), blocks (C, P, signs, paths * d), intercept, report, "
           "n_rounds, "
           "n_failed_starts)");

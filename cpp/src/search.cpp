@@ -147,7 +147,7 @@ class Search {
         pack_rows();
     }
 
-    SearchResult run();
+    SearchResult run(const Trees& from);
 
   private:
     /// What one evaluation of trees on all rows gives.
@@ -776,12 +776,18 @@ void Search<X>::note() {
 }
 
 template <class X>
-SearchResult Search<X>::run() {
+SearchResult Search<X>::run(const Trees& from) {
     Trees current{dim_, shape_.edges()}, pool = current;
     const auto adopted = [&] { return active_trees(result_.arrangements, result_.blocks); };
     if (options_.skip_connection) {  // trees are for what a linear model leaves
         polish(current);
         current = adopted();
+    }
+    if (from.size() > 0 && !relu_) {
+        polish(from);
+        current = adopted();
+    } else {
+        current.add(from);
     }
     if (relu_) {  // the first round: independent starts and their union
         result_.n_rounds = 1;
@@ -791,7 +797,7 @@ SearchResult Search<X>::run() {
             candidate.add(current);
             slide(candidate, kAlike);
             const Trees solved = polish(candidate);
-            if (start == 0)
+            if (start == 0 && from.size() == 0)
                 clouds = std::clamp<Index>(kStartWork / (n_ * dim_ * std::max<Index>(solved.size(), 1)), 1,
                                            kMostClouds);
             pool.add(solved, 1 / static_cast<double>(clouds));
@@ -830,17 +836,27 @@ SearchResult Search<X>::run() {
 template <class X>
 SearchResult search(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
                     const std::string& loss, bool relu, const TreeShape& shape,
-                    const SolveOptions& solve_options, const SearchOptions& options,
-                    const Observer& observer) {
+                    const SolveOptions& solve_options, const SearchOptions& options, const Observer& observer,
+                    const StartTrees& from) {
     require(rows.rows == y.rows, "y has ", y.rows, " rows; X has ", rows.rows);
-    return Search<X>(rows, y, w, alpha, loss, relu, shape, solve_options, options, observer).run();
+    const Index K = from.output.size;
+    Trees trees{shape.paths() * rows.cols, shape.edges()};
+    require_shape("leaves of the start", from.leaves, K, K > 0 ? trees.dim : 0);
+    require_shape("edge signs of the start", from.edge_signs, K, K > 0 ? trees.edges : 0);
+    require_size("output signs of the start", from.output_sign, K);
+    for (Index k = 0; k < K; ++k) {
+        require(0 <= from.output[k] && from.output[k] < y.cols, "the start has a tree for output ",
+                from.output[k], "; y has ", y.cols, " columns");
+        trees.add(from.leaves.row(k), from.edge_signs.row(k), from.output_sign[k], from.output[k]);
+    }
+    return Search<X>(rows, y, w, alpha, loss, relu, shape, solve_options, options, observer).run(trees);
 }
 
 template SearchResult search<float>(Rows<float>, MatView<const double>, VecView<const double>, double,
                                     const std::string&, bool, const TreeShape&, const SolveOptions&,
-                                    const SearchOptions&, const Observer&);
+                                    const SearchOptions&, const Observer&, const StartTrees&);
 template SearchResult search<double>(Rows<double>, MatView<const double>, VecView<const double>, double,
                                      const std::string&, bool, const TreeShape&, const SolveOptions&,
-                                     const SearchOptions&, const Observer&);
+                                     const SearchOptions&, const Observer&, const StartTrees&);
 
 }  // namespace pathrelu

@@ -73,7 +73,7 @@ class BugError(click.ClickException):
     exit_code = 1
 
 
-class Alpha(click.ParamType):
+class Alpha(click.ParamType[float | str]):
     name = "number|auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:

@@ -162,6 +162,7 @@ def search(
     solve_options: SolveOptions,
     search_options: SearchOptions,
     callback: _Callback = None,
+    start: tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.int8], NDArray[np.int64]] | None = None,
 ) -> tuple[Arrangements, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Report, int, int]: ...
 def mean_loss(f: NDArray[np.float64], y: NDArray[np.float64], w: NDArray[np.float64], loss: str) -> float: ...
 def network_predict(

@@ -185,10 +185,18 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                 seed=check.seed(settings.random_state), skip_connection=settings.skip_connection
             )
 
-            def search(problem: Problem, alpha: float, _: Solution | None) -> Solution:
-                return program.run_search(problem, alpha, settings.width, settings.options, options, callback)
+            def search(problem: Problem, alpha: float, start: Solution | None) -> Solution:
+                return program.run_search(
+                    problem, alpha, settings.width, settings.options, options, callback, start
+                )
 
-            return [_fit(settings, problem, search) for problem in problems]
+            starts: Sequence[Solution | None] = self._alike(settings, problems) or [None] * len(problems)
+            solutions = [
+                _fit(settings, problem, search, start)
+                for problem, start in zip(problems, starts, strict=True)
+            ]
+            self._previous = solutions if settings.warm_start else None
+            return solutions
 
         arrangements, init = self._sample(settings, problems)
 
@@ -201,6 +209,23 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         self._previous = solutions if settings.warm_start else None
         return solutions
 
+    def _alike(self, settings: Settings, problems: list[Problem]) -> list[Solution] | None:
+        """Solutions of the previous fit, if `warm_start` can start from them."""
+        previous: list[Solution] | None = getattr(self, "_previous", None)
+        if previous is None or not settings.warm_start or settings.low_rank is not None:
+            return None  # principal scores have axes of their own
+        old = previous[0].arrangements
+        alike = (
+            [solution.blocks.shape[:-4] for solution in previous]
+            == [() if problem.single else problem.y.shape[1:] for problem in problems]
+            and (previous[0].n_rounds is None) == settings.sampled
+            and previous[0].activation == settings.activation
+            and old.width == tuple(settings.width)
+            and old.skip_connection == settings.skip_connection
+            and previous[0].blocks.shape[-1] == problems[0].X.shape[1]
+        )
+        return previous if alike else None
+
     def _sample(
         self, settings: Settings, problems: list[Problem]
     ) -> tuple[Arrangements, Sequence[Solution | check.Rows | None]]:
@@ -209,22 +234,12 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         A linear group is the last one; its `source_index` is -1.
         """
         table, threads = problems[0].X, settings.options.threads
-        reuse = settings.warm_start and settings.low_rank is None  # scores have axes of their own
-        previous: list[Solution] | None = getattr(self, "_previous", None) if reuse else None
+        previous = self._alike(settings, problems)
         if previous is not None:
             old = previous[0].arrangements
             trees = ~old.linear
             assert old.gates is not None
-            alike = (
-                [solution.blocks.shape[:-4] for solution in previous]
-                == [() if problem.single else problem.y.shape[1:] for problem in problems]
-                and previous[0].activation == settings.activation
-                and old.width == tuple(settings.width)
-                and old.skip_connection == settings.skip_connection
-                and old.gates.shape[2] == table.shape[1]
-                and 0 < trees.sum() <= settings.n_arrangements
-            )
-            if alike:
+            if 0 < trees.sum() <= settings.n_arrangements:
                 new = Arrangements.from_trees(
                     table, old.gates[trees], old.signs[trees], width=old.width, n_threads=threads
                 )
@@ -300,9 +315,9 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     n_threads : int, optional
         Number of threads; None for what OpenMP allows the process. The result does not depend on it.
     warm_start : bool, default=False
-        With ``arrangements="sample"``, keep the trees and blocks of this fit, and start the next one from
-        them if depth, width, activation and numbers of columns and outputs are the same. A search and a fit
-        of `low_rank` start afresh.
+        Keep the sub-networks of this fit, or all trees and blocks with ``arrangements="sample"``, and start
+        the next one from them if depth, width, activation, `arrangements` and numbers of columns and outputs
+        are the same. A fit of `low_rank` starts afresh.
     random_state : int, RandomState, Generator or None, default=None
         Where random trees come from.
     verbose : int, default=0

@@ -302,8 +302,9 @@ def run_search(
     options: _core.SolveOptions,
     search_options: _core.SearchOptions,
     callback: Callback | None = None,
+    start: Solution | None = None,
 ) -> Solution:
-    """`search` after its checks, and without its warning."""
+    """`search` after its checks, and without its warning; from the trees of an earlier one."""
     core, leaves, blocks, intercept, report, n_rounds, n_starts = _core.search(
         problem.X,
         problem.y,
@@ -315,10 +316,35 @@ def run_search(
         options,
         search_options,
         records(callback),
+        None if start is None else trees_of(start),
     )
     leaves[core.linear] = 0
     arrangements = Arrangements(core, leaves.reshape(len(core), core.paths, problem.X.shape[1]))
     return problem.solution(report, arrangements, alpha, blocks, intercept, n_rounds, n_starts)
+
+
+def trees_of(
+    solution: Solution,
+) -> tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.int8], NDArray[np.int64]]:
+    """Leaves (K, paths * d), edge signs (K, edges), output signs (K) and outputs (K) to search from.
+
+    Leaves are the weights of the sub-networks or, of a gated network, their gates.
+    """
+    leaves, edge_signs, output_sign, output = [], [], [], []
+    for k, (arrangements, blocks) in enumerate(solution.parts):
+        group, side = subnetworks(arrangements, blocks)
+        gates = arrangements.gates
+        trees = blocks[group, side] if solution.activation == "relu" or gates is None else gates[group]
+        leaves.append(trees.reshape(len(group), -1).astype(np.float64))
+        edge_signs.append(arrangements.signs[group])
+        output_sign.append(1 - 2 * side)
+        output.append(np.full(len(group), k))
+    return (
+        np.ascontiguousarray(np.concatenate(leaves)),
+        np.ascontiguousarray(np.concatenate(edge_signs), dtype=np.int8),
+        np.concatenate(output_sign).astype(np.int8),
+        np.concatenate(output).astype(np.int64),
+    )
 
 
 class Projection:

@@ -13,6 +13,14 @@ struct SearchOptions {
     bool skip_connection = false;  ///< a linear group beside those searched for, in every round
 };
 
+/// Trees for a search to start from, with all magnitudes in the leaves; gates for gated networks.
+struct StartTrees {
+    MatView<const double> leaves{};           ///< (K, paths * d)
+    MatView<const std::int8_t> edge_signs{};  ///< (K, edges)
+    VecView<const std::int8_t> output_sign{};
+    VecView<const Index> output{};
+};
+
 /// Outcome of a search: arrangements, trees that generate them, and the program's solution over them.
 struct SearchResult {
     Arrangements arrangements;
@@ -29,12 +37,13 @@ struct SearchResult {
 /// Search for arrangements. relu: many random trees slide together, by L-BFGS on all leaf weights of the true
 /// network, where those that come to coincide are merged, and the convex program over the patterns reached
 /// polishes them; a few such starts are joined. Then rounds while they pay: split the trees, add what ascents
-/// on the dual score find, slide, polish. gated: rounds of ascents and polish.
+/// on the dual score find, slide, polish. gated: rounds of ascents and polish. The trees of `from`, such as
+/// those found at another alpha, join one random start and make the others unnecessary.
 /// The same bits for any number of threads.
 template <class X>
 SearchResult search(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
                     const std::string& loss, bool relu, const TreeShape& shape,
                     const SolveOptions& solve_options, const SearchOptions& options,
-                    const Observer& observer = {});
+                    const Observer& observer = {}, const StartTrees& from = {});
 
 }  // namespace pathrelu
