@@ -15,6 +15,7 @@ from pathrelu.arrangements import Arrangements, enumerate_arrangements, sample_a
 from pathrelu.certificate import Certificate, certify
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
 from pathrelu.low_rank import LowRank
+from pathrelu.model_selection import PathReLUClassifierCV, PathReLURegressorCV
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, load
 from pathrelu.program import Solution, alpha_max, search, solve, solve_low_rank, solve_path
 
@@ -27,7 +28,9 @@ __all__ = [
     "LowRank",
     "ParallelReLUNetwork",
     "PathReLUClassifier",
+    "PathReLUClassifierCV",
     "PathReLURegressor",
+    "PathReLURegressorCV",
     "Solution",
     "__version__",
     "alpha_max",

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,6 +48,20 @@ class Settings:
     options: _core.SolveOptions
     random_state: check.RandomState
     callback: Callback | None
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is trained on: canonical rows, targets of the core, weights and, of a classifier, labels."""
+
+    X: check.Rows
+    y: NDArray[np.float64]
+    w: NDArray[np.float64]
+    loss: str
+    classes: Sequence[Label] | None = None
+
+
+Standardization: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]  # means, scales
 
 
 class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
@@ -113,16 +127,9 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             callback=check.function(self.callback),
         )
 
-    def _train(
-        self,
-        settings: Settings,
-        X: check.Rows,
-        y: NDArray[np.float64],
-        w: NDArray[np.float64],
-        loss: str,
-        classes: Sequence[Label] | None = None,
-    ) -> Self:
-        """Fit canonical rows: a joint program of several classes, else one for each column of y."""
+    def _problems(self, settings: Settings, data: Data) -> tuple[list[Problem], Standardization]:
+        """A joint program of several classes, else one for each column of y."""
+        X, y, w, loss = data.X, data.y, data.w, data.loss
         center, scale = (
             moments(X, w, settings.bias)
             if settings.standardize
@@ -140,10 +147,14 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             Problem(table, np.ascontiguousarray(part), not joint, weight, settings.activation, loss)
             for part in ([y] if joint else y.T[:, :, np.newaxis])
         ]
+        return problems, (center, scale)
+
+    def _train(self, settings: Settings, data: Data) -> Self:
+        problems, (center, scale) = self._problems(settings, data)
         program.warn_of_float32(problems[0], settings.options.tol, stacklevel=4)
         projection = None
         if settings.low_rank is not None:
-            projection = program.Projection(table, weight, settings.low_rank)
+            projection = program.Projection(problems[0].X, problems[0].w, settings.low_rank)
             problems = [projection.project(problem) for problem in problems]
         solutions = self._solve(settings, problems)
         if settings.prune:
@@ -160,7 +171,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             bias=settings.bias,
             center=center,
             scale=scale,
-            classes=classes,
+            classes=data.classes,
             feature_names=getattr(self, "feature_names_in_", None),
         )
         alphas = [solution.alpha for solution in solutions]
@@ -177,6 +188,21 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         )
         program.warn_of_gap(solutions, settings.options.tol, stacklevel=4)
         return self
+
+    def _largest_alpha(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> float:
+        """Smallest alpha at which constant outputs are optimal over `n_arrangements` random arrangements."""
+        settings = self._settings()
+        problems, _ = self._problems(settings, self._data(X, y, sample_weight))
+        arrangements, _ = self._sample(settings, problems)
+        options = settings.options
+        return max(
+            program.largest_alpha(problem, arrangements, options.fit_intercept, options.threads)
+            for problem in problems
+        )
+
+    def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Data:
+        """The checked data in the form of `canonical`."""
+        raise NotImplementedError
 
     def _solve(self, settings: Settings, problems: list[Problem]) -> list[Solution]:
         callback = _progress(settings)
@@ -444,12 +470,14 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         ConvergenceWarning
             If a gap is still above `tol` after `max_iter` iterations; ``dual_gap_`` says how far.
         """
-        settings = self._settings()
+        return self._train(self._settings(), self._data(X, y, sample_weight))
+
+    def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Data:
         loss = check.choice(self.loss, "loss", ("squared_error", "huber"))
         table, y = check.table(self, X, y, y_numeric=True, multi_output=True)
         target, _ = check.targets(y, len(table), loss)
         weight = check.raw_weights(sample_weight, len(table))
-        return self._train(settings, *canonical(table, target, weight), loss)
+        return Data(*canonical(table, target, weight), loss)
 
     def predict(self, X: ArrayLike) -> check.Rows:
         """Predicted targets.
@@ -595,7 +623,9 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         ConvergenceWarning
             If a gap is still above `tol` after `max_iter` iterations; ``dual_gap_`` says how far.
         """
-        settings = self._settings()
+        return self._train(self._settings(), self._data(X, y, sample_weight))
+
+    def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Data:
         if not (
             self.class_weight is None
             or self.class_weight == "balanced"
@@ -618,7 +648,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         several = len(labels) > 2
         target = (codes == np.arange(len(labels))).astype(np.float64) if several else 2 * codes - 1
         self.classes_ = labels
-        return self._train(settings, rows, target, weight, "log_loss", _plain(labels))
+        return Data(rows, target, weight, "log_loss", _plain(labels))
 
     def decision_function(self, X: ArrayLike) -> check.Rows:
         """Log-odds of the second of two classes, or the logits of all, of which only differences matter.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -325,20 +326,22 @@ def run_search(
 
 def trees_of(
     solution: Solution,
-) -> tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.int8], NDArray[np.int64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.int8], NDArray[np.int64]] | None:
     """Leaves (K, paths * d), edge signs (K, edges), output signs (K) and outputs (K) to search from.
 
-    Leaves are the weights of the sub-networks or, of a gated network, their gates.
+    Leaves are the weights of the sub-networks or, of a gated network, their gates. None if there are none.
     """
     leaves, edge_signs, output_sign, output = [], [], [], []
     for k, (arrangements, blocks) in enumerate(solution.parts):
         group, side = subnetworks(arrangements, blocks)
         gates = arrangements.gates
         trees = blocks[group, side] if solution.activation == "relu" or gates is None else gates[group]
-        leaves.append(trees.reshape(len(group), -1).astype(np.float64))
+        leaves.append(trees.reshape(len(group), math.prod(trees.shape[1:])).astype(np.float64))
         edge_signs.append(arrangements.signs[group])
         output_sign.append(1 - 2 * side)
         output.append(np.full(len(group), k))
+    if not any(map(len, leaves)):
+        return None
     return (
         np.ascontiguousarray(np.concatenate(leaves)),
         np.ascontiguousarray(np.concatenate(edge_signs), dtype=np.int8),

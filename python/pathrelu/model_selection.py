@@ -1,0 +1,482 @@
+"""Estimators that choose alpha by cross-validation along a warm-started path."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone, is_classifier
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing
+from sklearn.utils._metadata_requests import (
+    MetadataRouter,
+    MethodMapping,
+    _raise_for_params,
+    _routing_enabled,
+    process_routing,
+)
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_method_params, indexable
+
+from pathrelu import _validation as check
+from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
+from pathrelu.program import Callback
+
+LEAST_PROBABILITY = 1e-15
+
+
+class _AlphaCV:
+    """Cross-validation over alpha, ahead of the classes whose `fit` and outputs it uses."""
+
+    alphas: int | ArrayLike
+    eps: float
+    cv: Any
+    scoring: Any
+    one_standard_error: bool
+    patience: int | None
+    n_jobs: int | None
+
+    alphas_: NDArray[np.float64]
+    cv_results_: dict[str, NDArray[Any]]
+    best_index_: int
+    best_score_: float
+    n_splits_: int
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any) -> Self:
+        """Choose alpha by cross-validation, and train with it on all rows.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            As for the estimator without cross-validation.
+        y : array-like of shape (n_samples,) or, in regression, (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+            For training and, if the scorer takes weights, for scores. A scorer that should have them under
+            metadata routing must request them.
+        **params : dict
+            ``groups`` for the splitter; with metadata routing, what splitter and scorer request.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data is out of range or of the wrong kind, or a score is not a number.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If a gap is still above `tol` after `max_iter` iterations.
+        """
+        _raise_for_params(params, self, "fit", allow=["groups"])
+        model = self._model()
+        given = self._given_alphas()
+        check.switch(self.one_standard_error, "one_standard_error")
+        patience = np.inf if self.patience is None else check.count(self.patience, "patience")
+        scorer = self._scorer()
+        rows, targets, weights, groups = indexable(X, y, sample_weight, params.pop("groups", None))
+        grid = given
+        if grid is None:
+            assert isinstance(self.alphas, int)
+            largest = model._largest_alpha(rows, targets, weights)
+            if not largest > 0:
+                raise ValueError(
+                    f"alphas is {self.alphas}, and there is no grid: a constant is optimal for every alpha"
+                )
+            grid = largest * np.geomspace(1, self.eps, self.alphas)
+        split, score_params = self._routed(scorer, weights, groups, params)
+        folds = list(check_cv(self.cv, targets, classifier=is_classifier(self)).split(rows, targets, **split))
+
+        model.set_params(warm_start=True)
+        models = [clone(model) for _ in folds]
+        parallel = Parallel(n_jobs=self.n_jobs)
+        results: list[list[tuple[float, int, float]]] = []  # score, size and seconds, for each alpha and fold
+        best, since = -np.inf, 0
+        for alpha in grid.tolist():
+            done = parallel(
+                delayed(_fit_and_score)(model, scorer, rows, targets, weights, fold, alpha, score_params)
+                for model, fold in zip(models, folds, strict=True)
+            )
+            models = [model for model, _ in done]
+            results.append([result for _, result in done])
+            mean = float(np.mean([score for score, _, _ in results[-1]]))
+            since = 0 if mean > best else since + 1
+            best = max(best, mean)
+            if since >= patience:
+                break
+        self._choose(grid, np.array(results))
+
+        final = self._model().set_params(alpha=float(grid[self.best_index_]))
+        final.fit(rows, targets, sample_weight=weights)
+        for name, value in vars(final).items():
+            if name.endswith("_") and not name.startswith("_"):
+                setattr(self, name, value)
+        return self
+
+    def _choose(
+        self,
+        grid: NDArray[np.float64],
+        results: NDArray[np.float64],
+    ) -> None:
+        """Take up scores, sizes and seconds (alphas, folds, 3)."""
+        scores, sizes, seconds = np.moveaxis(results, 2, 0)
+        mean, deviation = scores.mean(axis=1), scores.std(axis=1)
+        self.n_splits_ = scores.shape[1]
+        self.alphas_ = grid[: len(scores)]
+        best = int(np.argmax(mean))  # of equals the largest alpha
+        if self.one_standard_error and self.n_splits_ > 1:
+            error = scores[best].std(ddof=1) / np.sqrt(self.n_splits_)
+            best = int(np.argmax(mean >= mean[best] - error))
+        self.best_index_, self.best_score_ = best, float(mean[best])
+        self.cv_results_ = {
+            "param_alpha": self.alphas_.copy(),
+            **{f"split{k}_test_score": scores[:, k].copy() for k in range(self.n_splits_)},
+            "mean_test_score": mean,
+            "std_test_score": deviation,
+            "rank_test_score": 1 + np.sum(mean > mean[:, np.newaxis], axis=1),
+            "n_subnetworks": sizes.mean(axis=1),
+            "mean_fit_time": seconds.mean(axis=1),
+            "std_fit_time": seconds.std(axis=1),
+        }
+
+    def _model(self) -> Any:
+        """The estimator without cross-validation."""
+        base = PathReLUClassifier if is_classifier(self) else PathReLURegressor
+        names = base._get_param_names()
+        return base(**{name: getattr(self, name) for name in names if hasattr(self, name)})
+
+    def _given_alphas(self) -> NDArray[np.float64] | None:
+        """Values of alpha from the largest down; None for a grid of `alphas` values."""
+        if not 0 < check.number(self.eps, "eps", "a number between 0 and 1") < 1:
+            raise ValueError(f"eps is {self.eps:g}; expected a number between 0 and 1")
+        if np.ndim(self.alphas) == 0:
+            check.count(self.alphas, "alphas")
+            return None
+        given = [check.penalty(alpha, "an entry of alphas") for alpha in np.ravel(self.alphas).tolist()]
+        if not given:
+            raise ValueError("alphas is empty; expected at least one value")
+        return np.unique(given)[::-1]
+
+    def _scorer(self) -> Any:
+        if self.scoring is not None:
+            return get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
+        return log_score if is_classifier(self) else determination
+
+    def _routed(
+        self, scorer: Any, sample_weight: Any, groups: Any, params: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Parameters of the splitter and of the scorer."""
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        if _routing_enabled():
+            given = params if groups is None else params | {"groups": groups}
+            routed = process_routing(self, "fit", **weights, **given)
+            return routed.splitter.split, weights if scorer in DEFAULT_SCORERS else routed.scorer.score
+        takes_weights = getattr(scorer, "_accept_sample_weight", lambda: scorer in DEFAULT_SCORERS)
+        return {"groups": groups}, weights if takes_weights() else {}
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """How metadata go to the splitter and the scorer; see scikit-learn's guide on metadata routing.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        scorer = self._scorer()
+        to_fit = MethodMapping().add(caller="fit", callee="split")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        router.add(splitter=check_cv(self.cv), method_mapping=to_fit)
+        if scorer not in DEFAULT_SCORERS:
+            router.add(scorer=scorer, method_mapping=MethodMapping().add(caller="fit", callee="score"))
+        return router
+
+
+def _fit_and_score(
+    model: Any,
+    scorer: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    fold: tuple[NDArray[np.intp], NDArray[np.intp]],
+    alpha: float,
+    score_params: dict[str, Any],
+) -> tuple[Any, tuple[float, int, float]]:
+    """The model, fitted from its last fit, and its score, its size and the seconds that it took."""
+    train, test = fold
+    weight = None if sample_weight is None else _safe_indexing(sample_weight, train)
+    begin = time.perf_counter()
+    model.set_params(alpha=alpha)
+    model.fit(_safe_indexing(X, train), _safe_indexing(y, train), sample_weight=weight)
+    seconds = time.perf_counter() - begin
+    held_out = _safe_indexing(X, test), _safe_indexing(y, test)
+    score = scorer(model, *held_out, **_check_method_params(X, score_params, indices=test))
+    score = check.number(score, f"the score at alpha {alpha:g}", "a finite number")
+    return model, (score, model.n_subnetworks_, seconds)
+
+
+def log_score(estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+    """Mean log-probability of the labels: minus the log-loss, also where a label was not trained on.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+    X : array-like of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,)
+    sample_weight : array-like of shape (n_samples,), optional
+
+    Returns
+    -------
+    float
+        Probabilities below 1e-15 count as that.
+    """
+    log_probability = estimator.predict_log_proba(X)
+    labels = np.asarray(y)
+    index = np.searchsorted(estimator.classes_, labels).clip(max=len(estimator.classes_) - 1)
+    known = estimator.classes_[index] == labels
+    share = np.where(known, log_probability[np.arange(len(index)), index], -np.inf)
+    weight = np.ones(len(share)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    return float(np.average(np.maximum(share, np.log(LEAST_PROBABILITY)), weights=weight))
+
+
+def determination(estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+    """Coefficient of determination R2, as the estimator's own `score`.
+
+    Parameters
+    ----------
+    estimator : fitted regressor
+    X : array-like of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    sample_weight : array-like of shape (n_samples,), optional
+
+    Returns
+    -------
+    float
+    """
+    return float(estimator.score(X, y, sample_weight=sample_weight))
+
+
+DEFAULT_SCORERS = (log_score, determination)
+
+
+class PathReLURegressorCV(_AlphaCV, PathReLURegressor):
+    """`PathReLURegressor` with the alpha of the best cross-validation score.
+
+    In every fold the values of alpha are fitted from the largest down, each fit from the one before it, the
+    folds side by side.
+
+    Parameters
+    ----------
+    depth, width
+        As for `PathReLURegressor`.
+    alphas : int or array-like, default=10
+        Values of alpha to try, or how many in geometric progression: from the smallest for which a constant
+        is optimal, over `n_arrangements` random arrangements of all rows, down to `eps` times that.
+    eps : float, default=1e-3
+        Between 0 and 1.
+    cv : int, splitter or iterable of (train, test), optional
+        5 folds by default; as for `sklearn.model_selection.check_cv`.
+    scoring : str or callable, optional
+        Any scorer of scikit-learn, or a function of (estimator, X, y) whose larger values are better. By
+        default R2.
+    one_standard_error : bool, default=False
+        Whether to take the largest alpha, and so a smaller network, whose mean score is within one standard
+        error, over the folds, of the best one's.
+    patience : int or None, default=2
+        Leave out the rest of the values once so many in a row did not improve the mean score, for the
+        smallest take longest; None tries them all.
+    n_jobs : int, optional
+        Folds fitted at the same time, through joblib and so by its backends; None means 1 unless in a
+        `joblib.parallel_config`. The result does not depend on it.
+    activation, arrangements, n_arrangements, loss, bias, fit_intercept, standardize
+        As for `PathReLURegressor`.
+    skip_connection, prune, low_rank, tol, max_iter, n_threads, random_state, verbose, callback
+        As for `PathReLURegressor`.
+
+    Attributes
+    ----------
+    alpha_ : float
+        The value chosen.
+    alphas_ : ndarray of shape (n_alphas,)
+        Those tried, from the largest down.
+    cv_results_ : dict of ndarray of shape (n_alphas,)
+        ``param_alpha``, ``split0_test_score`` and so on, ``mean_test_score``, ``std_test_score``,
+        ``rank_test_score``, ``n_subnetworks`` (mean over folds), ``mean_fit_time``, ``std_fit_time``
+        (seconds).
+    best_index_ : int
+        Of the value chosen.
+    best_score_ : float
+        Its mean score.
+    n_splits_ : int
+    network_, intercept_, objective_, dual_gap_, n_iter_, n_subnetworks_, history_, guarantee_
+        Of the fit of all rows at `alpha_`, as of `PathReLURegressor`.
+    n_features_in_, feature_names_in_
+        As of `PathReLURegressor`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathrelu import PathReLURegressorCV
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((80, 2))
+    >>> y = np.abs(X[:, 0]) + 0.1 * rng.standard_normal(80)
+    >>> model = PathReLURegressorCV(alphas=5, cv=3, random_state=0).fit(X, y)
+    >>> model.alpha_ == model.alphas_[model.best_index_], model.best_score_ > 0.9
+    (np.True_, True)
+    """
+
+    def __init__(
+        self,
+        *,
+        depth: int = 2,
+        width: int | Sequence[int] = 4,
+        alphas: int | ArrayLike = 10,
+        eps: float = 1e-3,
+        cv: Any = None,
+        scoring: Any = None,
+        one_standard_error: bool = False,
+        patience: int | None = 2,
+        n_jobs: int | None = None,
+        activation: str = "relu",
+        arrangements: str = "search",
+        n_arrangements: int = 500,
+        loss: str = "squared_error",
+        bias: bool = True,
+        fit_intercept: bool = True,
+        standardize: bool = True,
+        skip_connection: bool = False,
+        prune: bool = False,
+        low_rank: int | None = None,
+        tol: float = 1e-4,
+        max_iter: int = 10_000,
+        n_threads: int | None = None,
+        random_state: check.RandomState = None,
+        verbose: int = 0,
+        callback: Callback | None = None,
+    ) -> None:
+        self.depth = depth
+        self.width = width
+        self.alphas = alphas
+        self.eps = eps
+        self.cv = cv
+        self.scoring = scoring
+        self.one_standard_error = one_standard_error
+        self.patience = patience
+        self.n_jobs = n_jobs
+        self.activation = activation
+        self.arrangements = arrangements
+        self.n_arrangements = n_arrangements
+        self.loss = loss
+        self.bias = bias
+        self.fit_intercept = fit_intercept
+        self.standardize = standardize
+        self.skip_connection = skip_connection
+        self.prune = prune
+        self.low_rank = low_rank
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callback = callback
+
+
+class PathReLUClassifierCV(_AlphaCV, PathReLUClassifier):
+    """`PathReLUClassifier` with the alpha of the best cross-validation score.
+
+    In every fold the values of alpha are fitted from the largest down, each fit from the one before it, the
+    folds side by side.
+
+    Parameters
+    ----------
+    depth, width, alphas, eps
+        As for `PathReLURegressorCV`.
+    cv : int, splitter or iterable of (train, test), optional
+        5 stratified folds by default; as for `sklearn.model_selection.check_cv`.
+    scoring : str or callable, optional
+        Any scorer of scikit-learn, or a function of (estimator, X, y) whose larger values are better. By
+        default the mean log-probability of the held-out labels, which tells more than the accuracy.
+    one_standard_error, patience, n_jobs
+        As for `PathReLURegressorCV`.
+    activation, arrangements, n_arrangements, bias, fit_intercept, standardize, skip_connection, prune
+        As for `PathReLUClassifier`.
+    low_rank, class_weight, tol, max_iter, n_threads, random_state, verbose, callback
+        As for `PathReLUClassifier`.
+
+    Attributes
+    ----------
+    alpha_, alphas_, cv_results_, best_index_, best_score_, n_splits_
+        As of `PathReLURegressorCV`.
+    classes_, network_, intercept_, objective_, dual_gap_, n_iter_, n_subnetworks_, history_, guarantee_
+        Of the fit of all rows at `alpha_`, as of `PathReLUClassifier`.
+    n_features_in_, feature_names_in_
+        As of `PathReLUClassifier`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from pathrelu import PathReLUClassifierCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = PathReLUClassifierCV(alphas=[0.1, 0.01], cv=3, random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.95
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        depth: int = 2,
+        width: int | Sequence[int] = 4,
+        alphas: int | ArrayLike = 10,
+        eps: float = 1e-3,
+        cv: Any = None,
+        scoring: Any = None,
+        one_standard_error: bool = False,
+        patience: int | None = 2,
+        n_jobs: int | None = None,
+        activation: str = "relu",
+        arrangements: str = "search",
+        n_arrangements: int = 500,
+        bias: bool = True,
+        fit_intercept: bool = True,
+        standardize: bool = True,
+        skip_connection: bool = False,
+        prune: bool = False,
+        low_rank: int | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
+        tol: float = 1e-4,
+        max_iter: int = 10_000,
+        n_threads: int | None = None,
+        random_state: check.RandomState = None,
+        verbose: int = 0,
+        callback: Callback | None = None,
+    ) -> None:
+        self.depth = depth
+        self.width = width
+        self.alphas = alphas
+        self.eps = eps
+        self.cv = cv
+        self.scoring = scoring
+        self.one_standard_error = one_standard_error
+        self.patience = patience
+        self.n_jobs = n_jobs
+        self.activation = activation
+        self.arrangements = arrangements
+        self.n_arrangements = n_arrangements
+        self.bias = bias
+        self.fit_intercept = fit_intercept
+        self.standardize = standardize
+        self.skip_connection = skip_connection
+        self.prune = prune
+        self.low_rank = low_rank
+        self.class_weight = class_weight
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callback = callback
