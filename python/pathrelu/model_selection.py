@@ -81,6 +81,8 @@ class _AlphaCV:
         patience = np.inf if self.patience is None else check.count(self.patience, "patience")
         scorer = self._scorer()
         rows, targets, weights, groups = indexable(X, y, sample_weight, params.pop("groups", None))
+        split, score_params = self._routed(scorer, weights, groups, params)
+        folds = list(check_cv(self.cv, targets, classifier=is_classifier(self)).split(rows, targets, **split))
         grid = given
         if grid is None:
             assert isinstance(self.alphas, int)
@@ -90,9 +92,6 @@ class _AlphaCV:
                     f"alphas is {self.alphas}, and there is no grid: a constant is optimal for every alpha"
                 )
             grid = largest * np.geomspace(1, self.eps, self.alphas)
-        split, score_params = self._routed(scorer, weights, groups, params)
-        folds = list(check_cv(self.cv, targets, classifier=is_classifier(self)).split(rows, targets, **split))
-
         model.set_params(warm_start=True)
         models = [clone(model) for _ in folds]
         parallel = Parallel(n_jobs=self.n_jobs)
@@ -215,7 +214,10 @@ def _fit_and_score(
     seconds = time.perf_counter() - begin
     held_out = _safe_indexing(X, test), _safe_indexing(y, test)
     score = scorer(model, *held_out, **_check_method_params(X, score_params, indices=test))
-    score = check.number(score, f"the score at alpha {alpha:g}", "a finite number")
+    name, wanted = f"the score at alpha {alpha:g}", "a finite number"
+    score = check.number(score, name, wanted)
+    if not np.isfinite(score):
+        raise ValueError(f"{name} is {score:g}; expected {wanted}")
     return model, (score, model.n_subnetworks_, seconds)
 
 
@@ -235,7 +237,7 @@ def log_score(estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | None = 
         Probabilities below 1e-15 count as that.
     """
     log_probability = estimator.predict_log_proba(X)
-    labels = np.asarray(y)
+    labels = np.ravel(y)
     index = np.searchsorted(estimator.classes_, labels).clip(max=len(estimator.classes_) - 1)
     known = estimator.classes_[index] == labels
     share = np.where(known, log_probability[np.arange(len(index)), index], -np.inf)
