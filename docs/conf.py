@@ -1,6 +1,5 @@
 """The site, built by `make docs`; neither the build nor the pages fetch anything."""
 
-import os
 import sys
 import warnings
 from importlib.metadata import version as version_of
@@ -8,9 +7,6 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
-
-# A gallery on a machine with one core, and the same everywhere.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 project = "pathrelu"
 author = "The pathrelu developers"
@@ -44,7 +40,6 @@ autosummary_generate = True
 autodoc_typehints = "none"
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
-numpydoc_class_members_toctree = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = "pathrelu"
@@ -98,7 +93,6 @@ sphinx_gallery_conf = {
     "min_reported_time": 3600,
     "remove_config_comments": True,
     "download_all_examples": False,
-    "matplotlib_animations": False,
 }
 
 # What an example warns of is a failure of the example.

@@ -373,7 +373,13 @@ class _Network:
         return raw, _double(bias) - raw @ self.center
 
     def parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Header and arrays of a file of the network; `from_parts` takes them."""
+        """What a file of the network holds; `from_parts` takes it.
+
+        Returns
+        -------
+        header : dict
+        arrays : dict of str to ndarray
+        """
         header = {
             "format": FORMAT,
             "version": SKIP_VERSION if self.skip_connection else VERSION,
