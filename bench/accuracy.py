@@ -339,15 +339,23 @@ def grid_text(budget: int) -> str:
     """The configurations, for the page."""
     lines = []
     for method in METHODS.values():
-        values: dict[str, list[str]] = {}
-        for task in ("classification", "regression"):
-            for config in thinned(method.configs(task, 1), budget):
-                for name, value in config.items():
-                    text = f"{value:g}/d" if name == "gamma" else str(value)
-                    if text not in values.setdefault(name, []):
-                        values[name].append(text)
-        lines.append(f"- {method.label}: " + "; ".join(f"`{k}` {', '.join(v)}" for k, v in values.items()))
-    return "Configurations (all combinations; d columns after encoding):\n\n" + "\n".join(lines)
+        both = [
+            _values(thinned(method.configs(task, 1), budget)) for task in ("classification", "regression")
+        ]
+        text = both[0] if both[0] == both[1] else f"{both[0]}; for a regression {both[1]}"
+        lines.append(f"- {method.label}: {text}")
+    head = (
+        "Configurations (combinations of these values; d columns after encoding; 1/C for ridge regression):"
+    )
+    return head + "\n\n" + "\n".join(lines)
+
+
+def _values(configs: list[Config]) -> str:
+    seen: dict[str, dict[str, None]] = {}
+    for config in configs:
+        for name, value in config.items():
+            seen.setdefault(name, {})[f"{value:g}/d" if name == "gamma" else str(value)] = None
+    return "; ".join(f"`{name}` {', '.join(values)}" for name, values in seen.items())
 
 
 def thinned(configs: list[Config], budget: int) -> list[Config]:

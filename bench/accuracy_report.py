@@ -258,6 +258,15 @@ def write(records: Sequence[Record], folder: Path) -> None:
             budget=records[0]["budget"],
         )
     ]
+    names = everything["classification"] + everything["regression"]
+    count = [len(tuned.folds[name]) for name in names]
+    least, most = min(count, default=0), max(count, default=0)
+    text.append(
+        f"**Finished by all methods**: {len(names)} of "
+        f"{len(tables.CLASSIFICATION + tables.REGRESSION)} tables, "
+        + (f"{least} of {OUTER} folds" if least == most else f"{least} to {most} of {OUTER} folds")
+        + " of each."
+    )
     text.append(grid_text(records[0]["budget"]))
     if panels:
         draw(panels, folder / "accuracy.png")
