@@ -434,7 +434,7 @@ def test_weights_of_rows_and_classes_are_those_of_the_estimator(table, tmp_path)
     X.assign(w=weight, y=f > 1).to_csv(path, index=False)
     result, model = train(path, "--sample-weight", "w", "--class-weight", "balanced")
     assert result.exit_code == 0, result.output
-    expected = pr.PathReLUClassifier(random_state=0, class_weight="balanced").fit(
+    expected = pr.PathReLUClassifier(alpha=0.01, random_state=0, class_weight="balanced").fit(
         X, f > 1, sample_weight=weight
     )
     np.testing.assert_array_equal(pr.load(model).network_.leaf_weights, expected.network_.leaf_weights)
@@ -444,11 +444,26 @@ def test_weights_of_rows_and_classes_are_those_of_the_estimator(table, tmp_path)
     )
 
 
+def test_alpha_is_chosen_by_cross_validation(csv, table):
+    X, f = table
+    result, output = train(csv, "--cv", 3, alpha="auto")
+    assert result.exit_code == 0, result.output
+    model = pr.load(output)
+    expected = pr.PathReLURegressorCV(cv=3, random_state=0).fit(X, f)
+    assert type(model) is pr.PathReLURegressorCV
+    assert model.alpha_ == expected.alpha_
+    assert f"({3} folds, {len(expected.alphas_)} values of alpha)" in result.stdout
+    document = as_json(run("inspect", output, "--json"))
+    assert document["cv"]["score"] == expected.best_score_
+    refused(train(csv, "--cv", 3)[0], "--alpha and --cv were given")
+    refused(train(csv, "--jobs", 2)[0], "--jobs is for --cv")
+
+
 def test_the_options_of_the_estimator_reach_it(csv, table):
     X, f = table
     _, model = train(csv, "--skip-connection", "--prune", "--low-rank", 3, "--loss", "huber")
     expected = pr.PathReLURegressor(
-        skip_connection=True, prune=True, low_rank=3, loss="huber", random_state=0
+        alpha=0.01, skip_connection=True, prune=True, low_rank=3, loss="huber", random_state=0
     ).fit(X, f)
     np.testing.assert_array_equal(pr.load(model).network_.skip_weights, expected.network_.skip_weights)
     np.testing.assert_array_equal(pr.load(model).network_.leaf_weights, expected.network_.leaf_weights)

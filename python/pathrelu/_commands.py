@@ -27,7 +27,9 @@ from pathrelu import (
     GatedReLUNetwork,
     ParallelReLUNetwork,
     PathReLUClassifier,
+    PathReLUClassifierCV,
     PathReLURegressor,
+    PathReLURegressorCV,
     __version__,
     load,
 )
@@ -55,6 +57,12 @@ from pathrelu.inspection import feature_importance, network_of, subnetwork_impor
 Model: TypeAlias = PathReLUClassifier | PathReLURegressor
 Network: TypeAlias = ParallelReLUNetwork | GatedReLUNetwork
 
+ESTIMATORS: dict[tuple[str, bool], type[Model]] = {  # by task and whether alpha is chosen by cross-validation
+    ("regression", False): PathReLURegressor,
+    ("regression", True): PathReLURegressorCV,
+    ("classification", False): PathReLUClassifier,
+    ("classification", True): PathReLUClassifierCV,
+}
 MOST_CLASSES = 20  # distinct integers that --task auto takes for classes
 INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + the number of the signal, as shells count
 
@@ -164,6 +172,8 @@ target_option = click.option(
     show_default=True,
     help="Weight of the path norm, above 0; auto follows the scale of the target and the residuals.",
 )
+@click.option("--cv", type=click.IntRange(min=2), help="Choose alpha by cross-validation with so many folds.")
+@click.option("--jobs", type=int, help="Folds fitted at the same time, for --cv.  [default: 1]")
 @click.option("--depth", default=2, show_default=True, help="Layers of weights.")
 @click.option("--width", default=4, show_default=True, help="Children of a unit beyond depth 2.")
 @click.option("--skip-connection", is_flag=True, help="Add a linear part.")
@@ -440,10 +450,18 @@ def train_file(
     sample_weight: str | None = None,
     class_weight: str | None = None,
     loss: str | None = None,
+    cv: int | None = None,
+    jobs: int | None = None,
     **parameters: Any,
 ) -> tuple[Model, dict[str, Any]]:
     """Train on a table, save the model, and tell what it is."""
     check_output(output, data)
+    if cv is None and jobs is not None:
+        refuse("--jobs is for --cv, which was not given")
+    if cv is not None:
+        if parameters.pop("alpha", "auto") != "auto":
+            refuse("--alpha and --cv were given; expected one of them, for --cv chooses alpha")
+        parameters |= {"cv": cv, "n_jobs": jobs}
     table = read(data)
     table.require(target, *ignore, *([] if sample_weight is None else [sample_weight]))
     left_out = {target, sample_weight, *ignore}
@@ -469,7 +487,7 @@ def train_file(
             f"{data}: column {target!r} has only the class {str(labels[0])!r}; expected at least 2 classes"
         )
     X, columns, categories = features(table, names, one_hot)
-    model: Model = (PathReLUClassifier if task == "classification" else PathReLURegressor)(**parameters)
+    model: Model = ESTIMATORS[task, cv is not None](**parameters)
     model.fit(pd.DataFrame(X, columns=columns), y, sample_weight=weight)
     model.set_params(verbose=0)  # which was that of this terminal
     model.network_.target = target
@@ -509,6 +527,7 @@ def predict_file(path: Path, rows: Path, proba: bool = False, n_threads: int | N
 
 def summary_of(model: Any, network: Network) -> dict[str, Any]:
     """What is known of a model; objective and gap are None if only its network was saved."""
+    chosen = hasattr(model, "cv_results_")
     return {
         "task": "regression" if network.classes is None else "classification",
         "target": network.target,
@@ -523,6 +542,9 @@ def summary_of(model: Any, network: Network) -> dict[str, Any]:
         "n_subnetworks": network.n_subnetworks,
         "path_norm": network.path_norm(),
         "alpha": getattr(model, "alpha_", getattr(model, "alpha", None)),
+        "cv": {"folds": model.n_splits_, "alphas": model.alphas_, "score": model.best_score_}
+        if chosen
+        else None,
         "objective": getattr(model, "objective_", None),
         "dual_gap": getattr(model, "dual_gap_", None),
     }
@@ -538,6 +560,11 @@ def describe(summary: dict[str, Any]) -> None:
         click.echo(f"one-hot        {column!r}: {len(categories)} categories")
     if summary["alpha"] is not None:
         click.echo(f"alpha          {summary['alpha']:.6g}")
+    if summary["cv"] is not None:
+        cv = summary["cv"]
+        click.echo(
+            f"cv score       {cv['score']:.6g} ({cv['folds']} folds, {len(cv['alphas'])} values of alpha)"
+        )
     if summary["objective"] is not None:
         click.echo(f"objective      {summary['objective']:.6g}")
         click.echo(f"duality gap    {summary['dual_gap']:.2e} (over the arrangements used)")

@@ -81,6 +81,8 @@ class _AlphaCV:
         patience = np.inf if self.patience is None else check.count(self.patience, "patience")
         scorer = self._scorer()
         rows, targets, weights, groups = indexable(X, y, sample_weight, params.pop("groups", None))
+        model._settings()
+        model._data(rows, targets, weights)  # refuses bad data before any work
         split, score_params = self._routed(scorer, weights, groups, params)
         folds = list(check_cv(self.cv, targets, classifier=is_classifier(self)).split(rows, targets, **split))
         grid = given
