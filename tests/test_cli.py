@@ -67,7 +67,7 @@ def test_regression_predicts_what_the_estimator_does(csv, table, tmp_path):
     assert result.exit_code == 0, result.output
     assert "regression of 'y' from 3 features" in result.stdout
     assert "duality gap" in result.stdout
-    expected = pr.PathReLURegressor(depth=3, width=2, random_state=3).fit(X, f)
+    expected = pr.PathReLURegressor(alpha=0.01, depth=3, width=2, random_state=3).fit(X, f)
     assert f"objective      {expected.objective_:.6g}" in result.stdout
 
     out = tmp_path / "out.csv"
@@ -144,7 +144,7 @@ def test_probabilities_are_those_of_the_estimator(table, tmp_path):
         else None
     )
     assert list(written.columns) == ["y", "probability of p", "probability of q", "probability of r"]
-    expected = pr.PathReLUClassifier(random_state=0).fit(X, labels)
+    expected = pr.PathReLUClassifier(alpha=0.01, random_state=0).fit(X, labels)
     np.testing.assert_allclose(written.iloc[:, 1:], expected.predict_proba(X), rtol=1e-9)
     assert written["y"].tolist() == expected.predict(X).tolist()
 
@@ -519,7 +519,7 @@ def test_certify_takes_labels_as_they_are_written(table, tmp_path):
     _, model = train(path)
     bounds = as_json(run("certify", model, path, "--json"))
     assert bounds["upper"] == pytest.approx(
-        pr.PathReLUClassifier(random_state=0).fit(X[["a"]], f > 1).objective_
+        pr.PathReLUClassifier(alpha=0.01, random_state=0).fit(X[["a"]], f > 1).objective_
     )
     X[["a"]].assign(y=["high", "low", *["middle"] * 58]).to_csv(path, index=False)
     refused(run("certify", model, path), "the cell 'middle' in column 'y', row 3 is none of")
@@ -549,7 +549,7 @@ def test_certify_weighs_rows_as_training_did(table, tmp_path):
 
 def test_a_file_of_a_network_alone_is_read_too(table, csv, tmp_path):
     X, f = table
-    expected = pr.PathReLURegressor(random_state=0).fit(X, f)
+    expected = pr.PathReLURegressor(alpha=0.01, random_state=0).fit(X, f)
     network, model = expected.network_, tmp_path / "network.npz"
     network.save(model)  # as earlier versions of train did
     written = [float(cell) for cell in run("predict", model, csv).stdout.split()[1:]]
@@ -566,7 +566,7 @@ def test_a_file_of_a_network_alone_is_read_too(table, csv, tmp_path):
 def test_several_outputs_have_a_column_each(table, csv, tmp_path):
     X, f = table
     model = tmp_path / "m.npz"
-    expected = pr.PathReLURegressor(random_state=0).fit(X, np.column_stack([f, -f]))
+    expected = pr.PathReLURegressor(alpha=0.01, random_state=0).fit(X, np.column_stack([f, -f]))
     expected.save(model)
     assert run("predict", model, csv, "--output", tmp_path / "out.csv").exit_code == 0
     written = pd.read_csv(tmp_path / "out.csv")
