@@ -108,7 +108,7 @@ constexpr Index kCloudWork = 6000000, kLeastCloud = 150, kMostCloud = 400;
 constexpr Index kStartWork = 200000, kMostClouds = 6;
 constexpr double kRoundGain = 3e-4;  // a round that gains a smaller share does not pay
 constexpr Index kLeastRounds = 6;    // unless nothing is found, or the program is large
-constexpr double kLastPolish = 0.3;  // seconds for the polish after a stop
+constexpr double kLastPolish = 0.2;  // seconds for the polish after a stop
 
 template <class X>
 class Search {
@@ -195,12 +195,8 @@ class Search {
         try {
             body();
         } catch (const Stop&) {
-            stop();
+            stopped_ = true;
         }
-    }
-    void stop() {
-        if (!stopped_) stopped_at_ = seconds();
-        stopped_ = true;
     }
     double seconds() const {
         return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
@@ -229,7 +225,6 @@ class Search {
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
     double last_poll_ = -1;
     bool stopped_ = false;
-    double stopped_at_ = 0;
 };
 
 template <class X>
@@ -770,13 +765,13 @@ void Search<X>::solve_from(const Arrangements& arrangements, Index max_iter, std
     if (max_iter < solve_options_.max_iter || program.blocks() * dim_ <= kCheap)
         options.tol = std::min(options.tol, kPolishTol);
     options.max_iter = std::clamp<Index>(solve_options_.max_iter - n_iter_, 1, max_iter);
-    const Poll last_polls = [this] {
-        if (seconds() > stopped_at_ + kLastPolish) throw Stop();
+    const Poll last_polls = [this, until = seconds() + kLastPolish] {
+        if (seconds() > until) throw Stop();
     };
     solved_ = solve<X>(program, options, {blocks.data(), program.blocks(), dim_}, {intercept.data(), C_},
                        {stopped_ ? last_polls : observer_.poll, {}});
     n_iter_ += solved_.n_iter;
-    if (solved_.stopped) stop();
+    stopped_ |= solved_.stopped;
 }
 
 /// Makes the last solve's report the search's, which keeps its history.
