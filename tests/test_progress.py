@@ -183,7 +183,11 @@ def test_time_is_bounded(estimator):
 
 @pytest.mark.parametrize(
     ("parameter", "value", "error"),
-    [("on_interrupt", "ignore", ValueError), ("on_interrupt", None, TypeError), ("max_seconds", 0, ValueError)],
+    [
+        ("on_interrupt", "ignore", ValueError),
+        ("on_interrupt", None, TypeError),
+        ("max_seconds", 0, ValueError),
+    ],
 )
 def test_wrong_parameters_are_refused(data, sampled, parameter, value, error):
     with pytest.raises(error, match=f"^{parameter} is"):
@@ -293,7 +297,7 @@ def test_no_second_line_and_no_records_in_the_log_beside_the_first(terminal, cap
     assert not caplog.records
 
 
-def test_nothing_is_written_where_there_is_no_terminal(data, capfd, caplog):
+def test_nothing_is_written_where_there_is_no_terminal(data, capfd):
     with Live() as live:
         assert not live.shown
         live(record_at(1, 0.1))
