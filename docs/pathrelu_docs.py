@@ -42,6 +42,7 @@ TITLES = {
     "network": "Networks",
     "certificate": "Certificates",
     "inspection": "Inspection",
+    "progress": "Progress",
     "plotting": "Plots",
     "export": "Export",
 }

@@ -7,6 +7,9 @@
 #include <pathrelu/error.hpp>
 #include <pathrelu/solver.hpp>
 
+#include <chrono>
+#include <limits>
+
 namespace pathrelu {
 
 namespace py = pybind11;
@@ -43,20 +46,41 @@ Array<T> copy_of(const std::vector<T>& values, Shape shape) {
 }
 
 inline py::tuple as_tuple(const Record& r) {
-    return py::make_tuple(r.n_iter, r.objective, r.dual_objective, r.gap, r.n_active, r.seconds);
+    return py::make_tuple(r.n_iter, r.objective, r.dual_objective, r.gap, r.n_active, r.seconds, r.round,
+                          r.n_groups, r.target_gap);
 }
 
-/// Lets Ctrl-C and the caller's function stop the work. The function gets what `as_tuple` gives.
-inline Observer observer_for(const py::object& callback) {
+/// What makes a solve or a search end early with what it has, instead of with an exception.
+struct Stopping {
+    bool at_interrupt = false;  ///< KeyboardInterrupt
+    double seconds = std::numeric_limits<double>::infinity();
+};
+
+/// Lets Ctrl-C and the caller's function stop the work: by their exception, or with the best so far where
+/// `stopping` or StopIteration says so. The function gets what `as_tuple` gives.
+inline Observer observer_for(const py::object& callback, const Stopping& stopping = {}) {
+    using Clock = std::chrono::steady_clock;
     Observer observer;
-    observer.poll = [] {
+    observer.poll = [stopping, begin = Clock::now()] {
+        if (std::chrono::duration<double>(Clock::now() - begin).count() >= stopping.seconds) throw Stop();
         const py::gil_scoped_acquire gil;
-        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+        if (PyErr_CheckSignals() == 0) return;
+        if (!stopping.at_interrupt || !PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
+            throw py::error_already_set();
+        PyErr_Clear();
+        throw Stop();
     };
     if (!callback.is_none())
-        observer.record = [&callback](const Record& record) {
+        observer.record = [&callback, stopping](const Record& record) {
             const py::gil_scoped_acquire gil;
-            callback(as_tuple(record));
+            try {
+                callback(as_tuple(record));
+            } catch (const py::error_already_set& error) {
+                if (error.matches(PyExc_StopIteration) ||
+                    (stopping.at_interrupt && error.matches(PyExc_KeyboardInterrupt)))
+                    throw Stop();
+                throw;
+            }
         };
     return observer;
 }

@@ -108,6 +108,7 @@ constexpr Index kCloudWork = 6000000, kLeastCloud = 150, kMostCloud = 400;
 constexpr Index kStartWork = 200000, kMostClouds = 6;
 constexpr double kRoundGain = 3e-4;  // a round that gains a smaller share does not pay
 constexpr Index kLeastRounds = 6;    // unless nothing is found, or the program is large
+constexpr double kLastPolish = 0.2;  // seconds for the polish after a stop
 
 template <class X>
 class Search {
@@ -180,10 +181,21 @@ class Search {
     void note();
     Trees active_trees(const Arrangements& arrangements, const std::vector<double>& blocks) const;
     std::vector<double> dual_point();
-    void poll() {
-        if (observer_.poll && seconds() - last_poll_ > 0.05) {
+    /// Polls now and then; true once the observer has thrown `Stop`. Slides and ascents then end where they
+    /// are, and polishes soon.
+    bool stopped() {
+        if (observer_.poll && !stopped_ && seconds() - last_poll_ > 0.05) {
             last_poll_ = seconds();
-            observer_.poll();
+            stop_if_told([&] { observer_.poll(); });
+        }
+        return stopped_;
+    }
+    template <class Body>
+    void stop_if_told(Body body) {
+        try {
+            body();
+        } catch (const Stop&) {
+            stopped_ = true;
         }
     }
     double seconds() const {
@@ -211,7 +223,8 @@ class Search {
     std::vector<double> slide_intercept_;
     Index n_iter_ = 0;
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-    double last_poll_ = 0;
+    double last_poll_ = -1;
+    bool stopped_ = false;
 };
 
 template <class X>
@@ -284,7 +297,6 @@ void Search<X>::evaluate(const Trees& trees, Evaluation& out, bool keep_roots) c
 /// Mean loss of the trees' outputs, with the intercept minimised out, and its gradient in the leaf weights.
 template <class X>
 double Search<X>::smooth(const Trees& trees, std::vector<double>& gradient, Evaluation& work) {
-    poll();
     const Index K = trees.size(), paths = shape_.paths();
     evaluate(trees, work, false);
     std::vector<double>& f = work.f;
@@ -387,7 +399,7 @@ void Search<X>::slide(Trees& trees, double alike) {
     restart();
     Index thin_at = kThinEvery;
     double before = std::numeric_limits<double>::infinity();
-    while (evaluations < options_.slide_iter) {
+    while (evaluations < options_.slide_iter && !stopped()) {
         if (evaluations >= thin_at) {
             if (before - objective < kSlideGain * objective) break;
             before = objective;
@@ -414,7 +426,7 @@ void Search<X>::slide(Trees& trees, double alike) {
         double t = 1, low = 0, high = 0, reached = objective;
         if (memory.empty()) t = 0.1 * ConstMap(x.data(), size).norm() / direction.norm();
         bool accepted = false;
-        for (int k = 0; k < 25 && slope < 0; ++k) {
+        for (int k = 0; k < 25 && slope < 0 && !stopped(); ++k) {
             trial_x.resize(size);
             Map(trial_x.data(), size) = ConstMap(x.data(), size) + t * direction;
             reached = value_at(trial_x, trial_gradient);
@@ -457,8 +469,7 @@ void Search<X>::ascend(Trees& starts, const std::vector<double>& theta, std::vec
     std::vector<double> column(n_), G(K * dim_);
     score.assign(K, -1.0);
     std::vector<double> best = starts.V;
-    for (int step = 0; step <= kAscentSteps; ++step) {
-        poll();
+    for (int step = 0; step <= kAscentSteps && !stopped(); ++step) {
         for (Index k = 0; k < K; ++k) {
             Map u(starts.V.data() + k * dim_, dim_);
             const double norm = u.norm();
@@ -754,9 +765,13 @@ void Search<X>::solve_from(const Arrangements& arrangements, Index max_iter, std
     if (max_iter < solve_options_.max_iter || program.blocks() * dim_ <= kCheap)
         options.tol = std::min(options.tol, kPolishTol);
     options.max_iter = std::clamp<Index>(solve_options_.max_iter - n_iter_, 1, max_iter);
+    const Poll last_polls = [this, until = seconds() + kLastPolish] {
+        if (seconds() > until) throw Stop();
+    };
     solved_ = solve<X>(program, options, {blocks.data(), program.blocks(), dim_}, {intercept.data(), C_},
-                       {observer_.poll, {}});
+                       {stopped_ ? last_polls : observer_.poll, {}});
     n_iter_ += solved_.n_iter;
+    stopped_ |= solved_.stopped;
 }
 
 /// Makes the last solve's report the search's, which keeps its history.
@@ -771,8 +786,10 @@ template <class X>
 void Search<X>::note() {
     result_.report.n_iter = n_iter_;
     result_.report.seconds = seconds();
+    result_.report.round = std::max<Index>(result_.n_rounds, 1);
+    result_.report.n_groups = result_.arrangements.size();
     result_.report.history.push_back(result_.report);
-    if (observer_.record) observer_.record(result_.report);
+    if (observer_.record && !stopped_) stop_if_told([&] { observer_.record(result_.report); });
 }
 
 template <class X>
@@ -792,7 +809,7 @@ SearchResult Search<X>::run(const Trees& from) {
     if (relu_) {  // the first round: independent starts and their union
         result_.n_rounds = 1;
         Index clouds = 1;
-        for (Index start = 0; start < clouds; ++start) {
+        for (Index start = 0; start < clouds && !stopped_; ++start) {
             Trees candidate = cloud(start);
             candidate.add(current);
             slide(candidate, kAlike);
@@ -802,13 +819,14 @@ SearchResult Search<X>::run(const Trees& from) {
                                            kMostClouds);
             pool.add(solved, 1 / static_cast<double>(clouds));
         }
-        if (clouds > 1) polish(pool);
+        if (clouds > 1 && !stopped_) polish(pool);
         current = adopted();
     }
     double before = result_.report.objective;
-    for (Index round = result_.n_rounds; round < options_.max_rounds && !large_; ++round) {
+    for (Index round = result_.n_rounds; round < options_.max_rounds && !large_ && !stopped_; ++round) {
         bool found;
         const Trees grown = grow(current, round, dual_point(), found);
+        if (stopped_ && !result_.report.history.empty()) break;
         result_.n_rounds = round + 1;
         result_.n_failed_starts = found ? 0 : 2 * options_.n_starts * C_;
         if (!found && round > 0 && (!relu_ || current.size() == 0)) break;
@@ -823,10 +841,20 @@ SearchResult Search<X>::run(const Trees& from) {
         if ((round + 1 >= kLeastRounds && !pays) || n_iter_ >= solve_options_.max_iter) break;
     }
     const bool cheap = static_cast<Index>(result_.blocks.size()) <= kCheap;
-    if ((cheap || !result_.report.converged) && n_iter_ < solve_options_.max_iter) {
-        solve_from(result_.arrangements, solve_options_.max_iter, result_.blocks, result_.intercept);
-        adopt();
+    if ((cheap || !result_.report.converged) && n_iter_ < solve_options_.max_iter && !stopped_) {
+        std::vector<double> blocks = result_.blocks, intercept = result_.intercept;
+        solve_from(result_.arrangements, solve_options_.max_iter, blocks, intercept);
+        if (!stopped_ || solved_.objective <= result_.report.objective) {
+            result_.blocks = std::move(blocks);
+            result_.intercept = std::move(intercept);
+            adopt();
+        }
         note();
+    }
+    if (stopped_) {
+        result_.n_failed_starts = 0;
+        result_.report.converged = false;
+        result_.report.stopped = true;
     }
     return std::move(result_);
 }

@@ -48,7 +48,8 @@ constexpr Index kSmall = 600;          ///< unknowns up to which the system is f
 constexpr int kRefinements = 5;        ///< of a solution that was factorised in the rows
 constexpr Index kMostFactored = 4096;  ///< unknowns of a system that is factorised: 128 MiB
 constexpr Index kConjugateGradients = 150;
-constexpr Index kGramRows = 256;  ///< rows of the reduced matrix held at a time
+constexpr Index kGramRows = 256;   ///< rows of the reduced matrix held at a time
+constexpr double kLastWork = 0.3;  ///< seconds for a gap after a stop
 
 double largest(const std::vector<double>& values) {
     return values.empty() ? 0 : *std::max_element(values.begin(), values.end());
@@ -221,7 +222,8 @@ class Solver {
         for_blocks(C_ * k * S_, [&](Index b, double* z, double* v) {
             const ConstMap g(G + b / S_ * dim_, dim_);
             out[b] = g.norm();
-            if (!cones_ || out[b] <= floor) return;
+            // Once stopped there is not much time; without a projection this is a bound too.
+            if (!cones_ || out[b] <= floor || (stopped_ && clock_.seconds() > last_poll_ + kLastWork)) return;
             Map(z, dim_) = sigma(b) * g;
             const Index global = global_block(groups, b);
             out[b] = project(global, z, floor, score_facets_[global], v, checks);
@@ -358,9 +360,21 @@ class Solver {
     double typical_step(const Point& point) const;
     double least_narrowing(const Working<X>& work, const Point& point) const;
     void poll() {
-        if (observer_.poll && clock_.seconds() - last_poll_ > 0.05) {
+        if (observer_.poll && !stopped_ && clock_.seconds() - last_poll_ > 0.05) {
             last_poll_ = clock_.seconds();
             observer_.poll();
+        }
+    }
+    /// Runs body(), which may be left by `Stop`: then there is no more polling, and the answer is false.
+    template <class Body>
+    bool until_stop(Body body) {
+        try {
+            body();
+            return true;
+        } catch (const Stop&) {
+            stopped_ = true;
+            last_poll_ = clock_.seconds();
+            return false;
         }
     }
     /// Eigendecomposition of X^T X / n, for the preconditioner.
@@ -383,7 +397,8 @@ class Solver {
     double reach_ = 1;  // step of the proximal point method, in units that shrink a typical block by half
     Index n_iter_ = 0;
     Clock clock_;
-    double last_poll_ = 0;
+    double last_poll_ = -1;
+    bool stopped_ = false;
 };
 
 template <class X>
@@ -1194,7 +1209,7 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
     const double tolerance = options_.tol * std::max({report.objective_at_zero, kNoise * at_zero,
                                                       std::numeric_limits<double>::min()});
 
-    put_on_cones(blocks);
+    if (!until_stop([&] { put_on_cones(blocks); })) std::fill(blocks.data, blocks.data + blocks.size(), 0.0);
     std::vector<Index> all(P);
     for (Index g = 0; g < P; ++g) all[g] = g;
     std::vector<double> G(C_ * P * dim_), theta;
@@ -1217,7 +1232,7 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         }
     };
     for (;;) {
-        poll();
+        until_stop([&] { poll(); });
         std::fill(used.begin(), used.end(), 0);
         for (Index b = 0; b < blocks.rows; ++b)
             if (Map(blocks.row(b), dim_).squaredNorm() > 0) used[group_of(b)] = 1;
@@ -1237,8 +1252,11 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         // While the gap is wide, bounds on the scores do.
         const bool wide = report.history.empty() ? point.penalty == 0 : report.gap > kWideGap * tolerance;
         std::vector<double> score;
-        if (wide) score = scores(all, G.data(), program_.alpha, 1);
-        if (!wide || largest(score) < 2 * program_.alpha) score = scores(all, G.data(), program_.alpha);
+        const auto bounds = [&] { score = scores(all, G.data(), program_.alpha, 1); };
+        if (wide && !until_stop(bounds)) bounds();
+        if (!stopped_ && (!wide || largest(score) < 2 * program_.alpha))
+            until_stop([&] { score = scores(all, G.data(), program_.alpha); });
+        if (stopped_ && score.empty()) bounds();
         best_dual = std::max(best_dual, dual_value(theta, largest(score)));
         const double gap_before = report.gap;
         report.n_iter = n_iter_;
@@ -1249,12 +1267,15 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         report.n_active = 0;
         for (Index b = 0; b < blocks.rows; ++b) report.n_active += Map(blocks.row(b), dim_).squaredNorm() > 0;
         report.seconds = clock_.seconds();
+        report.round = static_cast<Index>(report.history.size());
+        report.n_groups = static_cast<Index>(work.groups.size());
+        report.target_gap = tolerance;
         report.converged = report.gap <= tolerance;
         const double fallen =
             report.history.empty() ? kInfinity : report.history.back().objective - report.objective;
         report.history.push_back(report);
-        if (observer_.record) observer_.record(report);
-        if (report.converged || n_iter_ >= options_.max_iter) break;
+        if (observer_.record) until_stop([&] { observer_.record(report); });
+        if (report.converged || n_iter_ >= options_.max_iter || stopped_) break;
         // Rounding has the last word: nothing moves and no group is left to add.
         const bool moving = fallen > 1e-15 * report.objective || report.gap < 0.9 * gap_before;
         stalled = moving ? 0 : stalled + 1;
@@ -1282,7 +1303,8 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         const bool near = newton_pays_ && report.gap <= kWideGap * tolerance;
         // As long as groups come in, with cones to settle in each, a closer solution would not last.
         const double share = cones_ && grown ? 0.5 : 0.1;
-        theta = solve_working_set(work, point, std::max(0.3 * tolerance, share * report.gap), near);
+        const double target = std::max(0.3 * tolerance, share * report.gap);
+        if (!until_stop([&] { theta = solve_working_set(work, point, target, near); })) theta.clear();
         const std::vector<double> before(blocks.data, blocks.data + blocks.size());
         for (Index b = 0; b < C_ * count * S_; ++b)
             std::copy(point.Z.data() + b * dim_, point.Z.data() + (b + 1) * dim_,
@@ -1291,13 +1313,17 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
             take_up_used();
             evaluate(work.op, point);
         };
-        if (put_on_cones(blocks)) take_up();
+        // Without a poll once stopped, and on few blocks, which were on their cones up to rounding.
+        bool moved = stopped_;
+        if (!until_stop([&] { moved |= put_on_cones(blocks); })) moved |= put_on_cones(blocks);
+        if (moved) take_up();
         // Numbers may be so large that rounding undoes the descent.
         if (!(point.objective() <= report.objective * (1 + kLost))) {
             std::copy(before.begin(), before.end(), blocks.data);
             take_up();
         }
     }
+    report.stopped = stopped_ && !report.converged;
     smooth(point.f.data());  // sets the intercept that belongs to the point
     std::copy(intercept_.begin(), intercept_.end(), intercept.begin());
     return report;

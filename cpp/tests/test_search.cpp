@@ -133,17 +133,37 @@ void large_alpha_gives_the_zero_network() {
     CHECK(found.report.objective == found.report.objective_at_zero);
 }
 
-void observer_can_stop_the_search() {
-    struct Stop {};
+void observer_can_end_the_search_with_an_error() {
+    struct Error {};
     Observer observer;
-    observer.record = [](const Record&) { throw Stop(); };
+    observer.record = [](const Record&) { throw Error(); };
     bool stopped = false;
     try {
         Task("squared_error").search("squared_error", true, {}, 0.01, {}, observer);
-    } catch (const Stop&) {
+    } catch (const Error&) {
         stopped = true;
     }
     CHECK(stopped);
+}
+
+/// At any poll: in slides, ascents and solves.
+void observer_can_stop_the_search() {
+    for (const bool relu : {false, true}) {
+        const double zero =
+            Task("squared_error").search("squared_error", relu, {}, 1e3, {}).report.objective;
+        for (const Index stop_at : {0, 1, 2, 3}) {
+            Observer observer;
+            Index polls = 0;
+            observer.poll = [&] {
+                if (polls++ >= stop_at) throw Stop();
+            };
+            const SearchResult found =
+                Task("squared_error").search("squared_error", relu, {2}, 0.001, {}, observer);
+            CHECK(found.report.stopped ? !found.report.converged : polls <= stop_at);
+            CHECK(found.report.objective <= zero && found.report.gap >= 0);
+            CHECK(found.n_failed_starts == 0 || !found.report.stopped);
+        }
+    }
 }
 
 }  // namespace
@@ -156,5 +176,6 @@ int main() {
     search_beats_sampled_arrangements();
     gated_search_runs();
     large_alpha_gives_the_zero_network();
+    observer_can_end_the_search_with_an_error();
     observer_can_stop_the_search();
 }

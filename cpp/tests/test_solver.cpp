@@ -123,18 +123,38 @@ void warm_start_from_the_solution_ends_at_once() {
     CHECK(s.report.objective <= objective * (1 + 1e-14));
 }
 
-void observer_can_stop_the_solve() {
+void observer_can_end_the_solve_with_an_error() {
     const Problem<double> p(100, 5, 30, {}, 56);
-    struct Stop {};
+    struct Error {};
     Observer observer;
-    observer.record = [](const Record&) { throw Stop(); };
+    observer.record = [](const Record&) { throw Error(); };
     bool stopped = false;
     try {
         Solved<double>(p, "squared_error", true, 0.01, {}, 1, observer);
-    } catch (const Stop&) {
+    } catch (const Error&) {
         stopped = true;
     }
     CHECK(stopped);
+}
+
+void observer_can_stop_the_solve() {
+    const Problem<double> p(100, 5, 30, {}, 56);
+    for (const bool relu : {false, true})
+        for (const Index round : {0, 1}) {
+            Observer observer;
+            observer.record = [&](const Record& record) {
+                if (record.round == round) throw Stop();
+            };
+            const Solved<double> s(p, "squared_error", relu, 0.001, {}, 1, observer);
+            CHECK(s.report.stopped && !s.report.converged && s.report.gap > s.report.target_gap);
+            CHECK(static_cast<Index>(s.report.history.size()) == round + 1);
+            CHECK_NEAR(s.objective(), s.report.objective, 1e-12);
+            observer.record = {};
+            observer.poll = [] { throw Stop(); };
+            const Solved<double> at_once(p, "squared_error", relu, 0.001, {}, 1, observer);
+            CHECK(at_once.report.stopped && at_once.report.gap > 0);
+            CHECK_NEAR(at_once.objective(), at_once.report.objective, 1e-12);
+        }
 }
 
 void running_out_of_iterations_is_a_report() {
@@ -180,6 +200,7 @@ int main() {
         bits_do_not_depend_on_threads(relu);
     }
     warm_start_from_the_solution_ends_at_once();
+    observer_can_end_the_solve_with_an_error();
     observer_can_stop_the_solve();
     running_out_of_iterations_is_a_report();
     wrong_input_is_refused();

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Rows = NDArray[np.floating[Any]]  # float32 or float64
-_Row = tuple[int, float, float, float, int, float]
+_Row = tuple[int, float, float, float, int, float, int, int, float]
 _Callback = Callable[[_Row], object] | None
 
 def default_threads() -> int: ...
@@ -106,6 +106,8 @@ class Report:
     @property
     def converged(self) -> bool: ...
     @property
+    def stopped(self) -> bool: ...
+    @property
     def n_iter(self) -> int: ...
     @property
     def n_active(self) -> int: ...
@@ -140,6 +142,8 @@ def solve(
     blocks: NDArray[np.float64],
     intercept: NDArray[np.float64],
     callback: _Callback = None,
+    stop_at_interrupt: bool = False,
+    seconds: float = ...,
 ) -> Report: ...
 def alpha_max(
     X: _Rows,
@@ -162,6 +166,8 @@ def search(
     solve_options: SolveOptions,
     search_options: SearchOptions,
     callback: _Callback = None,
+    stop_at_interrupt: bool = False,
+    seconds: float = ...,
     start: tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.int8], NDArray[np.int64]] | None = None,
 ) -> tuple[Arrangements, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Report, int, int]: ...
 def mean_loss(f: NDArray[np.float64], y: NDArray[np.float64], w: NDArray[np.float64], loss: str) -> float: ...

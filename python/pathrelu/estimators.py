@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
@@ -20,7 +21,8 @@ from pathrelu import _validation as check
 from pathrelu._portable import Portable
 from pathrelu.arrangements import Arrangements, sample_arrangements
 from pathrelu.network import GatedReLUNetwork, Label, ParallelReLUNetwork, assemble
-from pathrelu.program import Callback, Problem, Record, Solution
+from pathrelu.program import Callback, Problem, Record, Solution, Watch
+from pathrelu.progress import Live, log
 
 logger = logging.getLogger("pathrelu")
 
@@ -47,7 +49,7 @@ class Settings:
     verbose: int
     options: _core.SolveOptions
     random_state: check.RandomState
-    callback: Callback | None
+    watch: Watch
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     random_state: check.RandomState
     verbose: int
     callback: Callback | None
+    on_interrupt: str
+    max_seconds: float | None
 
     network_: ParallelReLUNetwork | GatedReLUNetwork
     alpha_: float | NDArray[np.float64]
@@ -124,7 +128,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             verbose=check.count(self.verbose, "verbose", 0),
             options=program.solver_options(self.tol, self.max_iter, self.fit_intercept, self.n_threads),
             random_state=check.seed(self.random_state),
-            callback=check.function(self.callback),
+            watch=Watch(self.callback, self.on_interrupt, self.max_seconds),
         )
 
     def _problems(self, settings: Settings, data: Data) -> tuple[list[Problem], Standardization]:
@@ -156,10 +160,11 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         if settings.low_rank is not None:
             projection = program.Projection(problems[0].X, problems[0].w, settings.low_rank)
             problems = [projection.project(problem) for problem in problems]
-        solutions = self._solve(settings, problems)
+        with _progress(settings, len(problems)):
+            solutions = self._solve(settings, problems)
         if settings.prune:
             solutions = [
-                program.pruned(problem, solution, settings.options.threads)
+                program.pruned(problem, solution, settings.options.threads, settings.watch)
                 for problem, solution in zip(problems, solutions, strict=True)
             ]
         if projection is not None:
@@ -186,7 +191,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             (solution.low_rank.guarantee for solution in solutions if solution.low_rank is not None),
             default=None,
         )
-        program.warn_of_gap(solutions, settings.options.tol, stacklevel=4)
+        program.warn_of_gap(solutions, settings.options.tol, settings.watch, stacklevel=4)
         return self
 
     def _largest_alpha(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> float:
@@ -205,7 +210,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _solve(self, settings: Settings, problems: list[Problem]) -> list[Solution]:
-        callback = _progress(settings)
+        watch = settings.watch
         if not settings.sampled:
             options = _core.SearchOptions(
                 seed=check.seed(settings.random_state), skip_connection=settings.skip_connection
@@ -213,7 +218,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
 
             def search(problem: Problem, alpha: float, start: Solution | None) -> Solution:
                 return program.run_search(
-                    problem, alpha, settings.width, settings.options, options, callback, start
+                    problem, alpha, settings.width, settings.options, options, watch, start
                 )
 
             starts: Sequence[Solution | None] = self._alike(settings, problems) or [None] * len(problems)
@@ -227,7 +232,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         arrangements, init = self._sample(settings, problems)
 
         def solve(problem: Problem, alpha: float, start: Solution | check.Rows | None) -> Solution:
-            return program.run(problem, arrangements, alpha, settings.options, start, callback)
+            return program.run(problem, arrangements, alpha, settings.options, start, watch)
 
         solutions = [
             _fit(settings, problem, solve, start) for problem, start in zip(problems, init, strict=True)
@@ -347,9 +352,16 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     random_state : int, RandomState, Generator or None, default=None
         Where random trees come from.
     verbose : int, default=0
-        1 logs each program solved, 2 each check of the gap too, at level INFO of the logger "pathrelu".
+        1 shows a live line if rich is installed and stderr is a terminal, or in a notebook, see
+        `pathrelu.progress.Live`; and it logs each program solved, 2 each check of the gap too, at level INFO
+        of the logger "pathrelu".
     callback : callable, optional
-        Called with a `Record` at every check of the gap; what it raises stops the fit.
+        Called with a `Record` at every check of the gap, in a search after every program solved. What it
+        raises stops the fit and is raised again, except StopIteration: then the best network so far is kept.
+    on_interrupt : {"raise", "return"}, default="raise"
+        What Ctrl-C does: raise KeyboardInterrupt, or end the fit with the best network so far.
+    max_seconds : float, optional
+        End the fit with the best network so far after this time.
 
     Attributes
     ----------
@@ -416,6 +428,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         random_state: check.RandomState = None,
         verbose: int = 0,
         callback: Callback | None = None,
+        on_interrupt: str = "raise",
+        max_seconds: float | None = None,
     ) -> None:
         self.depth = depth
         self.width = width
@@ -437,6 +451,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
         self.callback = callback
+        self.on_interrupt = on_interrupt
+        self.max_seconds = max_seconds
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -468,7 +484,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         Warns
         -----
         ConvergenceWarning
-            If a gap is still above `tol` after `max_iter` iterations; ``dual_gap_`` says how far.
+            If a gap is still above `tol` after `max_iter` iterations or a stop; ``dual_gap_`` says how far.
         """
         return self._train(self._settings(), self._data(X, y, sample_weight))
 
@@ -514,7 +530,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         As for `PathReLURegressor`.
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, which multiply those of samples; "balanced" gives all classes the same total.
-    tol, max_iter, n_threads, warm_start, random_state, verbose, callback
+    tol, max_iter, n_threads, warm_start, random_state, verbose, callback, on_interrupt, max_seconds
         As for `PathReLURegressor`.
 
     Attributes
@@ -573,6 +589,8 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         random_state: check.RandomState = None,
         verbose: int = 0,
         callback: Callback | None = None,
+        on_interrupt: str = "raise",
+        max_seconds: float | None = None,
     ) -> None:
         self.depth = depth
         self.width = width
@@ -594,6 +612,8 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
         self.callback = callback
+        self.on_interrupt = on_interrupt
+        self.max_seconds = max_seconds
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train the network.
@@ -621,7 +641,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         Warns
         -----
         ConvergenceWarning
-            If a gap is still above `tol` after `max_iter` iterations; ``dual_gap_`` says how far.
+            If a gap is still above `tol` after `max_iter` iterations or a stop; ``dual_gap_`` says how far.
         """
         return self._train(self._settings(), self._data(X, y, sample_weight))
 
@@ -767,6 +787,8 @@ def _fit(
         return _logged(settings, solve(problem, settings.alpha, start))
     solution = _logged(settings, solve(problem, automatic_alpha(problem), start))
     for _ in range(AUTOMATIC_FITS - 1):
+        if settings.watch.stopped_by:
+            break
         alpha = automatic_alpha(problem, solution)
         if alpha > 0.9 * solution.alpha:
             break
@@ -828,23 +850,25 @@ def _plain(labels: NDArray[Any]) -> list[Label] | None:
     return plain if all(isinstance(label, str | int | float) for label in plain) else None
 
 
-def _progress(settings: Settings) -> Callback | None:
-    if settings.verbose < 2:
-        return settings.callback
+@contextmanager
+def _progress(settings: Settings, n_programs: int) -> Iterator[None]:
+    """Follows the fit as `verbose` asks; what follows it comes before the caller's function."""
+    given = settings.watch.callback
+    followers: list[Callback] = [log] if settings.verbose > 1 else []
+    with ExitStack() as stack:
+        if settings.verbose > 0:
+            line = stack.enter_context(Live(time_left=n_programs == 1 and settings.alpha is not None))
+            if line.shown:
+                followers.append(line)
+        if given is not None:
+            followers.append(given)
 
-    def log(record: Record) -> None:
-        logger.info(
-            "iteration %d: objective %.6g, gap %.2e, %d active, %.1f s",
-            record.n_iter,
-            record.objective,
-            record.gap,
-            record.n_active,
-            record.seconds,
-        )
-        if settings.callback is not None:
-            settings.callback(record)
+        def follow(record: Record) -> None:
+            for follower in followers:
+                follower(record)
 
-    return log
+        settings.watch.callback = follow if followers else None
+        yield
 
 
 def _logged(settings: Settings, solution: Solution) -> Solution:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,7 +35,7 @@ FLOAT32_TOL = 1e-6
 
 @dataclass(frozen=True)
 class Record:
-    """State of a solve at one check of the gap.
+    """State of a solve at one check of the gap, or of a search after one of its programs.
 
     Attributes
     ----------
@@ -43,7 +44,17 @@ class Record:
     n_active : int
         Blocks that are not zero.
     seconds : float
-        Since the start.
+        Since the start of the solve or the search.
+    round : int
+        Of a search, from 1; else how many working sets of groups have been solved over.
+    n_groups : int
+        In the working set; of a search, in the set of arrangements reached.
+    target_gap : float
+        The gap at which this program counts as solved.
+    searching : bool
+        Whether the record is of a search, whose end the gap does not tell.
+
+    The last four are 0 and False in records from files of versions without them.
     """
 
     n_iter: int
@@ -52,9 +63,56 @@ class Record:
     gap: float
     n_active: int
     seconds: float
+    round: int = 0
+    n_groups: int = 0
+    target_gap: float = 0.0
+    searching: bool = False
 
 
 Callback = Callable[[Record], object]
+
+
+class Watch:
+    """What may end the programs of one call before they are solved: an interrupt, the callback, the clock."""
+
+    def __init__(
+        self,
+        callback: Callback | None = None,
+        on_interrupt: str = "raise",
+        max_seconds: float | None = None,
+    ) -> None:
+        self.callback: Callback | None = check.function(callback)
+        self.at_interrupt = check.choice(on_interrupt, "on_interrupt", ("raise", "return")) == "return"
+        self.limit = math.inf if max_seconds is None else check.positive(max_seconds, "max_seconds")
+        self.begin = time.monotonic()
+        self.stopped_by = ""
+        self.seconds = 0.0  # until it was stopped
+
+    def arguments(self, searching: bool = False) -> tuple[_core._Callback, bool, float]:
+        """The last arguments of the core's functions. A program after a stop ends at once."""
+        left = 0.0 if self.stopped_by else max(0.0, self.limit - (time.monotonic() - self.begin))
+        callback = self.callback
+        if callback is None:
+            return None, self.at_interrupt, left
+
+        def record(row: _core._Row) -> None:
+            try:
+                callback(Record(*row, searching))
+            except StopIteration:
+                self.stop("its callback")
+                raise
+
+        return record, self.at_interrupt, left
+
+    def stop(self, cause: str) -> None:
+        if not self.stopped_by:
+            self.stopped_by = cause
+            self.seconds = time.monotonic() - self.begin
+
+    def note(self, report: _core.Report) -> None:
+        if report.stopped:
+            late = time.monotonic() - self.begin >= self.limit
+            self.stop(f"max_seconds={self.limit:g}" if late else "an interrupt")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +125,7 @@ class Solution:
         Value of the program, a lower bound on its optimum, and their difference. The bound covers the
         arrangements of this solution, not those left out.
     converged : bool
-        Whether ``gap <= tol * objective_at_zero``.
+        Whether ``gap <= tol * objective_at_zero``, and a search came to its end.
     n_iter : int
     n_active : int
         Blocks that are not zero, which is the number of sub-networks; a skip connection is one of them.
@@ -87,6 +145,9 @@ class Solution:
     low_rank : LowRank or None
         Of `solve_low_rank`: the subspace, and its guarantee. `dual_objective` and `gap` are then those of the
         program over the rows projected on the subspace.
+    interrupted : bool
+        Whether an interrupt, the callback or `max_seconds` ended the solve or the search early. This is then
+        the best point found until then, with its own objective and gap.
     """
 
     objective: float
@@ -106,6 +167,7 @@ class Solution:
     n_rounds: int | None = None
     n_starts: int | None = None
     low_rank: LowRank | None = None
+    interrupted: bool = False
 
     @property
     def relative_gap(self) -> float:
@@ -226,9 +288,10 @@ class Problem:
             activation=self.activation,
             loss=self.loss,
             objective_at_zero=report.objective_at_zero,
-            history=[Record(*row) for row in report.history],
+            history=[Record(*row, n_rounds is not None) for row in report.history],
             n_rounds=n_rounds,
             n_starts=n_starts,
+            interrupted=report.stopped,
         )
 
 
@@ -241,13 +304,6 @@ def solver_options(
         fit_intercept=check.switch(fit_intercept, "fit_intercept"),
         threads=check.threads(n_threads),
     )
-
-
-def records(
-    callback: Callback | None,
-) -> Callable[[tuple[int, float, float, float, int, float]], object] | None:
-    checked = check.function(callback)
-    return None if checked is None else lambda row: checked(Record(*row))
 
 
 def start(
@@ -276,9 +332,10 @@ def run(
     alpha: float,
     options: _core.SolveOptions,
     init: Solution | ArrayLike | None = None,
-    callback: Callback | None = None,
+    watch: Watch | None = None,
 ) -> Solution:
     """`solve` after its checks, and without its warning."""
+    watch = watch or Watch()
     blocks, intercept = start(problem, arrangements, init)
     report = _core.solve(
         problem.X,
@@ -291,8 +348,9 @@ def run(
         options,
         blocks,
         intercept,
-        records(callback),
+        *watch.arguments(),
     )
+    watch.note(report)
     return problem.solution(report, arrangements, alpha, blocks, intercept)
 
 
@@ -302,7 +360,7 @@ def run_search(
     width: list[int],
     options: _core.SolveOptions,
     search_options: _core.SearchOptions,
-    callback: Callback | None = None,
+    watch: Watch,
     start: Solution | None = None,
 ) -> Solution:
     """`search` after its checks, and without its warning; from the trees of an earlier one."""
@@ -316,9 +374,10 @@ def run_search(
         problem.activation == "relu",
         options,
         search_options,
-        records(callback),
+        *watch.arguments(searching=True),
         None if start is None else trees_of(start),
     )
+    watch.note(report)
     leaves[core.linear] = 0
     arrangements = Arrangements(core, leaves.reshape(len(core), core.paths, problem.X.shape[1]))
     return problem.solution(report, arrangements, alpha, blocks, intercept, n_rounds, n_starts)
@@ -376,10 +435,21 @@ class Projection:
         )
 
 
-def pruned(problem: Problem, solution: Solution, threads: int) -> Solution:
-    """The solution whose network is that of `solution` after `prune`: its blocks rescaled, some to zero."""
+def pruned(problem: Problem, solution: Solution, threads: int, watch: Watch) -> Solution:
+    """The solution whose network is that of `solution` after `prune`: its blocks rescaled, some to zero.
+
+    As it is if there was an interrupt.
+    """
+    if watch.stopped_by:
+        return solution
     network = solution.network()
-    factors = network.fewest_subnetworks(problem.X, threads)
+    try:
+        factors = network.fewest_subnetworks(problem.X, threads)
+    except KeyboardInterrupt:
+        if not watch.at_interrupt:
+            raise
+        watch.stop("an interrupt")
+        return replace(solution, converged=False, interrupted=True)
     blocks = solution.blocks.copy()
     begin = 0
     for part in blocks[np.newaxis] if problem.single else blocks:
@@ -406,20 +476,22 @@ def warn_of_float32(problem: Problem, tol: float, stacklevel: int = 3) -> None:
         )
 
 
-def warn_of_gap(solutions: Sequence[Solution], tol: float, stacklevel: int = 3) -> None:
+def warn_of_gap(solutions: Sequence[Solution], tol: float, watch: Watch, stacklevel: int = 3) -> None:
     """One warning about those that did not converge, stating the worst."""
     late = [solution for solution in solutions if not solution.converged]
     if not late:
         return
     worst = max(late, key=lambda solution: solution.relative_gap)
+    stopped = watch.stopped_by and f"stopped by {watch.stopped_by} after {watch.seconds:.1f} s; "
+    advice = "" if stopped else "; raise max_iter or tol"
     which = (
         ""
         if len(solutions) == 1
         else f"{len(late)} of {len(solutions)} programs did not converge; the worst: "
     )
     warnings.warn(
-        f"{which}duality gap {worst.gap:.2e} (relative {worst.relative_gap:.2e}, tol {tol:.0e}) after "
-        f"{worst.n_iter} iterations, objective {worst.objective:.6g}; raise max_iter or tol",
+        f"{stopped}{which}duality gap {worst.gap:.2e} (relative {worst.relative_gap:.2e}, tol {tol:.0e}) "
+        f"after {worst.n_iter} iterations, objective {worst.objective:.6g}{advice}",
         ConvergenceWarning,
         stacklevel=stacklevel,
     )
@@ -440,6 +512,8 @@ def solve(
     init: Solution | ArrayLike | None = None,
     n_threads: int | None = None,
     callback: Callback | None = None,
+    on_interrupt: str = "raise",
+    max_seconds: float | None = None,
 ) -> Solution:
     r"""Solve the convex program over the given arrangements.
 
@@ -481,7 +555,14 @@ def solve(
     n_threads : int, optional
         Number of threads; None for what OpenMP allows the process. The result does not depend on it.
     callback : callable, optional
-        Called with a `Record` at every check of the gap. What it raises stops the solve.
+        Called with a `Record` at every check of the gap, in a search after every program solved. What it
+        raises stops the solve and is raised again, except StopIteration: then the best point so far is
+        returned. See also `pathrelu.progress.Live`.
+    on_interrupt : {"raise", "return"}, default="raise"
+        What Ctrl-C does: raise KeyboardInterrupt, or return the best point so far. In threads other than the
+        main one Python sees no Ctrl-C.
+    max_seconds : float, optional
+        Return the best point so far after this time.
 
     Returns
     -------
@@ -495,7 +576,8 @@ def solve(
     Warns
     -----
     ConvergenceWarning
-        If the gap is still above `tol` after `max_iter` iterations, or `tol` is below 1e-6 with float32 rows.
+        If the gap is still above `tol` after `max_iter` iterations or a stop, which it then names, or `tol`
+        is below 1e-6 with float32 rows.
 
     Examples
     --------
@@ -514,9 +596,10 @@ def solve(
     alpha = check.penalty(alpha)
     problem = Problem.check(X, y, activation, loss, sample_weight)
     problem.require(arrangements)
+    watch = Watch(callback, on_interrupt, max_seconds)
     warn_of_float32(problem, options.tol)
-    solution = run(problem, arrangements, alpha, options, init, callback)
-    warn_of_gap([solution], options.tol)
+    solution = run(problem, arrangements, alpha, options, init, watch)
+    warn_of_gap([solution], options.tol, watch)
     return solution
 
 
@@ -591,6 +674,8 @@ def solve_path(
     init: Solution | ArrayLike | None = None,
     n_threads: int | None = None,
     callback: Callback | None = None,
+    on_interrupt: str = "raise",
+    max_seconds: float | None = None,
 ) -> Path:
     """Solve the program for decreasing values of alpha, each from the solution before it.
 
@@ -604,12 +689,15 @@ def solve_path(
     n_alphas : int, default=100
     eps : float, default=1e-3
         Between 0 and 1.
-    activation, loss, sample_weight, fit_intercept, tol, max_iter, init, n_threads, callback
+    activation, loss, sample_weight, fit_intercept, tol, max_iter, init, n_threads
         As for `solve`; `init` is for the largest alpha.
+    callback, on_interrupt, max_seconds
+        As for `solve`, for all values of alpha together.
 
     Returns
     -------
     Path
+        Up to the value of alpha at which it was stopped.
 
     Warns
     -----
@@ -640,7 +728,7 @@ def solve_path(
     problem = Problem.check(X, y, activation, loss, sample_weight)
     problem.require(arrangements)
     start(problem, arrangements, init)
-    check.function(callback)
+    watch = Watch(callback, on_interrupt, max_seconds)
     warn_of_float32(problem, options.tol)
 
     if given is None:
@@ -654,10 +742,12 @@ def solve_path(
     solutions: list[Solution] = []
     for alpha in grid.tolist():
         solutions.append(
-            run(problem, arrangements, alpha, options, solutions[-1] if solutions else init, callback)
+            run(problem, arrangements, alpha, options, solutions[-1] if solutions else init, watch)
         )
-    warn_of_gap(solutions, options.tol)
-    return Path(grid, solutions)
+        if watch.stopped_by:
+            break
+    warn_of_gap(solutions, options.tol, watch)
+    return Path(grid[: len(solutions)], solutions)
 
 
 def search(
@@ -680,6 +770,8 @@ def search(
     max_iter: int = 10_000,
     n_threads: int | None = None,
     callback: Callback | None = None,
+    on_interrupt: str = "raise",
+    max_seconds: float | None = None,
 ) -> Solution:
     """Solve the program over arrangements that are searched for as well.
 
@@ -708,7 +800,7 @@ def search(
         X and no higher an objective; see `ParallelReLUNetwork.prune`.
     random_state : int, RandomState, Generator or None, default=None
         Where random starts come from.
-    loss, sample_weight, fit_intercept, tol, max_iter, n_threads, callback
+    loss, sample_weight, fit_intercept, tol, max_iter, n_threads, callback, on_interrupt, max_seconds
         As for `solve`.
 
     Returns
@@ -737,12 +829,12 @@ def search(
     settings = search_options(n_starts, max_rounds, random_state, skip_connection)
     prune = check.switch(prune, "prune")
     problem = Problem.check(X, y, activation, loss, sample_weight)
-    check.function(callback)
+    watch = Watch(callback, on_interrupt, max_seconds)
     warn_of_float32(problem, options.tol)
-    solution = run_search(problem, alpha, shape, options, settings, callback)
+    solution = run_search(problem, alpha, shape, options, settings, watch)
     if prune:
-        solution = pruned(problem, solution, options.threads)
-    warn_of_gap([solution], options.tol)
+        solution = pruned(problem, solution, options.threads, watch)
+    warn_of_gap([solution], options.tol, watch)
     return solution
 
 
@@ -768,6 +860,8 @@ def solve_low_rank(
     max_iter: int = 10_000,
     n_threads: int | None = None,
     callback: Callback | None = None,
+    on_interrupt: str = "raise",
+    max_seconds: float | None = None,
 ) -> Solution:
     """Solve the program over the leading principal scores of the rows, and map the weights back.
 
@@ -788,7 +882,7 @@ def solve_low_rank(
         As for `search`; not used with `arrangements`.
     activation, skip_connection, prune
         As for `search`.
-    loss, sample_weight, fit_intercept, tol, max_iter, n_threads, callback
+    loss, sample_weight, fit_intercept, tol, max_iter, n_threads, callback, on_interrupt, max_seconds
         As for `solve`.
 
     Returns
@@ -828,23 +922,23 @@ def solve_low_rank(
             f"arrangements has type {type(arrangements).__name__}; expected None or a function of the scores"
         )
     problem = Problem.check(X, y, activation, loss, sample_weight)
-    check.function(callback)
+    watch = Watch(callback, on_interrupt, max_seconds)
     warn_of_float32(problem, options.tol)
 
     projection = Projection(problem.X, problem.w, rank)
     problem = projection.project(problem)
     if arrangements is None:
-        solution = run_search(problem, alpha, shape, options, settings, callback)
+        solution = run_search(problem, alpha, shape, options, settings, watch)
     else:
         given = arrangements(projection.scores.copy())
         problem.require(given)
         if settings.skip_connection:
             given = given.with_skip_connection()
-        solution = run(problem, given, alpha, options, callback=callback)
+        solution = run(problem, given, alpha, options, None, watch)
     if prune:
-        solution = pruned(problem, solution, options.threads)
+        solution = pruned(problem, solution, options.threads, watch)
     solution = projection.lift(solution)
-    warn_of_gap([solution], options.tol)
+    warn_of_gap([solution], options.tol, watch)
     return solution
 
 

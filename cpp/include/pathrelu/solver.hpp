@@ -44,16 +44,21 @@ struct Record {
     double gap = 0;  ///< objective minus the best dual objective so far: bounds the distance to the optimum
     Index n_active = 0;
     double seconds = 0;
+    Index round = 0;        ///< of a search, from 1; else of working sets, from 0: those before this check
+    Index n_groups = 0;     ///< in the working set, or of the arrangements that a search solved last
+    double target_gap = 0;  ///< that the solve stops at
 };
 
 struct SolveReport : Record {
     double objective_at_zero = 0;
     bool converged = false;
+    bool stopped = false;  ///< by a `Stop`, before it converged
     std::vector<Record> history;
 };
 
-/// What the caller may see and stop; either may be empty and may throw. Called between parallel regions on
-/// the calling thread: `poll` about every 0.05 s, `record` at every check of the gap.
+/// What the caller may see and stop; either may be empty and may throw: `Stop` to have the best so far, all
+/// else leaves. Called between parallel regions on the calling thread: `poll` about every 0.05 s, `record` at
+/// every check of the gap.
 struct Observer {
     Poll poll;
     std::function<void(const Record&)> record;

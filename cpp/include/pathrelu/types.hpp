@@ -38,4 +38,7 @@ using Rows = MatView<const X>;
 /// whichever is longer. It may throw to stop the work.
 using Poll = std::function<void()>;
 
+/// What an observer throws for the work to end soon with the best that it has, instead of with an error.
+struct Stop {};
+
 }  // namespace pathrelu

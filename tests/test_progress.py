@@ -1,0 +1,365 @@
+"""Progress is shown where somebody looks, and a fit that is stopped leaves the best network so far."""
+
+import io
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+import pathrelu as pr
+from pathrelu.program import Record
+from pathrelu.progress import Live, duration, seconds_left
+
+ESTIMATORS = [pr.PathReLURegressor, pr.PathReLUClassifier]
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 3))
+    return X, np.abs(X[:, 0]) - np.maximum(X[:, 1] + X[:, 2], 0) + 0.1 * rng.standard_normal(60)
+
+
+@pytest.fixture(scope="module")
+def sampled(data):
+    return pr.sample_arrangements(data[0], 50, random_state=0)
+
+
+def stop_at(count):
+    """A callback that stops at this record, and the records."""
+    records = []
+
+    def callback(record):
+        records.append(record)
+        if len(records) == count:
+            raise StopIteration
+
+    return callback, records
+
+
+def assert_is_a_network(solution, X, y, **options):
+    """Feasible: the network, whose gates are its own, has the outputs and the objective of the blocks."""
+    objective = solution.network().objective(X, y, solution.alpha, **options)
+    assert objective == pytest.approx(solution.objective, rel=1e-9)
+    assert solution.dual_objective + solution.gap == pytest.approx(solution.objective, rel=1e-9)
+
+
+# ---- Records -----------------------------------------------------------------
+
+
+def test_records_of_a_solve_are_typed_and_count(data, sampled):
+    records = []
+    solution = pr.solve(*data, sampled, 1e-3, callback=records.append)
+    assert records == solution.history
+    kinds = {"int": int, "float": float, "bool": bool}
+    for record in records:
+        assert all(type(getattr(record, field.name)) is kinds[field.type] for field in fields(Record))
+    assert [record.round for record in records] == list(range(len(records)))
+    assert records[-1].n_groups >= records[-1].n_active > 0
+    assert records[-1].target_gap == pytest.approx(1e-6 * solution.objective_at_zero)
+    assert records[-1].gap <= records[-1].target_gap
+    assert not records[-1].searching
+
+
+def test_records_of_a_search_count_its_rounds(data):
+    found = pr.search(*data, 1e-2, random_state=0)
+    rounds = [record.round for record in found.history]
+    assert rounds == sorted(rounds)
+    assert rounds[0] == 1
+    assert rounds[-1] == found.n_rounds
+    assert found.history[-1].n_groups == len(found.arrangements)
+    assert all(record.searching for record in found.history)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_records_are_stored_and_read_without_what_older_files_lack(estimator, data, tmp_path):
+    X, y = data
+    model = estimator(alpha=0.01, random_state=0).fit(X, y > 0 if estimator is ESTIMATORS[1] else y)
+    model.save(tmp_path / "new.npz")
+    assert pr.load(tmp_path / "new.npz").history_ == model.history_
+    with np.load(tmp_path / "new.npz") as file:
+        arrays = dict(file)
+    header = json.loads(arrays["header"].tobytes())
+    for _, record in (entry["record"] for entry in header["attributes"]["history_"]):
+        for name in ("round", "n_groups", "target_gap", "searching"):
+            del record[name]
+    for name in ("on_interrupt", "max_seconds"):
+        del header["parameters"][name]
+    np.savez(
+        tmp_path / "old.npz", **arrays | {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
+    )
+    old = pr.load(tmp_path / "old.npz")
+    assert [record.gap for record in old.history_] == [record.gap for record in model.history_]
+    assert old.history_[-1].target_gap == 0
+    assert old.on_interrupt == "raise"
+
+
+# ---- Stopped by a callback or the clock --------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+@pytest.mark.parametrize("activation", ["relu", "gated"])
+def test_stop_iteration_keeps_the_best_of_a_solve(data, sampled, activation, loss):
+    X, y = data
+    y = y if loss == "squared_error" else np.sign(y)
+    callback, records = stop_at(2)
+    options = {"loss": loss, "fit_intercept": True}
+    with pytest.warns(ConvergenceWarning, match=r"stopped by its callback after \d+\.\d s; duality gap"):
+        solution = pr.solve(X, y, sampled, 1e-3, activation=activation, callback=callback, **options)
+    assert len(records) == 2
+    assert solution.interrupted
+    assert not solution.converged
+    assert solution.objective == records[-1].objective < solution.objective_at_zero
+    assert_is_a_network(solution, X, y, loss=loss)
+
+
+@pytest.mark.parametrize("skip_connection", [False, True])
+@pytest.mark.parametrize(("activation", "depth"), [("relu", 2), ("relu", 3), ("gated", 3)])
+def test_stop_iteration_keeps_the_best_of_a_search(data, activation, depth, skip_connection):
+    options = {"activation": activation, "depth": depth, "width": 2, "skip_connection": skip_connection}
+    callback, records = stop_at(2)
+    with pytest.warns(ConvergenceWarning, match="stopped by its callback"):
+        found = pr.search(*data, 1e-3, callback=callback, random_state=0, **options)
+    assert len(records) == 2
+    assert found.interrupted
+    assert not found.converged
+    assert found.objective == min(record.objective for record in records)
+    assert_is_a_network(found, *data)
+
+
+def test_a_stop_at_the_solution_is_none(data, sampled):
+    def stop(record):
+        if record.gap <= record.target_gap:
+            raise StopIteration
+
+    solution = pr.solve(*data, sampled, 1e-2, callback=stop)
+    assert solution.converged
+    assert not solution.interrupted
+
+
+def test_a_callback_that_only_looks_changes_no_bit(data, sampled):
+    seen = pr.solve(*data, sampled, 1e-3, callback=lambda _: None, on_interrupt="return", max_seconds=1e6)
+    np.testing.assert_array_equal(seen.blocks, pr.solve(*data, sampled, 1e-3).blocks)
+
+
+def test_a_path_ends_where_it_is_stopped(data, sampled):
+    callback, _ = stop_at(6)
+    with pytest.warns(ConvergenceWarning, match="stopped by its callback"):
+        path = pr.solve_path(*data, sampled, n_alphas=20, callback=callback)
+    assert 0 < len(path) == len(path.alphas) < 20
+    assert [solution.interrupted for solution in path.solutions] == [False] * (len(path) - 1) + [True]
+
+
+@pytest.mark.parametrize("arrangements", ["search", "sample"])
+def test_a_stop_ends_the_fits_of_all_outputs(data, arrangements):
+    X, y = data
+    callback, records = stop_at(2)
+    model = pr.PathReLURegressor(arrangements=arrangements, callback=callback, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="stopped by its callback"):
+        model.fit(X, np.stack([y, -y], axis=1))
+    assert len(records) == 2
+    assert np.isfinite(model.predict(X)).all()
+    assert model.dual_gap_ > 0
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_time_is_bounded(estimator):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((1500, 30)), rng.integers(0, 2, 1500)
+    model = estimator(depth=3, alpha=1e-5, tol=1e-12, max_seconds=0.5, max_iter=10**9, random_state=0)
+    with pytest.warns(ConvergenceWarning, match=r"stopped by max_seconds=0\.5 after \d+\.\d s; duality gap"):
+        model.fit(X, y)
+    assert model.score(X, y) >= (0.5 if estimator is ESTIMATORS[1] else 0)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "error"),
+    [
+        ("on_interrupt", "ignore", ValueError),
+        ("on_interrupt", None, TypeError),
+        ("max_seconds", 0, ValueError),
+    ],
+)
+def test_wrong_parameters_are_refused(data, sampled, parameter, value, error):
+    with pytest.raises(error, match=f"^{parameter} is"):
+        pr.solve(*data, sampled, 0.1, **{parameter: value})
+    with pytest.raises(error, match=f"^{parameter} is"):
+        pr.PathReLURegressor(**{parameter: value}).fit(*data)
+
+
+# ---- Stopped by Ctrl-C -------------------------------------------------------
+
+SCRIPT = """
+import signal, sys, time, warnings
+import numpy as np, pathrelu as pr
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
+what, on_interrupt = sys.argv[1:]
+rng = np.random.default_rng(0)
+X, y = rng.standard_normal((4000, 40)), rng.standard_normal(4000)
+options = {"tol": 1e-15, "max_iter": 10**9, "n_threads": 1, "on_interrupt": on_interrupt}
+arrangements = pr.sample_arrangements(X, 300, random_state=0)
+print("begin", flush=True)
+try:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if what == "solve":
+            found = pr.solve(X, y, arrangements, 1e-5, **options)
+        else:
+            found = pr.search(X, y, 1e-5, depth=3, random_state=0, **options)
+    print("returned", flush=True)
+    objective = found.network().objective(X, y, 1e-5)
+    assert abs(objective - found.objective) <= 1e-9 * objective
+    assert found.objective < found.objective_at_zero
+    assert 0 < found.gap and not found.converged and found.interrupted
+    (warning,) = caught
+    assert "stopped by an interrupt after " in str(warning.message)
+    print("checked", flush=True)
+except KeyboardInterrupt:
+    print("raised", flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+@pytest.mark.parametrize("on_interrupt", ["raise", "return"])
+@pytest.mark.parametrize("what", ["solve", "search"])
+def test_an_interrupt_ends_it_soon(what, on_interrupt):
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, what, on_interrupt],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
+    ) as process:
+        watchdog = threading.Timer(120, process.kill)
+        watchdog.start()
+        try:
+            assert process.stdout.readline() == "begin\n"
+            time.sleep(1.5)
+            begin = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == ("raised\n" if on_interrupt == "raise" else "returned\n")
+            assert time.monotonic() - begin < 2  # a second, on a machine with nothing else to do
+            if on_interrupt == "return":
+                assert process.stdout.readline() == "checked\n"
+        finally:
+            watchdog.cancel()
+            process.kill()
+
+
+# ---- The line ----------------------------------------------------------------
+
+
+def record_at(seconds, gap, **values):
+    return Record(10, 0.5, 0.5 - gap, gap, 3, seconds, **{"target_gap": 1e-6, "n_groups": 8} | values)
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    console = pytest.importorskip("rich.console")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return console.Console(force_terminal=True, file=io.StringIO(), width=160)
+
+
+def test_the_line_has_the_numbers_of_the_last_record(terminal, data, sampled):
+    with Live(terminal) as live:
+        assert live.shown
+        solution = pr.solve(*data, sampled, 1e-3, callback=live)
+    last = solution.history[-1]
+    text = terminal.file.getvalue()
+    for part in (
+        f"objective {last.objective:.6g}",
+        f"gap {last.gap:.1e} (target {last.target_gap:.1e})",
+        f"{last.n_active} active of {last.n_groups} groups",
+        f"round {last.round}",
+    ):
+        assert part in text
+    assert text.endswith("\n") or text.endswith("\x1b[?25h")  # the cursor is back
+    assert not live.shown
+
+
+def test_no_second_line_and_no_records_in_the_log_beside_the_first(terminal, caplog):
+    with Live(terminal) as first, Live(terminal) as second:
+        assert first.shown
+        assert not second.shown
+    with Live(terminal) as third:
+        assert third.shown
+        with caplog.at_level(logging.INFO, logger="pathrelu"):
+            third(record_at(1, 0.1))
+    assert not caplog.records
+
+
+def test_nothing_is_written_where_there_is_no_terminal(data, capfd):
+    with Live() as live:
+        assert not live.shown
+        live(record_at(1, 0.1))
+    pr.PathReLURegressor(alpha=0.01, random_state=0, verbose=1).fit(*data)
+    assert capfd.readouterr() == ("", "")
+    console = pytest.importorskip("rich.console").Console(file=io.StringIO(), force_terminal=False)
+    with Live(console) as live:
+        live(record_at(1, 0.1))
+    assert console.file.getvalue() == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="opens a pseudo-terminal")
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_verbose_shows_the_line_on_the_terminal_of_stderr(verbose):
+    pytest.importorskip("rich")
+    script = f"""
+import numpy as np, pathrelu as pr
+X = np.random.default_rng(0).standard_normal((60, 3))
+pr.PathReLURegressor(alpha=0.01, random_state=0, verbose={verbose}).fit(X, np.abs(X[:, 0]))
+print("output")
+"""
+    ours, theirs = os.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "160"}
+    out = subprocess.run(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=theirs, env=environment, check=True
+    )
+    os.close(theirs)
+    try:
+        shown = os.read(ours, 1 << 16)
+    except OSError:  # nothing was written
+        shown = b""
+    os.close(ours)
+    assert out.stdout == b"output\n"
+    assert (b"objective" in shown and b"active of" in shown) if verbose else shown == b""
+
+
+def test_time_left_is_that_of_the_line_through_the_logarithms():
+    records = [record_at(t, 10.0**-t) for t in range(4)]  # a decade a second; 1e-6 is three seconds away
+    assert seconds_left(records) == pytest.approx(3)
+    live = Live(time_left=True)
+    for record in records:
+        live(record)
+    assert "about 0:02 left" in live.line() or "about 0:03 left" in live.line()
+    assert "left" not in Live(time_left=False).line()
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [record_at(0, 0.1), record_at(1, 0.01)],
+        [record_at(t, 0.1) for t in range(4)],
+        [record_at(t, 0.1 * 2**t) for t in range(4)],
+        [record_at(t, 10.0**-t, searching=True) for t in range(4)],
+        [record_at(t, 10.0**-t, target_gap=0.0) for t in range(4)],
+        [record_at(t, float("nan")) for t in range(4)],
+        [record_at(1, 10.0**-t) for t in range(4)],
+    ],
+    ids=["two", "still", "widening", "search", "no target", "not a number", "no time"],
+)
+def test_time_left_is_not_made_up(records):
+    assert seconds_left(records) is None
+
+
+def test_durations():
+    assert [duration(s) for s in (0.4, 59.9, 61, 3723)] == ["0:00", "0:59", "1:01", "1:02:03"]
