@@ -142,8 +142,9 @@ def each(results: Results, names: Sequence[str], quantity: str, higher: bool) ->
     lines = []
     for name, row, error in zip(names, values, spread, strict=True):
         best = np.round(row, 3) == np.round(row.max() if higher else row.min(), 3)
+        several = len(results.folds[name]) > 1
         cells = [
-            f"**{value:.3f}** ± {sd:.3f}" if first else f"{value:.3f} ± {sd:.3f}"
+            (f"**{value:.3f}**" if first else f"{value:.3f}") + (f" ± {sd:.3f}" if several else "")
             for value, sd, first in zip(row, error, best, strict=True)
         ]
         mark = " (d)" if name in tables.DEVELOPMENT else ""
