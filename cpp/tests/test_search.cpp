@@ -149,8 +149,7 @@ void observer_can_end_the_search_with_an_error() {
 /// At any poll: in slides, ascents and solves.
 void observer_can_stop_the_search() {
     for (const bool relu : {false, true}) {
-        const double zero =
-            Task("squared_error").search("squared_error", relu, {}, 1e3, {}).report.objective;
+        const double zero = Task("squared_error").search("squared_error", relu, {}, 1e3, {}).report.objective;
         for (const Index stop_at : {0, 1, 2, 3}) {
             Observer observer;
             Index polls = 0;
