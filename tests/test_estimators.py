@@ -130,6 +130,8 @@ BAD_PARAMETERS = [
     ),
     ("verbose", -1, ValueError, r"verbose is -1; expected an integer >= 0"),
     ("callback", 3, TypeError, r"callback is 3; expected None or a function of one record"),
+    ("on_interrupt", "stop", ValueError, r"on_interrupt is 'stop'; expected 'raise' or 'return'"),
+    ("max_seconds", 0, ValueError, r"max_seconds is 0; expected a finite number > 0"),
 ]
 
 

@@ -92,7 +92,7 @@ class Watch:
         """The last arguments of the core's functions. A program after a stop ends at once."""
         left = 0.0 if self.stopped_by else max(0.0, self.limit - (time.monotonic() - self.begin))
         callback = self.callback
-        if callback is None:
+        if callback is None or self.stopped_by:
             return None, self.at_interrupt, left
 
         def record(row: _core._Row) -> None:
