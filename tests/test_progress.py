@@ -297,7 +297,9 @@ def test_no_second_line_and_no_records_in_the_log_beside_the_first(terminal, cap
     assert not caplog.records
 
 
-def test_nothing_is_written_where_there_is_no_terminal(data, capfd):
+def test_nothing_is_written_where_there_is_no_terminal(data, capfd, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # for which rich takes a pipe for a terminal
+    monkeypatch.setenv("TERM", "xterm")
     with Live() as live:
         assert not live.shown
         live(record_at(1, 0.1))
