@@ -278,7 +278,7 @@ def test_the_line_has_the_numbers_of_the_last_record(terminal, data, sampled):
     for part in (
         f"objective {last.objective:.6g}",
         f"gap {last.gap:.1e} (target {last.target_gap:.1e})",
-        f"{last.n_active} active of {last.n_groups} groups",
+        f"{last.n_active} active in {last.n_groups} groups",
         f"round {last.round}",
     ):
         assert part in text
@@ -333,7 +333,7 @@ print("output")
         shown = b""
     os.close(ours)
     assert out.stdout == b"output\n"
-    assert (b"objective" in shown and b"active of" in shown) if verbose else shown == b""
+    assert (b"objective" in shown and b" active in " in shown) if verbose else shown == b""
 
 
 def test_time_left_is_that_of_the_line_through_the_logarithms():
