@@ -138,7 +138,7 @@ class Live:
         parts = [f"objective {last.objective:.6g}", f"gap {last.gap:.1e}"]
         if last.target_gap > 0:
             parts[-1] += f" (target {last.target_gap:.1e})"
-        parts += [f"{last.n_active} active of {last.n_groups} groups", f"round {last.round}"]
+        parts += [f"{last.n_active} active in {last.n_groups} groups", f"round {last.round}"]
         parts.append(duration(now - self._begin))
         left = seconds_left(records) if self._time_left else None
         if left is not None:
