@@ -555,9 +555,9 @@ def test_warm_start_begins_where_the_last_fit_ended():
     expected = model.objective_
     assert model.fit(X, y).n_iter_ < cold / 2
     assert model.objective_ == pytest.approx(expected, rel=1e-5)
-    warm = model.set_params(alpha=0.009).fit(X, y)
+    warm = model.set_params(alpha=0.0099).fit(X, y)
     fresh = PathReLURegressor(
-        arrangements="sample", n_arrangements=200, random_state=0, tol=1e-6, alpha=0.009
+        arrangements="sample", n_arrangements=200, random_state=0, tol=1e-6, alpha=0.0099
     ).fit(X, y)
     assert warm.objective_ == pytest.approx(fresh.objective_, rel=1e-5)
     assert warm.n_iter_ < fresh.n_iter_

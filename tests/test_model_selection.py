@@ -262,3 +262,15 @@ def test_parameters_that_nobody_takes_are_refused():
 def test_a_target_without_a_grid_is_refused():
     with pytest.raises(ValueError, match="there is no grid"):
         PathReLURegressorCV(alphas=4, cv=3).fit(X, np.ones(90))
+
+
+def test_progress_goes_to_the_logger(caplog, capsys):
+    with caplog.at_level("INFO", logger="pathrelu"):
+        model = PathReLURegressorCV(alphas=ALPHAS, cv=3, verbose=1, patience=None, **SAMPLED).fit(X, Y)
+    lines = [message for message in caplog.messages if "mean score" in message]
+    mean = model.cv_results_["mean_test_score"]
+    assert lines == [
+        f"alpha {a:.4g}: mean score {m:.6g} of 3 folds" for a, m in zip(ALPHAS, mean, strict=True)
+    ]
+    assert len(caplog.messages) == len(ALPHAS) + 1  # and the fit of all rows
+    assert capsys.readouterr() == ("", "")

@@ -377,6 +377,7 @@ def test_a_fitted_network_has_the_objective_that_was_minimised(activation, sourc
 def test_a_warm_start_keeps_the_skip_connection(activation):
     X, y = teacher()
     model = PathReLURegressor(
+        alpha=0.01,
         activation=activation,
         arrangements="sample",
         n_arrangements=30,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -26,6 +27,8 @@ from pathrelu import _validation as check
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
 from pathrelu.program import Callback
 
+logger = logging.getLogger("pathrelu")
+
 LEAST_PROBABILITY = 1e-15
 
 
@@ -39,6 +42,7 @@ class _AlphaCV:
     one_standard_error: bool
     patience: int | None
     n_jobs: int | None
+    verbose: int
 
     alphas_: NDArray[np.float64]
     cv_results_: dict[str, NDArray[Any]]
@@ -94,7 +98,7 @@ class _AlphaCV:
                     f"alphas is {self.alphas}, and there is no grid: a constant is optimal for every alpha"
                 )
             grid = largest * np.geomspace(1, self.eps, self.alphas)
-        model.set_params(warm_start=True)
+        model.set_params(warm_start=True, verbose=0)
         models = [clone(model) for _ in folds]
         parallel = Parallel(n_jobs=self.n_jobs)
         results: list[list[tuple[float, int, float]]] = []  # score, size and seconds, for each alpha and fold
@@ -107,6 +111,8 @@ class _AlphaCV:
             models = [model for model, _ in done]
             results.append([result for _, result in done])
             mean = float(np.mean([score for score, _, _ in results[-1]]))
+            if self.verbose > 0:
+                logger.info("alpha %.4g: mean score %.6g of %d folds", alpha, mean, len(folds))
             since = 0 if mean > best else since + 1
             best = max(best, mean)
             if since >= patience:
@@ -298,8 +304,11 @@ class PathReLURegressorCV(_AlphaCV, PathReLURegressor):
         `joblib.parallel_config`. The result does not depend on it.
     activation, arrangements, n_arrangements, loss, bias, fit_intercept, standardize
         As for `PathReLURegressor`.
-    skip_connection, prune, low_rank, tol, max_iter, n_threads, random_state, verbose, callback
+    skip_connection, prune, low_rank, tol, max_iter, n_threads, random_state, callback
         As for `PathReLURegressor`.
+    verbose : int, default=0
+        1 logs the mean score of each alpha at level INFO of the logger "pathrelu", and follows the fit of all
+        rows as `PathReLURegressor` does.
 
     Attributes
     ----------
@@ -408,8 +417,10 @@ class PathReLUClassifierCV(_AlphaCV, PathReLUClassifier):
         As for `PathReLURegressorCV`.
     activation, arrangements, n_arrangements, bias, fit_intercept, standardize, skip_connection, prune
         As for `PathReLUClassifier`.
-    low_rank, class_weight, tol, max_iter, n_threads, random_state, verbose, callback
+    low_rank, class_weight, tol, max_iter, n_threads, random_state, callback
         As for `PathReLUClassifier`.
+    verbose : int, default=0
+        As for `PathReLURegressorCV`.
 
     Attributes
     ----------
