@@ -15,7 +15,7 @@ where to stop.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.model_selection import train_test_split
 
 import pathrelu as pr
@@ -45,4 +45,17 @@ display = RegularizationPathDisplay.from_estimator(
     model, X_train, y_train, X_test=X_test, y_test=y_test, scoring="neg_log_loss", n_alphas=20
 )
 display.axes_[-1].set_ylabel("Negative log-loss")
+plt.show()
+
+# %%
+# Of cross-validation
+# -------------------
+#
+# The scores that :class:`~pathrelu.PathReLUClassifierCV` chose alpha by, with their spread over the folds, under the
+# path over the arrangements of its network.
+
+X, y = load_iris(return_X_y=True)
+chosen = pr.PathReLUClassifierCV(random_state=0).fit(X, y)
+display = RegularizationPathDisplay.from_estimator(chosen, X, y)
+display.axes_[-1].set_ylabel("Mean log-probability")
 plt.show()
