@@ -51,8 +51,8 @@ plt.show()
 # Of cross-validation
 # -------------------
 #
-# The scores that :class:`~pathrelu.PathReLUClassifierCV` chose alpha by, with their spread over the folds, under
-# the path over the arrangements of its network.
+# The scores that :class:`~pathrelu.PathReLUClassifierCV` chose alpha by, with their spread over the folds,
+# under the path over the arrangements of its network.
 
 X, y = load_iris(return_X_y=True)
 chosen = pr.PathReLUClassifierCV(random_state=0).fit(X, y)
