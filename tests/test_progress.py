@@ -301,7 +301,9 @@ def test_an_interrupt_between_two_outputs_ends_the_fit(data, interrupt_after):
     model = pr.PathReLURegressor(alpha=0.01, on_interrupt="return", random_state=0)
     with pytest.warns(ConvergenceWarning, match="stopped by an interrupt"):
         model.fit(X, np.stack([y, -y], axis=1))
-    assert model.score(X, np.stack([y, y.mean() + 0 * y], axis=1)) > 0.4  # the second output is constant
+    first, second = model.predict(X).T
+    assert np.corrcoef(first, y)[0, 1] > 0.9
+    assert np.isfinite(second).all()
 
 
 def test_a_second_interrupt_is_raised(data, sampled, interrupt_after):
