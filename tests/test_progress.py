@@ -16,7 +16,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 import pathrelu as pr
-from pathrelu.program import Record
+from pathrelu.program import Problem, Record
 from pathrelu.progress import Live, duration, seconds_left
 
 ESTIMATORS = [pr.PathReLURegressor, pr.PathReLUClassifier]
@@ -252,6 +252,64 @@ def test_an_interrupt_ends_it_soon(what, on_interrupt):
         finally:
             watchdog.cancel()
             process.kill()
+
+
+@pytest.fixture
+def default_interrupts():
+    """A job in the background starts with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    handler = signal.signal(signal.SIGINT, before)
+    assert handler is signal.default_int_handler
+
+
+@pytest.fixture
+def interrupt_after(monkeypatch, default_interrupts):
+    """Makes the n-th program of a call end with SIGINT, after the core has returned."""
+
+    def after(count, times=1):
+        programs, solution = [], Problem.solution
+
+        def interrupted(*arguments):
+            programs.append(solution(*arguments))
+            if len(programs) == count:
+                for _ in range(times):
+                    signal.raise_signal(signal.SIGINT)
+            return programs[-1]
+
+        monkeypatch.setattr(Problem, "solution", interrupted)
+
+    return after
+
+
+def test_an_interrupt_between_two_programs_keeps_those_before_it(data, sampled, interrupt_after):
+    interrupt_after(3)
+    path = pr.solve_path(*data, sampled, n_alphas=10, on_interrupt="return")
+    assert len(path) == len(path.alphas) == 3
+    assert all(solution.converged for solution in path.solutions)
+
+
+def test_an_interrupt_between_two_programs_raises_by_default(data, sampled, interrupt_after):
+    interrupt_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        pr.solve_path(*data, sampled, n_alphas=10)
+
+
+def test_an_interrupt_between_two_outputs_ends_the_fit(data, interrupt_after):
+    X, y = data
+    interrupt_after(1)
+    model = pr.PathReLURegressor(alpha=0.01, on_interrupt="return", random_state=0)
+    with pytest.warns(ConvergenceWarning, match="stopped by an interrupt"):
+        model.fit(X, np.stack([y, -y], axis=1))
+    first, second = model.predict(X).T
+    assert np.corrcoef(first, y)[0, 1] > 0.9
+    assert np.isfinite(second).all()
+
+
+def test_a_second_interrupt_is_raised(data, sampled, interrupt_after):
+    interrupt_after(3, times=2)
+    with pytest.raises(KeyboardInterrupt):
+        pr.solve_path(*data, sampled, n_alphas=10, on_interrupt="return")
 
 
 # ---- The line ----------------------------------------------------------------

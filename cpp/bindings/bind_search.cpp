@@ -12,13 +12,13 @@ template <class X>
 py::tuple search_arrays(const Array<X>& x, const Array<double>& y, const Array<double>& w, double alpha,
                         std::vector<Index> width, const std::string& loss, bool relu,
                         const SolveOptions& solve_options, const SearchOptions& search_options,
-                        const py::object& callback, bool stop_at_interrupt, double seconds,
+                        const py::object& callback, const py::object& stop, double seconds,
                         const std::optional<Start>& start) {
     const auto rows = matrix(x, "X");
     const auto targets = matrix(y, "y");
     const auto weights = vector(w, "w");
     const TreeShape shape(std::move(width));
-    const Observer observer = observer_for(callback, {stop_at_interrupt, seconds});
+    const Observer observer = observer_for(callback, {stop.is_none() ? nullptr : &stop, seconds});
     StartTrees from;
     if (start) {
         from.leaves = matrix(std::get<0>(*start), "leaves of the start");
@@ -45,7 +45,7 @@ void bind(py::module_& m) {
     m.def("search", &search_arrays<X>, py::arg("X").noconvert(), py::arg("y").noconvert(),
           py::arg("w").noconvert(), py::arg("alpha"), py::arg("width"), py::arg("loss"), py::arg("relu"),
           py::arg("solve_options"), py::arg("search_options"), py::arg("callback") = py::none(),
-          py::arg("stop_at_interrupt") = Stopping{}.at_interrupt, py::arg("seconds") = Stopping{}.seconds,
+          py::arg("stop") = py::none(), py::arg("seconds") = std::numeric_limits<double>::infinity(),
           py::arg("start") = py::none(),
           "(arrangements, weights (P, paths * d), blocks (C, P, signs, paths * d), intercept, report, "
           "n_rounds, "

@@ -10,7 +10,7 @@ template <class X>
 SolveReport solve_arrays(const Array<X>& x, const Array<double>& y, const Array<double>& w,
                          const Arrangements& arrangements, double alpha, const std::string& loss, bool relu,
                          const SolveOptions& options, Array<double>& blocks, Array<double>& intercept,
-                         const py::object& callback, bool stop_at_interrupt, double seconds) {
+                         const py::object& callback, const py::object& stop, double seconds) {
     const Program<X> program{matrix(x, "X"), matrix(y, "y"), vector(w, "w"), arrangements, alpha, loss, relu};
     require(blocks.ndim() == 4 && blocks.shape(0) == program.outputs() &&
                 blocks.shape(1) == program.groups() && blocks.shape(2) == program.signs() &&
@@ -19,7 +19,7 @@ SolveReport solve_arrays(const Array<X>& x, const Array<double>& y, const Array<
             ", ", program.dim(), ")");
     const MatView<double> Z{blocks.mutable_data(), program.blocks(), program.dim()};
     const auto b = mutable_vector(intercept, "intercept");
-    const Observer observer = observer_for(callback, {stop_at_interrupt, seconds});
+    const Observer observer = observer_for(callback, {stop.is_none() ? nullptr : &stop, seconds});
     const py::gil_scoped_release nogil;
     return solve(program, options, Z, b, observer);
 }
@@ -30,8 +30,8 @@ void bind(py::module_& m) {
         "solve", &solve_arrays<X>, py::arg("X").noconvert(), py::arg("y").noconvert(),
         py::arg("w").noconvert(), py::arg("arrangements"), py::arg("alpha"), py::arg("loss"), py::arg("relu"),
         py::arg("options"), py::arg("blocks").noconvert(), py::arg("intercept").noconvert(),
-        py::arg("callback") = py::none(), py::arg("stop_at_interrupt") = Stopping{}.at_interrupt,
-        py::arg("seconds") = Stopping{}.seconds,
+        py::arg("callback") = py::none(), py::arg("stop") = py::none(),
+        py::arg("seconds") = std::numeric_limits<double>::infinity(),
         "Solves the program from blocks (C, P, signs, paths * d) and intercept (C), which are overwritten.");
     m.def(
         "alpha_max",

@@ -52,7 +52,9 @@ inline py::tuple as_tuple(const Record& r) {
 
 /// What makes a solve or a search end early with what it has, instead of with an exception.
 struct Stopping {
-    bool at_interrupt = false;  ///< KeyboardInterrupt
+    /// A function that says so, or none; with it KeyboardInterrupt does too. A pointer, for observers are
+    /// copied without the GIL.
+    const py::object* wanted = nullptr;
     double seconds = std::numeric_limits<double>::infinity();
 };
 
@@ -64,8 +66,11 @@ inline Observer observer_for(const py::object& callback, const Stopping& stoppin
     observer.poll = [stopping, begin = Clock::now()] {
         if (std::chrono::duration<double>(Clock::now() - begin).count() >= stopping.seconds) throw Stop();
         const py::gil_scoped_acquire gil;
-        if (PyErr_CheckSignals() == 0) return;
-        if (!stopping.at_interrupt || !PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
+        if (PyErr_CheckSignals() == 0) {
+            if (stopping.wanted && (*stopping.wanted)().cast<bool>()) throw Stop();
+            return;
+        }
+        if (!stopping.wanted || !PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
             throw py::error_already_set();
         PyErr_Clear();
         throw Stop();
@@ -77,7 +82,7 @@ inline Observer observer_for(const py::object& callback, const Stopping& stoppin
                 callback(as_tuple(record));
             } catch (const py::error_already_set& error) {
                 if (error.matches(PyExc_StopIteration) ||
-                    (stopping.at_interrupt && error.matches(PyExc_KeyboardInterrupt)))
+                    (stopping.wanted && error.matches(PyExc_KeyboardInterrupt)))
                     throw Stop();
                 throw;
             }

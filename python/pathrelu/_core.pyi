@@ -142,7 +142,7 @@ def solve(
     blocks: NDArray[np.float64],
     intercept: NDArray[np.float64],
     callback: _Callback = None,
-    stop_at_interrupt: bool = False,
+    stop: Callable[[], bool] | None = None,
     seconds: float = ...,
 ) -> Report: ...
 def alpha_max(
@@ -166,7 +166,7 @@ def search(
     solve_options: SolveOptions,
     search_options: SearchOptions,
     callback: _Callback = None,
-    stop_at_interrupt: bool = False,
+    stop: Callable[[], bool] | None = None,
     seconds: float = ...,
     start: tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.int8], NDArray[np.int64]] | None = None,
 ) -> tuple[Arrangements, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Report, int, int]: ...

@@ -160,7 +160,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         if settings.low_rank is not None:
             projection = program.Projection(problems[0].X, problems[0].w, settings.low_rank)
             problems = [projection.project(problem) for problem in problems]
-        with _progress(settings, len(problems)):
+        with _progress(settings, len(problems)), settings.watch:
             solutions = self._solve(settings, problems)
         if settings.prune:
             solutions = [

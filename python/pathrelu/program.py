@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from types import FrameType
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -73,7 +77,11 @@ Callback = Callable[[Record], object]
 
 
 class Watch:
-    """What may end the programs of one call before they are solved: an interrupt, the callback, the clock."""
+    """What may end the programs of one call before they are solved: an interrupt, the callback, the clock.
+
+    With ``on_interrupt="return"``, Ctrl-C is only noted inside a ``with`` statement, so that no
+    KeyboardInterrupt is raised between two calls of the core. A second one is raised.
+    """
 
     def __init__(
         self,
@@ -87,13 +95,34 @@ class Watch:
         self.begin = time.monotonic()
         self.stopped_by = ""
         self.seconds = 0.0  # until it was stopped
+        self._handles = False
 
-    def arguments(self, searching: bool = False) -> tuple[_core._Callback, bool, float]:
+    def __enter__(self) -> Self:
+        self._handles = (
+            self.at_interrupt
+            and threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
+        if self._handles:
+            signal.signal(signal.SIGINT, self._interrupted)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._handles:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        if self.stopped_by:
+            signal.default_int_handler(number, frame)
+        self.stop("an interrupt")
+
+    def arguments(self, searching: bool = False) -> tuple[_core._Callback, Callable[[], bool] | None, float]:
         """The last arguments of the core's functions. A program after a stop ends at once."""
         left = 0.0 if self.stopped_by else max(0.0, self.limit - (time.monotonic() - self.begin))
         callback = self.callback
+        wanted = (lambda: bool(self.stopped_by)) if self.at_interrupt else None
         if callback is None or self.stopped_by:
-            return None, self.at_interrupt, left
+            return None, wanted, left
 
         def record(row: _core._Row) -> None:
             try:
@@ -102,7 +131,7 @@ class Watch:
                 self.stop("its callback")
                 raise
 
-        return record, self.at_interrupt, left
+        return record, wanted, left
 
     def stop(self, cause: str) -> None:
         if not self.stopped_by:
@@ -598,7 +627,8 @@ def solve(
     problem.require(arrangements)
     watch = Watch(callback, on_interrupt, max_seconds)
     warn_of_float32(problem, options.tol)
-    solution = run(problem, arrangements, alpha, options, init, watch)
+    with watch:
+        solution = run(problem, arrangements, alpha, options, init, watch)
     warn_of_gap([solution], options.tol, watch)
     return solution
 
@@ -740,12 +770,12 @@ def solve_path(
         given = largest * np.geomspace(1, eps, n_alphas)
     grid = np.sort(given)[::-1]
     solutions: list[Solution] = []
-    for alpha in grid.tolist():
-        solutions.append(
-            run(problem, arrangements, alpha, options, solutions[-1] if solutions else init, watch)
-        )
-        if watch.stopped_by:
-            break
+    with watch:
+        for alpha in grid.tolist():
+            previous = solutions[-1] if solutions else init
+            solutions.append(run(problem, arrangements, alpha, options, previous, watch))
+            if watch.stopped_by:
+                break
     warn_of_gap(solutions, options.tol, watch)
     return Path(grid[: len(solutions)], solutions)
 
@@ -831,7 +861,8 @@ def search(
     problem = Problem.check(X, y, activation, loss, sample_weight)
     watch = Watch(callback, on_interrupt, max_seconds)
     warn_of_float32(problem, options.tol)
-    solution = run_search(problem, alpha, shape, options, settings, watch)
+    with watch:
+        solution = run_search(problem, alpha, shape, options, settings, watch)
     if prune:
         solution = pruned(problem, solution, options.threads, watch)
     warn_of_gap([solution], options.tol, watch)
@@ -928,13 +959,15 @@ def solve_low_rank(
     projection = Projection(problem.X, problem.w, rank)
     problem = projection.project(problem)
     if arrangements is None:
-        solution = run_search(problem, alpha, shape, options, settings, watch)
+        with watch:
+            solution = run_search(problem, alpha, shape, options, settings, watch)
     else:
         given = arrangements(projection.scores.copy())
         problem.require(given)
         if settings.skip_connection:
             given = given.with_skip_connection()
-        solution = run(problem, given, alpha, options, None, watch)
+        with watch:
+            solution = run(problem, given, alpha, options, None, watch)
     if prune:
         solution = pruned(problem, solution, options.threads, watch)
     solution = projection.lift(solution)
