@@ -1,6 +1,8 @@
 """Estimators that choose alpha: against the loop they stand for, and what scikit-learn asks of them."""
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -246,6 +248,7 @@ def test_three_classes_pickle_and_files(tmp_path):
         ({"scoring": lambda m, r, y: np.nan}, ValueError, r"the score at alpha 0\.3 is nan"),
         ({"scoring": lambda m, r, y: "good"}, TypeError, r"the score at alpha 0\.3 is 'good'"),
         ({"depth": 1}, ValueError, "depth is 1"),
+        ({"on_interrupt": "stop"}, ValueError, "on_interrupt is 'stop'"),
         ({"cv": 1}, ValueError, "n_splits=1"),
     ],
 )
@@ -262,6 +265,31 @@ def test_parameters_that_nobody_takes_are_refused():
 def test_a_target_without_a_grid_is_refused():
     with pytest.raises(ValueError, match="there is no grid"):
         PathReLURegressorCV(alphas=4, cv=3).fit(X, np.ones(90))
+
+
+@pytest.mark.parametrize(("n_jobs", "seconds"), [(None, 2), (2, 6)])
+def test_an_interrupt_takes_the_best_so_far(n_jobs, seconds):
+    code = f"""
+import os, signal, threading, time
+import numpy as np
+from pathrelu import PathReLURegressorCV
+
+rng = np.random.default_rng(0)
+X = rng.standard_normal((400, 8))
+y = np.abs(X[:, 0]) + rng.standard_normal(400)
+model = PathReLURegressorCV(alphas=np.geomspace(1, 1e-9, 60), cv=3, patience=None, random_state=0)
+model.set_params(n_jobs={n_jobs}, on_interrupt="return")
+threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGINT)).start()
+start = time.monotonic()
+model.fit(X, y)
+assert 0 < len(model.alphas_) < 60, len(model.alphas_)
+assert model.alpha_ in model.alphas_
+print(model.predict(X).shape, len(model.alphas_))
+"""
+    done = subprocess.run([sys.executable, "-W", "default", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "stopped by an interrupt after" in done.stderr
+    assert done.stdout.startswith("(400,)")
 
 
 def test_progress_goes_to_the_logger(caplog, capsys):

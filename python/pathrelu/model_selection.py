@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
@@ -43,6 +45,7 @@ class _AlphaCV:
     patience: int | None
     n_jobs: int | None
     verbose: int
+    on_interrupt: str
 
     alphas_: NDArray[np.float64]
     cv_results_: dict[str, NDArray[Any]]
@@ -76,7 +79,7 @@ class _AlphaCV:
         Warns
         -----
         ConvergenceWarning
-            If a gap is still above `tol` after `max_iter` iterations.
+            If a gap is still above `tol` after `max_iter` iterations, or Ctrl-C left values of alpha out.
         """
         _raise_for_params(params, self, "fit", allow=["groups"])
         model = self._model()
@@ -98,16 +101,27 @@ class _AlphaCV:
                     f"alphas is {self.alphas}, and there is no grid: a constant is optimal for every alpha"
                 )
             grid = largest * np.geomspace(1, self.eps, self.alphas)
-        model.set_params(warm_start=True, verbose=0)
+        model.set_params(warm_start=True, verbose=0, on_interrupt="raise")
         models = [clone(model) for _ in folds]
         parallel = Parallel(n_jobs=self.n_jobs)
         results: list[list[tuple[float, int, float]]] = []  # score, size and seconds, for each alpha and fold
         best, since = -np.inf, 0
         for alpha in grid.tolist():
-            done = parallel(
-                delayed(_fit_and_score)(model, scorer, rows, targets, weights, fold, alpha, score_params)
-                for model, fold in zip(models, folds, strict=True)
-            )
+            try:
+                done = parallel(
+                    delayed(_fit_and_score)(model, scorer, rows, targets, weights, fold, alpha, score_params)
+                    for model, fold in zip(models, folds, strict=True)
+                )
+            except KeyboardInterrupt:
+                if self.on_interrupt != "return" or not results:
+                    raise
+                warnings.warn(
+                    f"stopped by an interrupt after {len(results)} of {len(grid)} values of alpha; the best "
+                    "of these is taken",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
+                break
             models = [model for model, _ in done]
             results.append([result for _, result in done])
             mean = float(np.mean([score for score, _, _ in results[-1]]))
@@ -304,11 +318,16 @@ class PathReLURegressorCV(_AlphaCV, PathReLURegressor):
         `joblib.parallel_config`. The result does not depend on it.
     activation, arrangements, n_arrangements, loss, bias, fit_intercept, standardize
         As for `PathReLURegressor`.
-    skip_connection, prune, low_rank, tol, max_iter, n_threads, random_state, callback
+    skip_connection, prune, low_rank, tol, max_iter, n_threads, random_state
         As for `PathReLURegressor`.
     verbose : int, default=0
         1 logs the mean score of each alpha at level INFO of the logger "pathrelu", and follows the fit of all
         rows as `PathReLURegressor` does.
+    callback : callable, optional
+        As for `PathReLURegressor`, in the fits of all folds, where StopIteration ends one fit.
+    on_interrupt : {"raise", "return"}, default="raise"
+        What Ctrl-C does: raise KeyboardInterrupt or, once a value of alpha has its score, take the best of
+        those that have, and fit all rows; a second Ctrl-C ends that fit too.
 
     Attributes
     ----------
@@ -370,6 +389,7 @@ class PathReLURegressorCV(_AlphaCV, PathReLURegressor):
         random_state: check.RandomState = None,
         verbose: int = 0,
         callback: Callback | None = None,
+        on_interrupt: str = "raise",
     ) -> None:
         self.depth = depth
         self.width = width
@@ -396,6 +416,7 @@ class PathReLURegressorCV(_AlphaCV, PathReLURegressor):
         self.random_state = random_state
         self.verbose = verbose
         self.callback = callback
+        self.on_interrupt = on_interrupt
 
 
 class PathReLUClassifierCV(_AlphaCV, PathReLUClassifier):
@@ -417,9 +438,9 @@ class PathReLUClassifierCV(_AlphaCV, PathReLUClassifier):
         As for `PathReLURegressorCV`.
     activation, arrangements, n_arrangements, bias, fit_intercept, standardize, skip_connection, prune
         As for `PathReLUClassifier`.
-    low_rank, class_weight, tol, max_iter, n_threads, random_state, callback
+    low_rank, class_weight, tol, max_iter, n_threads, random_state
         As for `PathReLUClassifier`.
-    verbose : int, default=0
+    verbose, callback, on_interrupt
         As for `PathReLURegressorCV`.
 
     Attributes
@@ -469,6 +490,7 @@ class PathReLUClassifierCV(_AlphaCV, PathReLUClassifier):
         random_state: check.RandomState = None,
         verbose: int = 0,
         callback: Callback | None = None,
+        on_interrupt: str = "raise",
     ) -> None:
         self.depth = depth
         self.width = width
@@ -495,3 +517,4 @@ class PathReLUClassifierCV(_AlphaCV, PathReLUClassifier):
         self.random_state = random_state
         self.verbose = verbose
         self.callback = callback
+        self.on_interrupt = on_interrupt
