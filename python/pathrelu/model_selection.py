@@ -81,13 +81,14 @@ class _AlphaCV:
         ConvergenceWarning
             If a gap is still above `tol` after `max_iter` iterations, or Ctrl-C left values of alpha out.
         """
-        _raise_for_params(params, self, "fit", allow=["groups"])
+        groups = params.pop("groups", None)
+        _raise_for_params(params, self, "fit")
         model = self._model()
         given = self._given_alphas()
         check.switch(self.one_standard_error, "one_standard_error")
         patience = np.inf if self.patience is None else check.count(self.patience, "patience")
         scorer = self._scorer()
-        rows, targets, weights, groups = indexable(X, y, sample_weight, params.pop("groups", None))
+        rows, targets, weights, groups = indexable(X, y, sample_weight, groups)
         model._settings()
         model._data(rows, targets, weights)  # refuses bad data before any work
         split, score_params = self._routed(scorer, weights, groups, params)
