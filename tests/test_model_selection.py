@@ -135,7 +135,7 @@ def test_a_search_starts_from_the_last_one(activation):
 
 
 def test_the_grid_goes_down_from_the_largest_alpha():
-    model = PathReLURegressorCV(alphas=4, eps=0.01, cv=3, patience=None, **SAMPLED).fit(X, Y)
+    model = PathReLURegressorCV(alphas=np.int64(4), eps=0.01, cv=3, patience=None, **SAMPLED).fit(X, Y)
     np.testing.assert_allclose(model.alphas_[1:] / model.alphas_[:-1], 0.01 ** (1 / 3))
     assert PathReLURegressor(alpha=1.001 * model.alphas_[0], **SAMPLED).fit(X, Y).n_subnetworks_ == 0
     assert PathReLURegressor(alpha=0.99 * model.alphas_[0], **SAMPLED).fit(X, Y).n_subnetworks_ > 0

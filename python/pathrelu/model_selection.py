@@ -95,13 +95,12 @@ class _AlphaCV:
         folds = list(check_cv(self.cv, targets, classifier=is_classifier(self)).split(rows, targets, **split))
         grid = given
         if grid is None:
-            assert isinstance(self.alphas, int)
             largest = model._largest_alpha(rows, targets, weights)
             if not largest > 0:
                 raise ValueError(
                     f"alphas is {self.alphas}, and there is no grid: a constant is optimal for every alpha"
                 )
-            grid = largest * np.geomspace(1, self.eps, self.alphas)
+            grid = largest * np.geomspace(1, self.eps, check.count(self.alphas, "alphas"))
         model.set_params(warm_start=True, verbose=0, on_interrupt="raise")
         models = [clone(model) for _ in folds]
         parallel = Parallel(n_jobs=self.n_jobs)
