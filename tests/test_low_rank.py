@@ -254,7 +254,7 @@ def test_a_fitted_network_has_the_objective_that_was_minimised(activation, sourc
     model = PathReLURegressor(
         low_rank=3, arrangements=source, activation=activation, bias=bias, random_state=0, warm_start=True
     ).fit(3 * X + 1, y)
-    assert model.network_.objective(3 * X + 1, y, 0.01) == pytest.approx(model.objective_, rel=1e-8)
+    assert model.network_.objective(3 * X + 1, y, model.alpha_) == pytest.approx(model.objective_, rel=1e-8)
     assert model.guarantee_ > 1
     first = model.objective_
     model.fit(3 * X + 1, y)  # warm starts know nothing of scores
