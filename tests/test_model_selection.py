@@ -274,6 +274,7 @@ import os, signal, threading, time
 import numpy as np
 from pathrelu import PathReLURegressorCV
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job may not have
 rng = np.random.default_rng(0)
 X = rng.standard_normal((400, 8))
 y = np.abs(X[:, 0]) + rng.standard_normal(400)
@@ -286,7 +287,9 @@ assert 0 < len(model.alphas_) < 60, len(model.alphas_)
 assert model.alpha_ in model.alphas_
 print(model.predict(X).shape, len(model.alphas_))
 """
-    done = subprocess.run([sys.executable, "-W", "default", "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, timeout=100
+    )
     assert done.returncode == 0, done.stderr
     assert "stopped by an interrupt after" in done.stderr
     assert done.stdout.startswith("(400,)")

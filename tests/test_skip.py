@@ -362,12 +362,13 @@ def test_a_fitted_network_has_the_objective_that_was_minimised(activation, sourc
         bias=bias,
         skip_connection=True,
         random_state=0,
+        alpha=0.01,
     ).fit(X, y)
     plain = PathReLURegressor(
-        activation=activation, arrangements=source, n_arrangements=30, bias=bias, random_state=0
+        alpha=0.01, activation=activation, arrangements=source, n_arrangements=30, bias=bias, random_state=0
     ).fit(X, y)
     assert model.network_.skip_connection
-    assert model.network_.objective(X, y, 0.01) == pytest.approx(model.objective_, rel=1e-8)
+    assert model.network_.objective(X, y, model.alpha_) == pytest.approx(model.objective_, rel=1e-8)
     if source == "sample":  # the same trees, and a linear group more
         assert model.objective_ < plain.objective_
     assert model.n_subnetworks_ == model.network_.n_subnetworks
