@@ -267,9 +267,8 @@ def test_a_target_without_a_grid_is_refused():
         PathReLURegressorCV(alphas=4, cv=3).fit(X, np.ones(90))
 
 
-@pytest.mark.parametrize(("n_jobs", "seconds"), [(None, 2), (2, 6)])
-def test_an_interrupt_takes_the_best_so_far(n_jobs, seconds):
-    code = f"""
+def test_an_interrupt_takes_the_best_so_far():
+    code = """
 import os, signal, threading, time
 import numpy as np
 from pathrelu import PathReLURegressorCV
@@ -279,8 +278,8 @@ rng = np.random.default_rng(0)
 X = rng.standard_normal((400, 8))
 y = np.abs(X[:, 0]) + rng.standard_normal(400)
 model = PathReLURegressorCV(alphas=np.geomspace(1, 1e-9, 60), cv=3, patience=None, random_state=0)
-model.set_params(n_jobs={n_jobs}, on_interrupt="return")
-threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGINT)).start()
+model.set_params(on_interrupt="return")
+threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start()
 start = time.monotonic()
 model.fit(X, y)
 assert 0 < len(model.alphas_) < 60, len(model.alphas_)
