@@ -464,11 +464,12 @@ class Projection:
         )
 
 
-def pruned(problem: Problem, solution: Solution, threads: int, watch: Watch) -> Solution:
+def pruned(problem: Problem, solution: Solution, threads: int, watch: Watch | None = None) -> Solution:
     """The solution whose network is that of `solution` after `prune`: its blocks rescaled, some to zero.
 
     As it is if there was an interrupt.
     """
+    watch = watch or Watch()
     if watch.stopped_by:
         return solution
     network = solution.network()
