@@ -615,7 +615,12 @@ def test_a_missing_extra_of_export_is_named(csv, tmp_path, monkeypatch):
 
 
 def process(*arguments, **options):
-    command = [sys.executable, "-m", "pathrelu", *map(str, arguments)]
+    # A background job of a shell ignores SIGINT, and so would its children.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from pathrelu.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
