@@ -194,10 +194,9 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         program.warn_of_gap(solutions, settings.options.tol, settings.watch, stacklevel=4)
         return self
 
-    def _largest_alpha(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> float:
+    def _largest_alpha(self, settings: Settings, data: Data) -> float:
         """Smallest alpha at which constant outputs are optimal over `n_arrangements` random arrangements."""
-        settings = self._settings()
-        problems, _ = self._problems(settings, self._data(X, y, sample_weight))
+        problems, _ = self._problems(settings, data)
         arrangements, _ = self._sample(settings, problems)
         options = settings.options
         return max(

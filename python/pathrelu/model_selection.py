@@ -89,13 +89,12 @@ class _AlphaCV:
         patience = np.inf if self.patience is None else check.count(self.patience, "patience")
         scorer = self._scorer()
         rows, targets, weights, groups = indexable(X, y, sample_weight, groups)
-        model._settings()
-        model._data(rows, targets, weights)  # refuses bad data before any work
+        settings, data = model._settings(), model._data(rows, targets, weights)
         split, score_params = self._routed(scorer, weights, groups, params)
         folds = list(check_cv(self.cv, targets, classifier=is_classifier(self)).split(rows, targets, **split))
         grid = given
         if grid is None:
-            largest = model._largest_alpha(rows, targets, weights)
+            largest = model._largest_alpha(settings, data)
             if not largest > 0:
                 raise ValueError(
                     f"alphas is {self.alphas}, and there is no grid: a constant is optimal for every alpha"
@@ -136,15 +135,11 @@ class _AlphaCV:
         final = self._model().set_params(alpha=float(grid[self.best_index_]))
         final.fit(rows, targets, sample_weight=weights)
         for name, value in vars(final).items():
-            if name.endswith("_") and not name.startswith("_"):
+            if name.endswith("_"):
                 setattr(self, name, value)
         return self
 
-    def _choose(
-        self,
-        grid: NDArray[np.float64],
-        results: NDArray[np.float64],
-    ) -> None:
+    def _choose(self, grid: NDArray[np.float64], results: NDArray[np.float64]) -> None:
         """Take up scores, sizes and seconds (alphas, folds, 3)."""
         scores, sizes, seconds = np.moveaxis(results, 2, 0)
         mean, deviation = scores.mean(axis=1), scores.std(axis=1)
