@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from problems import load
+from sklearn.datasets import load_diabetes
 
 import pathrelu as pr
 from pathrelu import _core
@@ -160,6 +161,22 @@ def test_no_two_subnetworks_of_a_solution_have_one_pattern(teacher):
     solution = pr.search(X, y, 0.01, random_state=0)
     masks = solution.arrangements.masks()[:, 0]
     assert len(np.unique(masks, axis=0)) == len(masks)
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_no_two_subnetworks_of_a_solution_point_the_same_way(depth):
+    X, y = load_diabetes(return_X_y=True)
+    X, y = np.column_stack([20 * X, np.ones(len(X))]), (y - y.mean()) / y.std()
+    solution = pr.search(X, y, 0.03, depth=depth, width=2, random_state=0)
+    assert_is_its_own_network(solution, X, y, 0.03)
+    assert len(solution.arrangements) > (solution.blocks != 0).any(axis=(1, 2, 3)).sum()
+    for side in (0, 1):
+        active = np.flatnonzero(solution.blocks[:, side].any(axis=(1, 2)))
+        V = solution.blocks[active, side].reshape(len(active), -1)
+        V /= np.linalg.norm(V, axis=1, keepdims=True)
+        signs = solution.arrangements.signs[active]
+        alike = (V @ V.T > 1 - 1e-6) & (signs[:, np.newaxis] == signs).all(axis=2)
+        assert np.array_equal(alike, np.eye(len(active)))
 
 
 def test_more_penalty_gives_a_smaller_network(teacher):

@@ -122,6 +122,14 @@ void Cones<X>::slack(Index group, const double* v, double* out) const {
 }
 
 template <class X>
+bool Cones<X>::contains(Index group, const double* v) const {
+    if (arrangements_.is_linear(group)) return true;
+    std::vector<Violated> violated;
+    find_violated(group, v, kFeasible * Eigen::Map<const Vector>(v, dim()).stableNorm(), violated);
+    return violated.empty();
+}
+
+template <class X>
 void Cones<X>::find_violated(Index group, const double* v, double threshold,
                              std::vector<Violated>& out) const {
     out.clear();

@@ -1,3 +1,4 @@
+#include <pathrelu/cones.hpp>
 #include <pathrelu/error.hpp>
 #include <pathrelu/losses.hpp>
 #include <pathrelu/operators.hpp>
@@ -81,20 +82,21 @@ struct Trees {
 constexpr Index kTile = 64, kWord = 32, kBlockLeaves = 60;
 /// Slides stop when the evaluations between two thinnings gain less than this share of the objective.
 constexpr double kSlideGain = 2e-4;
-constexpr int kMemory = 12;           // pairs that L-BFGS keeps
-constexpr Index kThinEvery = 50;      // evaluations of a slide after which trees are dropped and merged
-constexpr double kNegligible = 1e-3;  // trees below this share of the largest norm are dropped in a slide
-constexpr double kVanished = 1e-9;    // and trees below this share of the largest path norm that can pay
-constexpr double kAlike = 0.97;       // cosine of leaf weights above which two trees become one
-constexpr double kAlikeDecay = 0.3;   // of the rest of that cosine to 1, from round to round
-constexpr double kCloudNorm = 0.1;    // of a cloud: share of the largest path norm that can pay
-constexpr double kCloudSize = 100;    // and not above this, in units whose outputs are as large as y
-constexpr Index kSplit = 4;           // copies of an active tree that a round starts from
-constexpr double kSpread = 0.5;       // distance between them, of their norm
-constexpr double kSpreadDecay = 0.7;  // of that distance from round to round
-constexpr int kAscentSteps = 25;      // of one start
-constexpr double kAscentStep = 0.5;   // of a unit vector towards the normalised gradient
-constexpr Index kMostNew = 15;        // trees added per output and sign in a round
+constexpr int kMemory = 12;             // pairs that L-BFGS keeps
+constexpr Index kThinEvery = 50;        // evaluations of a slide after which trees are dropped and merged
+constexpr double kNegligible = 1e-3;    // trees below this share of the largest norm are dropped in a slide
+constexpr double kVanished = 1e-9;      // and trees below this share of the largest path norm that can pay
+constexpr double kAlike = 0.97;         // cosine of leaf weights above which two trees become one
+constexpr double kParallel = 1 - 1e-6;  // the same of blocks of a solution
+constexpr double kAlikeDecay = 0.3;     // of the rest of that cosine to 1, from round to round
+constexpr double kCloudNorm = 0.1;      // of a cloud: share of the largest path norm that can pay
+constexpr double kCloudSize = 100;      // and not above this, in units whose outputs are as large as y
+constexpr Index kSplit = 4;             // copies of an active tree that a round starts from
+constexpr double kSpread = 0.5;         // distance between them, of their norm
+constexpr double kSpreadDecay = 0.7;    // of that distance from round to round
+constexpr int kAscentSteps = 25;        // of one start
+constexpr double kAscentStep = 0.5;     // of a unit vector towards the normalised gradient
+constexpr Index kMostNew = 15;          // trees added per output and sign in a round
 /// Solver steps of one polish: what they leave is for the next slide or, in the end, for the last solve.
 constexpr Index kPolishIter = 50;
 constexpr Index kPolishSteps = 20;  // the same of a large program, which ends the rounds
@@ -177,6 +179,7 @@ class Search {
     Trees polish(const Trees& trees);
     void solve_from(const Arrangements& arrangements, Index max_iter, std::vector<double>& blocks,
                     std::vector<double>& intercept);
+    void add_up_parallel();
     void adopt();
     void note();
     Trees active_trees(const Arrangements& arrangements, const std::vector<double>& blocks) const;
@@ -192,11 +195,7 @@ class Search {
     }
     template <class Body>
     void stop_if_told(Body body) {
-        try {
-            body();
-        } catch (const Stop&) {
-            stopped_ = true;
-        }
+        stopped_ |= !runs_to_its_end(body);
     }
     double seconds() const {
         return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
@@ -774,6 +773,44 @@ void Search<X>::solve_from(const Arrangements& arrangements, Index max_iter, std
     stopped_ |= solved_.stopped;
 }
 
+/// Adds up the blocks of a solution that point the same way and lie in one cone. The trees do the same there,
+/// so that outputs and objective stay as they are, and there are fewer of them.
+template <class X>
+void Search<X>::add_up_parallel() {
+    const Arrangements& a = result_.arrangements;
+    const Index S = 2, P = a.size();
+    const auto block = [&](Index b) { return Map(result_.blocks.data() + b * dim_, dim_); };
+    const Cones<X> cones(rows_, a);
+    for (Index side = 0; side < C_ * S; ++side) {
+        std::vector<Index> active;
+        std::vector<double> norm(C_ * P * S);
+        for (Index g = 0; g < P; ++g) {
+            const Index b = (side / S * P + g) * S + side % S;
+            norm[b] = block(b).norm();
+            if (norm[b] > 0 && !a.is_linear(g)) active.push_back(b);
+        }
+        std::sort(active.begin(), active.end(),
+                  [&](Index b, Index c) { return norm[b] != norm[c] ? norm[b] > norm[c] : b < c; });
+        std::vector<Index> kept;
+        for (const Index b : active) {
+            const auto joins = [&](Index into) {
+                const Index g = into / S % P;
+                return std::equal(a.sign(g), a.sign(g) + shape_.edges(), a.sign(b / S % P)) &&
+                       block(into).dot(block(b)) > kParallel * block(into).norm() * norm[b] &&
+                       cones.contains(g, block(b).data());
+            };
+            const auto into = std::find_if(kept.begin(), kept.end(), joins);
+            if (into == kept.end()) {
+                kept.push_back(b);
+            } else {
+                block(*into) += block(b);
+                block(b).setZero();
+                --result_.report.n_active;
+            }
+        }
+    }
+}
+
 /// Makes the last solve's report the search's, which keeps its history.
 template <class X>
 void Search<X>::adopt() {
@@ -851,6 +888,7 @@ SearchResult Search<X>::run(const Trees& from) {
         }
         note();
     }
+    if (relu_) add_up_parallel();
     if (stopped_) {
         result_.n_failed_starts = 0;
         result_.report.converged = false;

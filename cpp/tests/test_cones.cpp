@@ -53,6 +53,7 @@ void projection_satisfies_the_kkt_conditions(Index n, Index d, std::vector<Index
                        w = normal<double>(random, dim);
             const double scale = std::sqrt(dot(z.data(), z.data(), dim));
             const double norm = cones.project(g, z.data(), kNever, facets, v.data());
+            CHECK(cones.contains(g, v.data()) || norm < 1e-3 * scale);
             CHECK_NEAR(norm, std::sqrt(dot(v.data(), v.data(), dim)), 1e-14 * scale);
 
             cones.slack(g, v.data(), slack.data());
@@ -124,6 +125,7 @@ void polar_points_project_to_zero() {
     Facets facets;
     double v = 1;
     CHECK(cones.project(0, z.data(), kNever, facets, &v) == 0 && v == 0);
+    CHECK(!cones.contains(0, z.data()) && cones.contains(0, &v));
 }
 
 }  // namespace

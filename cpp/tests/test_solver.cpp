@@ -157,6 +157,23 @@ void observer_can_stop_the_solve() {
         }
 }
 
+void a_solve_that_is_stopped_at_once_keeps_its_start() {
+    const Problem<double> p(100, 5, 30, {2}, 55);
+    Solved<double> s(p, "squared_error", true, 0.02, {});
+    const double before = s.report.objective;
+    Observer observer;
+    observer.poll = [] { throw Stop(); };
+    s.program.alpha *= 0.5;
+    s.solve_again({}, observer);
+    CHECK(s.report.stopped && s.report.objective < before && s.report.n_active > 0);
+    CHECK_NEAR(s.objective(), s.report.objective, 1e-12);
+    // But not blocks outside their cones.
+    std::fill(s.blocks.begin(), s.blocks.end(), 1.0);
+    s.solve_again({}, observer);
+    CHECK(s.report.stopped && s.report.n_active < s.program.blocks());
+    CHECK_NEAR(s.objective(), s.report.objective, 1e-12);
+}
+
 void running_out_of_iterations_is_a_report() {
     const Problem<double> p(200, 8, 60, {}, 57);
     SolveOptions options;
@@ -202,6 +219,7 @@ int main() {
     warm_start_from_the_solution_ends_at_once();
     observer_can_end_the_solve_with_an_error();
     observer_can_stop_the_solve();
+    a_solve_that_is_stopped_at_once_keeps_its_start();
     running_out_of_iterations_is_a_report();
     wrong_input_is_refused();
 }

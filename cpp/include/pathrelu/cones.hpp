@@ -41,6 +41,9 @@ class Cones {
                    Index checks = kAllChecks) const;
     static constexpr Index kAllChecks = std::numeric_limits<Index>::max();
 
+    /// Whether v lies in K_g as a projection does: no row is violated by more than 1e-13 |x_i| |v|.
+    bool contains(Index group, const double* v) const;
+
     /// out (units, n) <- the left sides of the constraints; zeros for a linear group, which has none.
     void slack(Index group, const double* v, double* out) const;
 

@@ -41,4 +41,15 @@ using Poll = std::function<void()>;
 /// What an observer throws for the work to end soon with the best that it has, instead of with an error.
 struct Stop {};
 
+/// Runs `body`; false if it threw `Stop`.
+template <class Body>
+bool runs_to_its_end(Body body) {
+    try {
+        body();
+        return true;
+    } catch (const Stop&) {
+        return false;
+    }
+}
+
 }  // namespace pathrelu
