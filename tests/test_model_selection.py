@@ -10,6 +10,7 @@ import pytest
 import sklearn
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, make_scorer, mean_absolute_error
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -249,6 +250,7 @@ def test_three_classes_pickle_and_files(tmp_path):
         ({"scoring": lambda m, r, y: "good"}, TypeError, r"the score at alpha 0\.3 is 'good'"),
         ({"depth": 1}, ValueError, "depth is 1"),
         ({"on_interrupt": "stop"}, ValueError, "on_interrupt is 'stop'"),
+        ({"max_seconds": 0}, ValueError, "max_seconds is 0"),
         ({"cv": 1}, ValueError, "n_splits=1"),
     ],
 )
@@ -292,6 +294,31 @@ print(model.predict(X).shape, len(model.alphas_))
     assert done.returncode == 0, done.stderr
     assert "stopped by an interrupt after" in done.stderr
     assert done.stdout.startswith("(400,)")
+
+
+def test_time_that_runs_out_takes_the_best_so_far():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((400, 8))
+    y = np.abs(rows[:, 0]) + rng.standard_normal(400)
+    model = PathReLURegressorCV(alphas=np.geomspace(1, 1e-9, 60), cv=3, patience=None, random_state=0)
+    model.set_params(max_seconds=1.5)
+    with pytest.warns(ConvergenceWarning) as caught:
+        model.fit(rows, y)
+    assert 0 < len(model.alphas_) < 60
+    assert model.alpha_ in model.alphas_
+    assert f"stopped by max_seconds=1.5 after {len(model.alphas_)} of 60" in str(caught[0].message)
+    assert len(caught) <= 2  # the fit of all rows may be stopped too
+    assert model.score(rows, y) > 0.2
+
+
+def test_one_value_is_scored_however_little_time_there_is():
+    model = PathReLURegressorCV(alphas=ALPHAS, cv=3, max_seconds=1e-9, **SAMPLED)
+    with pytest.warns(ConvergenceWarning) as caught:
+        model.fit(X, Y)
+    assert model.alphas_.tolist() == [max(ALPHAS)]
+    of_alphas, of_all_rows = (str(warning.message) for warning in caught)
+    assert of_alphas.startswith(f"stopped by max_seconds=1e-09 after 1 of {len(ALPHAS)} values of alpha")
+    assert "duality gap" in of_all_rows
 
 
 def test_progress_goes_to_the_logger(caplog, capsys):

@@ -108,9 +108,11 @@ constexpr Index kCheap = 2000;       // unknowns
 constexpr Index kCloudWork = 6000000, kLeastCloud = 150, kMostCloud = 400;
 /// Clouds that the search starts from: as many as this many multiplications for the trees of the first allow.
 constexpr Index kStartWork = 200000, kMostClouds = 6;
-constexpr double kRoundGain = 3e-4;  // a round that gains a smaller share does not pay
-constexpr Index kLeastRounds = 6;    // unless nothing is found, or the program is large
-constexpr double kLastPolish = 0.2;  // seconds for the polish after a stop
+constexpr double kRoundGain = 3e-4;    // a round that gains a smaller share does not pay
+constexpr Index kLeastRounds = 6;      // unless ascents find nothing, or the program is large
+constexpr Index kLeastAgain = 3;       // the same after a start that is given
+constexpr double kSameOptimum = 1e-7;  // relative difference between clouds that end at one optimum
+constexpr double kLastPolish = 0.2;    // seconds for the polish after a stop
 
 template <class X>
 class Search {
@@ -179,7 +181,7 @@ class Search {
     Trees polish(const Trees& trees);
     void solve_from(const Arrangements& arrangements, Index max_iter, std::vector<double>& blocks,
                     std::vector<double>& intercept);
-    void add_up_parallel();
+    bool add_up_parallel();
     void adopt();
     void note();
     Trees active_trees(const Arrangements& arrangements, const std::vector<double>& blocks) const;
@@ -774,13 +776,16 @@ void Search<X>::solve_from(const Arrangements& arrangements, Index max_iter, std
 }
 
 /// Adds up the blocks of a solution that point the same way and lie in one cone. The trees do the same there,
-/// so that outputs and objective stay as they are, and there are fewer of them.
+/// so that outputs stay as they are; the penalty falls by what the directions differ. False if there are
+/// none.
 template <class X>
-void Search<X>::add_up_parallel() {
+bool Search<X>::add_up_parallel() {
     const Arrangements& a = result_.arrangements;
     const Index S = 2, P = a.size();
     const auto block = [&](Index b) { return Map(result_.blocks.data() + b * dim_, dim_); };
     const Cones<X> cones(rows_, a);
+    double saved = 0;
+    bool any = false;
     for (Index side = 0; side < C_ * S; ++side) {
         std::vector<Index> active;
         std::vector<double> norm(C_ * P * S);
@@ -802,13 +807,19 @@ void Search<X>::add_up_parallel() {
             const auto into = std::find_if(kept.begin(), kept.end(), joins);
             if (into == kept.end()) {
                 kept.push_back(b);
-            } else {
-                block(*into) += block(b);
-                block(b).setZero();
-                --result_.report.n_active;
+                continue;
             }
+            const double apart = block(*into).norm() + norm[b];
+            block(*into) += block(b);
+            block(b).setZero();
+            saved += alpha_ * (apart - block(*into).norm());
+            --result_.report.n_active;
+            any = true;
         }
     }
+    result_.report.objective -= saved;
+    result_.report.gap = std::max(result_.report.gap - saved, 0.0);
+    return any;
 }
 
 /// Makes the last solve's report the search's, which keeps its history.
@@ -837,11 +848,9 @@ SearchResult Search<X>::run(const Trees& from) {
         polish(current);
         current = adopted();
     }
-    if (from.size() > 0 && !relu_) {
+    if (from.size() > 0) {  // what comes out is no worse than the start
         polish(from);
         current = adopted();
-    } else {
-        current.add(from);
     }
     if (relu_) {  // the first round: independent starts and their union
         result_.n_rounds = 1;
@@ -850,7 +859,9 @@ SearchResult Search<X>::run(const Trees& from) {
             Trees candidate = cloud(start);
             candidate.add(current);
             slide(candidate, kAlike);
+            const double best = start > 0 ? result_.report.objective : 0;
             const Trees solved = polish(candidate);
+            if (start > 0 && std::abs(solved_.objective - best) <= kSameOptimum * best) clouds = start + 1;
             if (start == 0 && from.size() == 0)
                 clouds = std::clamp<Index>(kStartWork / (n_ * dim_ * std::max<Index>(solved.size(), 1)), 1,
                                            kMostClouds);
@@ -875,10 +886,12 @@ SearchResult Search<X>::run(const Trees& from) {
         const double objective = result_.report.objective;
         const bool pays = before - objective >= kRoundGain * objective;
         before = objective;
-        if ((round + 1 >= kLeastRounds && !pays) || n_iter_ >= solve_options_.max_iter) break;
+        const Index least = !found ? round + 1 : from.size() > 0 ? kLeastAgain : kLeastRounds;
+        if ((round + 1 >= least && !pays) || n_iter_ >= solve_options_.max_iter) break;
     }
     const bool cheap = static_cast<Index>(result_.blocks.size()) <= kCheap;
-    if ((cheap || !result_.report.converged) && n_iter_ < solve_options_.max_iter && !stopped_) {
+    bool moved = (cheap || !result_.report.converged) && n_iter_ < solve_options_.max_iter && !stopped_;
+    if (moved) {
         std::vector<double> blocks = result_.blocks, intercept = result_.intercept;
         solve_from(result_.arrangements, solve_options_.max_iter, blocks, intercept);
         if (!stopped_ || solved_.objective <= result_.report.objective) {
@@ -886,9 +899,9 @@ SearchResult Search<X>::run(const Trees& from) {
             result_.intercept = std::move(intercept);
             adopt();
         }
-        note();
     }
-    if (relu_) add_up_parallel();
+    if (relu_) moved |= add_up_parallel();
+    if (moved) note();
     if (stopped_) {
         result_.n_failed_starts = 0;
         result_.report.converged = false;

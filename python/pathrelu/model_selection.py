@@ -32,6 +32,7 @@ from pathrelu.program import Callback
 logger = logging.getLogger("pathrelu")
 
 LEAST_PROBABILITY = 1e-15
+LEAST_SECONDS = 1e-3
 
 
 class _AlphaCV:
@@ -46,6 +47,7 @@ class _AlphaCV:
     n_jobs: int | None
     verbose: int
     on_interrupt: str
+    max_seconds: float | None
 
     alphas_: NDArray[np.float64]
     cv_results_: dict[str, NDArray[Any]]
@@ -79,7 +81,8 @@ class _AlphaCV:
         Warns
         -----
         ConvergenceWarning
-            If a gap is still above `tol` after `max_iter` iterations, or Ctrl-C left values of alpha out.
+            If a gap is still above `tol` after `max_iter` iterations, or values of alpha were left out for an
+            interrupt or `max_seconds`.
         """
         groups = params.pop("groups", None)
         _raise_for_params(params, self, "fit")
@@ -101,25 +104,31 @@ class _AlphaCV:
                 )
             grid = largest * np.geomspace(1, self.eps, check.count(self.alphas, "alphas"))
         model.set_params(warm_start=True, verbose=0, on_interrupt="raise")
+        deadline = np.inf if self.max_seconds is None else time.monotonic() + self.max_seconds
+
+        def time_left() -> float | None:
+            return None if deadline == np.inf else max(deadline - time.monotonic(), LEAST_SECONDS)
+
         models = [clone(model) for _ in folds]
         parallel = Parallel(n_jobs=self.n_jobs)
         results: list[list[tuple[float, int, float]]] = []  # score, size and seconds, for each alpha and fold
         best, since = -np.inf, 0
+        stopped = ""
         for alpha in grid.tolist():
             try:
                 done = parallel(
-                    delayed(_fit_and_score)(model, scorer, rows, targets, weights, fold, alpha, score_params)
+                    delayed(_fit_and_score)(
+                        model, scorer, rows, targets, weights, fold, alpha, time_left(), score_params
+                    )
                     for model, fold in zip(models, folds, strict=True)
                 )
             except KeyboardInterrupt:
                 if self.on_interrupt != "return" or not results:
                     raise
-                warnings.warn(
-                    f"stopped by an interrupt after {len(results)} of {len(grid)} values of alpha; the best "
-                    "of these is taken",
-                    ConvergenceWarning,
-                    stacklevel=2,
-                )
+                stopped = "an interrupt"
+                break
+            if results and time.monotonic() > deadline:
+                stopped = f"max_seconds={self.max_seconds:g}"
                 break
             models = [model for model, _ in done]
             results.append([result for _, result in done])
@@ -130,6 +139,13 @@ class _AlphaCV:
             best = max(best, mean)
             if since >= patience:
                 break
+        if stopped:
+            warnings.warn(
+                f"stopped by {stopped} after {len(results)} of {len(grid)} values of alpha; the best of "
+                "these is taken",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         self._choose(grid, np.array(results))
 
         final = self._model().set_params(alpha=float(grid[self.best_index_]))
@@ -220,14 +236,18 @@ def _fit_and_score(
     sample_weight: Any,
     fold: tuple[NDArray[np.intp], NDArray[np.intp]],
     alpha: float,
+    max_seconds: float | None,
     score_params: dict[str, Any],
 ) -> tuple[Any, tuple[float, int, float]]:
     """The model, fitted from its last fit, and its score, its size and the seconds that it took."""
     train, test = fold
     weight = None if sample_weight is None else _safe_indexing(sample_weight, train)
     begin = time.perf_counter()
-    model.set_params(alpha=alpha)
-    model.fit(_safe_indexing(X, train), _safe_indexing(y, train), sample_weight=weight)
+    model.set_params(alpha=alpha, max_seconds=max_seconds)
+    with warnings.catch_warnings():
+        if max_seconds is not None:  # the caller warns of time
+            warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(_safe_indexing(X, train), _safe_indexing(y, train), sample_weight=weight)
     seconds = time.perf_counter() - begin
     held_out = _safe_indexing(X, test), _safe_indexing(y, test)
     score = scorer(model, *held_out, **_check_method_params(X, score_params, indices=test))
@@ -323,6 +343,9 @@ class PathReLURegressorCV(_AlphaCV, PathReLURegressor):
     on_interrupt : {"raise", "return"}, default="raise"
         What Ctrl-C does: raise KeyboardInterrupt or, once a value of alpha has its score, take the best of
         those that have, and fit all rows; a second Ctrl-C ends that fit too.
+    max_seconds : float, optional
+        After this time take the best of the values of alpha that have their scores. The fit of all rows,
+        which follows, ends after this time too.
 
     Attributes
     ----------
@@ -385,6 +408,7 @@ class PathReLURegressorCV(_AlphaCV, PathReLURegressor):
         verbose: int = 0,
         callback: Callback | None = None,
         on_interrupt: str = "raise",
+        max_seconds: float | None = None,
     ) -> None:
         self.depth = depth
         self.width = width
@@ -412,6 +436,7 @@ class PathReLURegressorCV(_AlphaCV, PathReLURegressor):
         self.verbose = verbose
         self.callback = callback
         self.on_interrupt = on_interrupt
+        self.max_seconds = max_seconds
 
 
 class PathReLUClassifierCV(_AlphaCV, PathReLUClassifier):
@@ -435,7 +460,7 @@ class PathReLUClassifierCV(_AlphaCV, PathReLUClassifier):
         As for `PathReLUClassifier`.
     low_rank, class_weight, tol, max_iter, n_threads, random_state
         As for `PathReLUClassifier`.
-    verbose, callback, on_interrupt
+    verbose, callback, on_interrupt, max_seconds
         As for `PathReLURegressorCV`.
 
     Attributes
@@ -486,6 +511,7 @@ class PathReLUClassifierCV(_AlphaCV, PathReLUClassifier):
         verbose: int = 0,
         callback: Callback | None = None,
         on_interrupt: str = "raise",
+        max_seconds: float | None = None,
     ) -> None:
         self.depth = depth
         self.width = width
@@ -513,3 +539,4 @@ class PathReLUClassifierCV(_AlphaCV, PathReLUClassifier):
         self.verbose = verbose
         self.callback = callback
         self.on_interrupt = on_interrupt
+        self.max_seconds = max_seconds
