@@ -27,17 +27,18 @@ from common import (
 
 KEYS = ("shape", "dtype", "threads")
 ROWS, QUICK_ROWS = 1_000_000, 50_000
-# Columns, sub-networks, width: shallow networks small and large, and trees of four leaves.
+# Columns, sub-networks, width, gated: shallow networks small and large, trees of four leaves.
 SHAPES = {
-    "d=10, K=20": (10, 20, ()),
-    "d=30, K=50": (30, 50, ()),
-    "d=64, K=200": (64, 200, ()),
-    "d=30, K=50, depth 3": (30, 50, (4,)),
+    "d=10, K=20": (10, 20, (), False),
+    "d=30, K=50": (30, 50, (), False),
+    "d=64, K=200": (64, 200, (), False),
+    "d=30, K=50, depth 3": (30, 50, (4,), False),
+    "d=30, K=50, gated": (30, 50, (), True),
 }
 GOAL = 1
 
 
-def random_network(d, K, width, scaled):
+def random_network(d, K, width, gated, scaled):
     import pathrelu as pr
 
     rng = np.random.default_rng(0)
@@ -51,9 +52,18 @@ def random_network(d, K, width, scaled):
         "width": width,
         "intercept": 0.5,
     }
+    layers = {"": (leaves, bias)}
+    if gated:
+        layers["gate"] = rng.standard_normal((K, paths, d)), rng.standard_normal((K, paths))
     if scaled:
-        return pr.ParallelReLUNetwork(leaves, leaf_bias=bias, center=center, scale=scale, **options)
-    return pr.ParallelReLUNetwork(leaves / scale, leaf_bias=bias - leaves @ (center / scale), **options)
+        options |= {"center": center, "scale": scale}
+    else:
+        layers = {name: (w / scale, b - w @ (center / scale)) for name, (w, b) in layers.items()}
+    options["leaf_bias"] = layers[""][1]
+    if gated:
+        gates, gate_bias = layers["gate"]
+        return pr.GatedReLUNetwork(layers[""][0], gates=gates, gate_bias=gate_bias, **options)
+    return pr.ParallelReLUNetwork(layers[""][0], **options)
 
 
 def with_dense_layers(model):
@@ -120,12 +130,12 @@ def measure(job):
 
     from pathrelu import _core
 
-    d, K, width = SHAPES[job["shape"]]
+    d, *shape = SHAPES[job["shape"]]
     n, threads = job["rows"], job["threads"]
     X = np.random.default_rng(1).standard_normal((n, d)).astype(job["dtype"])
-    ours = random_network(d, K, width, scaled=True)
+    ours = random_network(d, *shape, scaled=True)
     runs = {"pathrelu": lambda: ours.predict(X, n_threads=threads)}
-    for name, session in sessions(random_network(d, K, width, scaled=False), job["dtype"], threads).items():
+    for name, session in sessions(random_network(d, *shape, scaled=False), job["dtype"], threads).items():
         runs[f"onnxruntime, {name} graph"] = lambda session=session: session.run(None, {"X": X})[0]
         for size in (1024, 16384):
             runs[f"onnxruntime, {name} graph, {size} rows at a time"] = lambda session=session, size=size: (

@@ -69,12 +69,4 @@ void visit_paths(const TreeShape& shape, const std::int8_t* sign, const T* value
     }
 }
 
-/// Sum of s_p h_p over the paths that the gates' pre-activations `gate` switch on.
-template <class T>
-T gated_value(const TreeShape& shape, const std::int8_t* sign, const double* gate, const T* h) {
-    T sum = 0;
-    visit_paths(shape, sign, gate, [&](Index p, int s) { sum += static_cast<T>(s) * h[p]; });
-    return sum;
-}
-
 }  // namespace pathrelu

@@ -585,6 +585,64 @@ void add_trees(const Index* width, Index layers, Index paths, const T* z, Index 
     }
 }
 
+/// Leaves whose values wait for the other tree: a multiple of kTogether.
+constexpr Index kLeavesAtOnce = 16;
+
+/// Trees whose units are switched by those of other trees, the gates, which are computed in double.
+template <class T>
+void add_gated(const Index* width, Index layers, Index paths, const T* z, const double* wide, Index d,
+               const T* W, const T* bias, const double* G, const double* gate_bias, Index K,
+               const std::int8_t* signs, const T* coef, const std::int64_t* output, T* values, double* gates,
+               T* f) {
+    constexpr Index kRowsOfGates = kBlock<double>;
+    const Index per_pass = paths < kLeavesAtOnce ? kLeavesAtOnce / paths : 1;
+    for (Index first = 0; first < K; first += per_pass) {
+        const Index trees = least(per_pass, K - first), leaves = trees * paths;
+        for_each_leaf<T>(W + first * paths * d, bias + first * paths, z, d, leaves,
+                         [&](Index p, const auto& leaf) {
+                             for (int v = 0; v < kAcross; ++v)
+                                 store(values + p * kBlock<T> + v * kLanes<T>, leaf[v]);
+                         });
+        for (Index part = 0; part < kBlock<T> / kRowsOfGates; ++part)
+            for_each_leaf<double>(
+                G + first * paths * d, gate_bias + first * paths, wide + part * kRowsOfGates * d, d, leaves,
+                [&](Index p, const auto& leaf) {
+                    for (int v = 0; v < kAcross; ++v)
+                        store(gates + p * kBlock<T> + part * kRowsOfGates + v * kLanes<double>, leaf[v]);
+                });
+        for (Index k = 0; k < trees; ++k) {
+            const T* value = values + k * paths * kBlock<T>;
+            const double* gate = gates + k * paths * kBlock<T>;
+            T* value_above = values + leaves * kBlock<T>;
+            double* gate_above = gates + leaves * kBlock<T>;
+            Index size = paths;
+            for (Index l = 0; l + 1 < layers; ++l) {
+                size /= width[l];
+                for (Index u = 0; u < size; ++u, value_above += kBlock<T>, gate_above += kBlock<T>) {
+                    for (Index r = 0; r < kBlock<T>; ++r) value_above[r] = gate_above[r] = 0;
+                    for (Index c = 0; c < width[l]; ++c, value += kBlock<T>, gate += kBlock<T>) {
+                        const int sign = *signs++;
+                        for (Index r = 0; r < kBlock<T>; ++r) {
+                            value_above[r] += gate[r] > 0 ? static_cast<T>(sign) * value[r] : T(0);
+                            gate_above[r] += gate[r] > 0 ? sign * gate[r] : 0.0;
+                        }
+                    }
+                }
+                value = value_above - size * kBlock<T>;
+                gate = gate_above - size * kBlock<T>;
+            }
+            T* const out = f + output[first + k] * kBlock<T>;
+            const T factor = coef[first + k];
+            for (Index r = 0; r < kBlock<T>; ++r) out[r] += gate[r] > 0 ? factor * value[r] : T(0);
+        }
+    }
+}
+
+template <class T>
+Index gated_scratch(Index units, Index paths) {
+    return (units + (paths < kLeavesAtOnce ? kLeavesAtOnce : 0)) * kBlock<T>;
+}
+
 template <class T>
 void add_linear(const T* z, Index d, const T* W, const T* bias, Index C, T* f) {
     for_each_leaf<T>(W, bias, z, d, C, [&](Index c, const auto& value) {
@@ -685,7 +743,8 @@ constexpr DenseKernels<T> dense_kernels() {
 
 template <class T>
 constexpr TreeKernels<T> tree_kernels() {
-    return {kBlock<T>, scale_block<T>, add_trees<T>, add_linear<T>};
+    return {kBlock<T>,    kBlock<double>,   scale_block<T>, add_trees<T>,
+            add_gated<T>, gated_scratch<T>, add_linear<T>};
 }
 
 #define PATHRELU_TEXT_(s) #s

@@ -41,6 +41,7 @@ struct DenseKernels {
 template <class T>
 struct TreeKernels {
     Index rows;
+    Index rows_of_gates;  ///< divides `rows`
     /// z (d, rows) <- (x - center) * inverse_scale for `count` rows of x (count, d), zeros after them;
     /// computed in double. False if an entry of x is not finite.
     bool (*scale)(const T* x, Index d, Index count, const double* center, const double* inverse_scale, T* z);
@@ -50,6 +51,14 @@ struct TreeKernels {
     void (*add)(const Index* width, Index layers, Index paths, const T* z, Index d, const T* W, const T* bias,
                 Index K, const std::int8_t* signs, const T* coef, const std::int64_t* output, T* scratch,
                 T* f);
+    /// The same for gated trees: units are on where those of the gates G (K * paths, d), trees with the same
+    /// signs in double, are positive. wide holds z as blocks (d, rows_of_gates) after each other; values and
+    /// gates are scratch of `gated_scratch(units, paths)` each.
+    void (*add_gated)(const Index* width, Index layers, Index paths, const T* z, const double* wide, Index d,
+                      const T* W, const T* bias, const double* G, const double* gate_bias, Index K,
+                      const std::int8_t* signs, const T* coef, const std::int64_t* output, T* values,
+                      double* gates, T* f);
+    Index (*gated_scratch)(Index units, Index paths);
     /// f (C, rows) <- f + W z + bias for W (C, d), bias (C).
     void (*add_linear)(const T* z, Index d, const T* W, const T* bias, Index C, T* f);
 };
