@@ -98,7 +98,7 @@ constexpr int kAscentSteps = 25;        // of one start
 constexpr double kAscentStep = 0.5;     // of a unit vector towards the normalised gradient
 constexpr Index kMostNew = 15;          // trees added per output and sign in a round
 /// Solver steps of one polish: what they leave is for the next slide or, in the end, for the last solve.
-constexpr Index kPolishIter = 50;
+constexpr Index kPolishIter = 150;
 constexpr Index kPolishSteps = 20;  // the same of a large program, which ends the rounds
 /// Most unknowns, and rows times unknowns, of a program that is not large.
 constexpr Index kMostUnknowns = 4000, kMostEntries = 8000000;
@@ -109,8 +109,8 @@ constexpr Index kCloudWork = 6000000, kLeastCloud = 150, kMostCloud = 400;
 /// Clouds that the search starts from: as many as this many multiplications for the trees of the first allow.
 constexpr Index kStartWork = 200000, kMostClouds = 6;
 constexpr double kRoundGain = 3e-4;    // a round that gains a smaller share does not pay
-constexpr Index kLeastRounds = 6;      // unless ascents find nothing, or the program is large
-constexpr Index kLeastAgain = 3;       // the same after a start that is given
+constexpr Index kLeastRounds = 6;      // unless the program is large
+constexpr Index kLeastAgain = 3;       // the same from a given start, while ascents find anything
 constexpr double kSameOptimum = 1e-7;  // relative difference between clouds that end at one optimum
 constexpr double kLastPolish = 0.2;    // seconds for the polish after a stop
 
@@ -886,7 +886,7 @@ SearchResult Search<X>::run(const Trees& from) {
         const double objective = result_.report.objective;
         const bool pays = before - objective >= kRoundGain * objective;
         before = objective;
-        const Index least = !found ? round + 1 : from.size() > 0 ? kLeastAgain : kLeastRounds;
+        const Index least = from.size() == 0 ? kLeastRounds : found ? kLeastAgain : round + 1;
         if ((round + 1 >= least && !pays) || n_iter_ >= solve_options_.max_iter) break;
     }
     const bool cheap = static_cast<Index>(result_.blocks.size()) <= kCheap;

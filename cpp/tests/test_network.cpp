@@ -195,7 +195,7 @@ int main() {
             bits_do_not_depend_on_threads(gated);
             rows_that_are_not_finite_are_told<float>(gated);
             rows_that_are_not_finite_are_told<double>(gated);
-            for (const std::vector<Index>& width : {std::vector<Index>{}, {4}, {2, 3}, {2, 1, 2}}) {
+            for (const std::vector<Index>& width : {std::vector<Index>{}, {4}, {2, 3}, {3, 6}, {2, 1, 2}}) {
                 prediction_is_the_definition<double>(width, gated);
                 prediction_is_the_definition<float>(width, gated);
             }
