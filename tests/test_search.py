@@ -144,7 +144,7 @@ def test_search_reaches_the_same_with_every_kernel(teacher, depth, width, n, lev
         _core.use_kernels(before)
     assert_is_its_own_network(solution, X, y, 0.05)
     # Roundings choose other ways from one set of instructions to another; the ends are close.
-    assert solution.objective == pytest.approx(expected, rel=0.02)
+    assert solution.objective == pytest.approx(expected, rel=0.05)
 
 
 def test_several_outputs_are_searched_as_well_as_each_alone(teacher):

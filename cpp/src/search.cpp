@@ -98,7 +98,7 @@ constexpr int kAscentSteps = 25;        // of one start
 constexpr double kAscentStep = 0.5;     // of a unit vector towards the normalised gradient
 constexpr Index kMostNew = 15;          // trees added per output and sign in a round
 /// Solver steps of one polish: what they leave is for the next slide or, in the end, for the last solve.
-constexpr Index kPolishIter = 150;
+constexpr Index kPolishIter = 50, kConePolishIter = 150;
 constexpr Index kPolishSteps = 20;  // the same of a large program, which ends the rounds
 /// Most unknowns, and rows times unknowns, of a program that is not large.
 constexpr Index kMostUnknowns = 4000, kMostEntries = 8000000;
@@ -744,7 +744,11 @@ Trees Search<X>::polish(const Trees& trees) {
         }
     }
     large_ = relu_ && (P * dim_ > kMostUnknowns || n_ * P * dim_ > kMostEntries);
-    solve_from(arrangements, large_ ? kPolishSteps : kPolishIter, blocks, intercept);
+    solve_from(arrangements,
+               large_  ? kPolishSteps
+               : relu_ ? kConePolishIter
+                       : kPolishIter,
+               blocks, intercept);
     Trees solved = active_trees(arrangements, blocks);
     if (solved_.objective < result_.report.objective || first) {
         result_.arrangements = arrangements;
