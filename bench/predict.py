@@ -36,6 +36,7 @@ SHAPES = {
     "d=30, K=50, gated": (30, 50, (), True),
 }
 GOAL = 1
+GATE_ROUNDINGS = 1e-4  # share of the rows where roundings may decide whether a gate is open
 
 
 def random_network(d, K, width, gated, scaled):
@@ -144,7 +145,8 @@ def measure(job):
     tolerance = 1e-4 if job["dtype"] == "float32" else 1e-9
     expected = runs["pathrelu"]().ravel()
     for name, run in runs.items():
-        if not np.allclose(run().ravel(), expected, rtol=0, atol=tolerance * np.abs(expected).max()):
+        differs = np.abs(run().ravel() - expected) > tolerance * np.abs(expected).max()
+        if differs.mean() > (GATE_ROUNDINGS if shape[-1] else 0):
             raise AssertionError(f"{name} predicts something else")
     seconds = {name: [] for name in runs}
     clocks = {"seconds": time.perf_counter, "processor": time.process_time}
