@@ -65,10 +65,11 @@ class Pathrelu:
         seconds = time.perf_counter() - start
         blocks = np.zeros(self.shape)
         blocks[:, self.arrangements.source_index] = np.moveaxis(solution.blocks[:, :, 0], 1, 0)
+        more = report(seconds, blocks)
         value = objective(self.p, blocks, self.job["lam"])
         assert abs(value - solution.objective) <= 1e-11 * value, "the objective is not that of the blocks"
         assert solution.dual_objective <= self.job["optimum"] * (1 + 1e-12), "the bound is above the optimum"
-        return report(seconds, blocks)
+        return more
 
 
 class Adelie:
@@ -430,17 +431,16 @@ def memory(solver, job, problem, emit):
         importlib.import_module(module)
     Path("/proc/self/clear_refs").write_text("5")  # start the peak anew
     emit("baseline", bytes=peak_memory(name="VmRSS"))
-    last = None
+    last, peak = None, 0
 
     def report(seconds, blocks):
-        nonlocal last
-        last = blocks
+        nonlocal last, peak
+        last, peak = blocks, peak_memory()  # before anything looks at the result
         return seconds <= job["budget"]
 
     made = solver(problem, job)
     emit("ready")
     made.run(job["memory"], report)
-    peak = peak_memory()
     emit("peak", bytes=peak, excess=objective(problem, last, job["lam"]) / job["optimum"] - 1)
 
 
