@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -28,7 +29,7 @@ from sklearn.utils.estimator_checks import (
 )
 
 import pathrelu as pr
-from pathrelu import PathReLUClassifier, PathReLURegressor
+from pathrelu import PathReLUClassifier, PathReLURegressor, PathReLURegressorCV
 from pathrelu.arrangements import Arrangements
 from pathrelu.estimators import canonical
 
@@ -291,6 +292,119 @@ def test_the_automatic_alpha_of_a_classifier_starts_from_the_shares_of_the_class
     spread = np.sqrt((1 - 1 / classes) / classes)
     first = 0.3 * spread * np.sqrt(3 / 300)
     assert 0.9 * first < model.alpha_ <= first * (1 + 1e-9)
+
+
+ROUNDING = 0.1 + 0.2  # a unit in the last place above 0.3
+NOISE = {
+    "last place": lambda odd, draw: np.where(odd, ROUNDING, 0.3),
+    "last place of a large constant": lambda odd, draw: np.where(odd, 1e6, np.nextafter(1e6, 2e6)),
+    "float32": lambda odd, draw: np.where(odd, np.float32(0.1) + np.float32(0.2), np.float32(0.3)),
+    "subnormal": lambda odd, draw: draw * 1e-310,
+    "smallest": lambda odd, draw: np.where(odd, 5e-324, 0),
+}
+VARIANTS = [
+    {},
+    {"standardize": False},
+    {"skip_connection": True},
+    {"low_rank": 2},
+    {"activation": "gated", "arrangements": "sample", "n_arrangements": 50},
+    {"loss": "huber"},
+]
+
+
+def beside_noise(kind, n=40):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, 2))
+    noise = NOISE[kind](np.arange(n) % 2 == 1, rng.standard_normal(n))
+    return np.column_stack([X, noise]).astype(noise.dtype), np.abs(X[:, 0]) + 0.1 * X[:, 1]
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=str)
+@pytest.mark.parametrize("kind", NOISE)
+def test_rounding_is_no_feature(kind, options):
+    X, y = beside_noise(kind)
+    constant = X.copy()
+    constant[:, 2] = X[0, 2]
+    model = PathReLURegressor(random_state=0, **options).fit(X, y)
+    expected = PathReLURegressor(random_state=0, **options).fit(constant, y)
+    assert model.objective_ == pytest.approx(expected.objective_, abs=2 * model.tol * np.mean(y**2))
+    assert model.network_.scale[2] == 1
+    if options.get("standardize", True):
+        assert not model.network_.leaf_weights[..., 2].any()
+    other = X + np.array([0, 0, 1], X.dtype)
+    assert np.abs(model.predict(other)).max() < 10
+
+
+@pytest.mark.parametrize("estimator", BOTH)
+@pytest.mark.parametrize("kind", ["last place", "last place of a large constant", "subnormal"])
+def test_rounding_that_a_scaler_has_centered_is_no_feature(estimator, kind):
+    X, y = beside_noise(kind)
+    y = y > 0.7 if estimator is PathReLUClassifier else y
+    pipeline = make_pipeline(StandardScaler(), estimator(random_state=0)).fit(X, y)
+    assert not pipeline[-1].network_.leaf_weights[..., 2].any()
+    assert pipeline[-1].network_.leaf_weights[..., :2].any()
+
+
+def test_rounding_is_no_feature_in_cross_validation():
+    X, y = beside_noise("last place")
+    X2 = X.copy()
+    X2[:, 2] = 0.3
+    models = [PathReLURegressorCV(random_state=0, alphas=3).fit(rows, y) for rows in (X, X2)]
+    assert models[0].alpha_ == pytest.approx(models[1].alpha_, rel=0.1)
+    assert np.abs(models[0].predict(X + np.array([0, 0, 1]))).max() < 10
+
+
+def test_weighted_rounding_is_no_feature():
+    X, y = beside_noise("last place")
+    weight = np.random.default_rng(1).random(len(y)) ** 20
+    assert PathReLURegressor(random_state=0).fit(X, y, weight).network_.scale[2] == 1
+
+
+@pytest.mark.parametrize("column", [
+    lambda rng: rng.standard_normal(40) * 1e-305,
+    lambda rng: rng.integers(0, 5, 40) * 1.602176634e-19,
+    lambda rng: rng.integers(0, 2, 40) * 1e-12,
+    lambda rng: 1 + 1e-9 * rng.standard_normal(40),
+    lambda rng: (1e6 + rng.integers(0, 20, 40)).astype(np.float32),
+    lambda rng: rng.standard_normal(40) * 1e300,
+    lambda rng: np.where(rng.standard_normal(40) > 0, 8e307, -8e307),
+])  # fmt: skip
+def test_columns_of_any_unit_are_features(column):
+    column = column(np.random.default_rng(2))
+    X = np.column_stack([np.random.default_rng(0).standard_normal(40).astype(column.dtype), column])
+    y = (column >= np.sort(column)[-15]).astype(float)
+    model = PathReLURegressor(random_state=0, alpha=1e-4).fit(X, y)
+    assert model.score(X, y) > 0.99
+
+
+def test_huge_columns_that_are_not_scaled_are_refused():
+    X, y = problem()
+    with pytest.raises(ValueError, match=r"X has entries up to .*e\+300; expected at most 1e\+70"):
+        PathReLURegressor(standardize=False).fit(X * 1e300, y)
+    X[:, 0] = np.where(np.arange(len(X)) < 10, 1.7e308, -1.7e308)  # whose spread has no float
+    with pytest.raises(ValueError, match="X after standardization has the value inf at index"):
+        PathReLURegressor().fit(X, y)
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0, -99999.9, 1e60])
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_constant_target_needs_no_sub_network(value, source):
+    X, _ = problem(n=40)
+    model = PathReLURegressor(arrangements=source, random_state=0).fit(X, np.full(40, value))
+    assert model.n_subnetworks_ == 0
+    assert model.predict(X) == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("least", [1e-20, 1e-300, 5e-324])
+def test_the_automatic_alpha_takes_classes_of_almost_no_weight(classes, least):
+    X, y = problem(classes=classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # not what is tested
+        model = PathReLUClassifier(random_state=0, max_iter=100)
+        model.fit(X, y, sample_weight=np.where(y == 0, least, 1))
+    assert 0 < model.alpha_ < 1
+    assert np.isfinite(model.decision_function(X)).all()
 
 
 def test_constant_columns_do_no_harm():

@@ -1,5 +1,8 @@
 """Importance of sub-networks and inputs, against their definitions."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
@@ -194,3 +197,22 @@ def test_bad_input_is_refused(rows):
         subnetwork_importance(network, rows[:1])
     with pytest.raises(TypeError, match="by_output is 1"):
         feature_importance(network, by_output=1)
+
+
+def test_every_public_module_is_an_attribute_that_costs_nothing_until_it_is_used():
+    script = """
+import pkgutil, sys, pathrelu
+public = [m.name for m in pkgutil.iter_modules(pathrelu.__path__) if not m.name.startswith("_")]
+assert {"inspection", "plotting", "export", "progress"} <= set(public) <= set(dir(pathrelu))
+heavy = {"matplotlib", "onnx", "torch", "click"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+for name in public:
+    assert getattr(pathrelu, name).__name__ == f"pathrelu.{name}"
+try:
+    pathrelu.inspektion
+except AttributeError as error:
+    assert "module 'pathrelu' has no attribute 'inspektion'" in str(error)
+else:
+    raise AssertionError
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

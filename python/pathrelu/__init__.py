@@ -1,6 +1,8 @@
 """Parallel ReLU networks under path regularization, trained by convex optimization with a duality gap."""
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
+from types import ModuleType as _ModuleType
 
 try:
     from pathrelu import _core as _core
@@ -43,3 +45,15 @@ __all__ = [
     "solve_low_rank",
     "solve_path",
 ]
+
+_MODULES = ("cli", "export", "inspection", "plotting")  # imported when first asked for
+
+
+def __getattr__(name: str) -> _ModuleType:
+    if name in _MODULES:
+        return _import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

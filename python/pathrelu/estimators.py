@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +29,9 @@ logger = logging.getLogger("pathrelu")
 SOURCES = ("search", "sample")
 AUTOMATIC_SHARE = 0.3  # chosen on the development tables of bench/tables.py, as is the number of fits
 AUTOMATIC_FITS = 3
+LAST_PLACES = 4  # that sums of a few terms, added in another order, differ by
+LARGEST_NOISE = 2.0**-30  # rounding of a constant of 4 million
+NOISE_STEPS = 2**10  # last places by which a mean of some 1e6 rows is off
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,11 @@ class Data:
     classes: Sequence[Label] | None = None
 
 
-Standardization: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]  # means, scales
+@dataclass(frozen=True)
+class Standardization:
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    empty: NDArray[np.bool_]  # columns of zeros up to rounding, which have no weights
 
 
 class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
@@ -134,12 +141,15 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     def _problems(self, settings: Settings, data: Data) -> tuple[list[Problem], Standardization]:
         """A joint program of several classes, else one for each column of y."""
         X, y, w, loss = data.X, data.y, data.w, data.loss
-        center, scale = (
-            moments(X, w, settings.bias)
-            if settings.standardize
-            else (np.zeros(X.shape[1]), np.ones(X.shape[1]))
-        )
-        columns = [(X - center) / scale, np.ones((len(X), 1))] if settings.bias else [(X - center) / scale]
+        center, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
+        empty = rounding_noise(X)
+        if settings.standardize:
+            center, scale, constant = moments(X, w, settings.bias)
+            empty |= constant
+        with np.errstate(over="ignore"):  # to infinity, which is refused with its place
+            scaled = (X - center) / scale
+        scaled[:, empty] = 0  # so that no weight, however large, makes a feature of noise
+        columns = [scaled, np.ones((len(X), 1))] if settings.bias else [scaled]
         table = np.ascontiguousarray(np.concatenate(columns, axis=1), dtype=X.dtype)
         check.finite(table, "X after standardization")
         check.representable(table, "X", 4)
@@ -151,10 +161,10 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             Problem(table, np.ascontiguousarray(part), not joint, weight, settings.activation, loss)
             for part in ([y] if joint else y.T[:, :, np.newaxis])
         ]
-        return problems, (center, scale)
+        return problems, Standardization(center, scale, empty)
 
     def _train(self, settings: Settings, data: Data) -> Self:
-        problems, (center, scale) = self._problems(settings, data)
+        problems, standardization = self._problems(settings, data)
         program.warn_of_float32(problems[0], settings.options.tol, stacklevel=4)
         projection = None
         if settings.low_rank is not None:
@@ -174,8 +184,9 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             relu=settings.activation == "relu",
             intercept=np.concatenate([np.atleast_1d(solution.intercept) for solution in solutions]),
             bias=settings.bias,
-            center=center,
-            scale=scale,
+            center=standardization.center,
+            scale=standardization.scale,
+            empty=standardization.empty,
             classes=data.classes,
             feature_names=getattr(self, "feature_names_in_", None),
         )
@@ -749,15 +760,23 @@ def automatic_alpha(problem: Problem, fitted: Solution | None = None) -> float:
     share = problem.w / len(problem.w)
     gradient = _loss_gradient(problem, _constant(problem) if fitted is None else _fitted(problem, fitted))
     noise = float(np.mean(share @ gradient**2))
+    if problem.loss != "log_loss":  # no less than a constant target leaves: the rounding of its mean
+        noise = max(
+            noise, (len(share) * np.finfo(np.float64).eps * float(np.abs(share @ problem.y).max())) ** 2
+        )
     rows = float(share @ np.sum(problem.X.astype(np.float64) ** 2, axis=1))
     return AUTOMATIC_SHARE * (math.sqrt(noise * rows * float(share @ share)) or 1.0)
 
 
 def _constant(problem: Problem) -> NDArray[np.float64]:
-    mean: NDArray[np.float64] = problem.w @ problem.y / len(problem.w)
     if problem.loss != "log_loss":
+        mean: NDArray[np.float64] = problem.w @ problem.y / len(problem.w)
         return mean
-    return np.log1p(mean) - np.log1p(-mean) if problem.single else np.log(mean)
+    # A class may have too small a part in the weight for 1 less that part, or for a float, to tell.
+    sides = [problem.y < 0, problem.y > 0] if problem.single else [problem.y]
+    totals = np.log(np.maximum([problem.w @ side for side in sides], np.finfo(np.float64).tiny))
+    constant: NDArray[np.float64] = totals[-1] - (totals[0] if problem.single else np.log(len(problem.w)))
+    return constant
 
 
 def _fitted(problem: Problem, solution: Solution) -> NDArray[np.float64]:
@@ -797,18 +816,50 @@ def _fit(
 
 def moments(
     X: check.Rows, w: NDArray[np.float64], center: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted means (zeros without `center`) and root mean squares about them (1 where these are zero)."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Weighted means (zeros without `center`), root mean squares about them, and which columns are constant.
+
+    A column is constant if its variance is what rounding alone can give: the rule of scikit-learn's
+    `StandardScaler`, with Kish's effective number of rows, or a spread of a few units in the last place of
+    the entries. The scale of these, and of columns of `rounding_noise`, is 1.
+    """
     share = w / w.max()
     share = share / share.sum()
     table = X.astype(np.float64)
     # Divided by the largest entry first, so that neither very large nor very small columns leave the range.
     reach = _nonzero(np.abs(table).max(axis=0))
-    middle = share @ (table / reach) * reach if center else np.zeros(X.shape[1])
-    middle = np.where(center & (table.min(axis=0) == table.max(axis=0)), table[0], middle)
+    table /= reach
+    middle = share @ table if center else np.zeros(X.shape[1])
+    low, high = table.min(axis=0), table.max(axis=0)
+    middle = np.where(center & (low == high), table[0], middle)
     table -= middle
-    reach = _nonzero(np.abs(table).max(axis=0))
-    return middle, _nonzero(np.sqrt(share @ (table / reach) ** 2) * reach)
+    spread = _nonzero(np.abs(table).max(axis=0))
+    scale = np.sqrt(share @ (table / spread) ** 2) * spread
+    constant = rounding_noise(X)
+    if center:
+        rounding = np.finfo(np.float64).eps * np.abs(middle)
+        rows = 1 / float(share @ share)
+        constant |= scale**2 <= rows * np.finfo(np.float64).eps * scale**2 + (rows * rounding) ** 2
+        constant |= high - low <= LAST_PLACES * np.finfo(X.dtype).eps * np.maximum(np.abs(low), np.abs(high))
+    # The variance of a column of huge entries, or of tiny ones, has no float: its root has.
+    scale, middle = scale * reach, np.where(center & (low == high), X[0], middle * reach)
+    constant |= scale < np.finfo(np.float64).tiny
+    return middle, np.where(constant, 1.0, scale), constant
+
+
+def rounding_noise(X: check.Rows) -> NDArray[np.bool_]:
+    """Which columns are zero but for rounding: those of subnormal entries, and constants that were centered.
+
+    What `StandardScaler` leaves of a constant are a few units in the last place of that constant. They are
+    told from small measurements by being small whole multiples of a power of two.
+    """
+    largest = np.abs(X).max(axis=0).astype(np.float64)
+    noise: NDArray[np.bool_] = largest < np.finfo(X.dtype).tiny
+    for column in np.flatnonzero(~noise & (largest < LARGEST_NOISE)):
+        unit = 2.0 ** int(np.frexp(largest[column])[1]) / NOISE_STEPS
+        steps = X[:, column].astype(np.float64) / unit
+        noise[column] = bool((steps == np.round(steps)).all())
+    return noise
 
 
 def _nonzero(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -637,12 +637,14 @@ def assemble(
     bias: bool = False,
     center: NDArray[np.float64] | None = None,
     scale: NDArray[np.float64] | None = None,
+    empty: NDArray[np.bool_] | None = None,
     classes: Sequence[Label] | None = None,
     feature_names: Sequence[str] | None = None,
 ) -> ParallelReLUNetwork | GatedReLUNetwork:
     """The network of one set of arrangements and blocks (P, S, paths, columns) per output.
 
-    With `bias`, the last column of the blocks is the weight of a column of ones.
+    With `bias`, the last column of the blocks is the weight of a column of ones. Weights and gates of `empty`
+    columns, which were zero in all rows, are rounding noise and become zero.
     """
     if not relu and any(arrangements.gates is None for arrangements, _ in parts):
         raise ValueError("arrangements came without gates, and a gated network needs them for new rows")
@@ -659,6 +661,8 @@ def assemble(
             gates.append(arrangements.gates[group])
     weights = np.concatenate(leaves)
     columns = weights.shape[2] - bias
+    no_weight = np.flatnonzero(np.zeros(columns, bool) if empty is None else empty)
+    weights[..., no_weight] = 0
     shared: dict[str, Any] = {
         "leaf_bias": weights[..., -1] if bias else None,
         "edge_signs": np.concatenate(signs),
@@ -673,11 +677,13 @@ def assemble(
     }
     if parts[0][0].skip_connection:
         linear = np.stack(skip)
+        linear[:, no_weight] = 0
         shared["skip_weights"] = linear[:, :columns]
         shared["skip_bias"] = linear[:, -1] if bias else None
     if relu:
         return ParallelReLUNetwork(weights[..., :columns], **shared)
     gate = np.concatenate(gates)
+    gate[..., no_weight] = 0
     gate_bias = gate[..., -1] if bias else None
     return GatedReLUNetwork(weights[..., :columns], gates=gate[..., :columns], gate_bias=gate_bias, **shared)
 
