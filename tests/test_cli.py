@@ -611,6 +611,15 @@ def test_a_missing_extra_of_export_is_named(csv, tmp_path, monkeypatch):
     refused(run("export", model, "--onnx", tmp_path / "m.onnx"), "pip install 'pathrelu[onnx]'")
 
 
+def test_parquet_without_pyarrow_is_refused_by_its_extra(csv, tmp_path, monkeypatch):
+    _, model = train(csv)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    table, out = tmp_path / "rows.parquet", tmp_path / "out.parquet"
+    table.write_bytes(b"PAR1")
+    refused(run("predict", model, table), "pip install 'pathrelu[parquet]'")
+    refused(run("predict", model, csv, "--output", out), "pip install 'pathrelu[parquet]'", output=out)
+
+
 # ---- A process among others --------------------------------------------------
 
 

@@ -107,7 +107,12 @@ MODULES = [info.name for info in pkgutil.walk_packages(pathrelu.__path__, "pathr
 
 @pytest.mark.parametrize("name", ["pathrelu", *(name for name in MODULES if "__main__" not in name)])
 def test_examples_of_docstrings_are_as_shown(name):
-    module = importlib.import_module(name)
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name.partition(".")[0] == "pathrelu":
+            raise
+        pytest.skip(f"needs {error.name}")
     assert doctest.testmod(module, optionflags=FLAGS).failed == 0
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import sys
 import warnings
 import zipfile
 
@@ -173,6 +174,21 @@ def test_an_onnx_export_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         random_network().to_onnx(path)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["model.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "extra", "export"),
+    [
+        ("torch", "torch", lambda path: random_network().to_torch()),
+        ("onnx", "onnx", lambda path: random_network().to_onnx(path)),
+        ("skl2onnx", "onnx", lambda path: register_skl2onnx()),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(missing, extra, export, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ImportError, match=rf"pip install 'pathrelu\[{extra}\]'"):
+        export(tmp_path / "model.onnx")
+    assert os.listdir(tmp_path) == []
 
 
 # ---- skl2onnx ------------------------------------------------------------------

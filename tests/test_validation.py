@@ -457,3 +457,42 @@ def test_a_missing_extension_is_explained(tmp_path):
     )
     assert done.returncode == 1
     assert "The compiled part of pathrelu did not load" in done.stderr
+
+
+OPTIONAL = ["click", "matplotlib", "onnx", "pandas", "polars", "pyarrow", "rich", "skl2onnx", "torch"]
+
+
+def test_numpy_and_scikit_learn_are_enough():
+    """Every module but those of the exports and the command line, a fit of each kind, and files."""
+    import subprocess
+    import sys
+
+    script = f"""
+import importlib.machinery, pkgutil, tempfile, warnings
+warnings.simplefilter("error")
+find = importlib.machinery.PathFinder.find_spec
+importlib.machinery.PathFinder.find_spec = lambda name, *rest: (
+    None if name.partition(".")[0] in {OPTIONAL} else find(name, *rest)
+)
+import numpy as np, pathrelu as pr
+missing = {{}}
+for info in pkgutil.walk_packages(pr.__path__, "pathrelu."):
+    if info.name != "pathrelu.__main__":
+        try:
+            importlib.import_module(info.name)
+        except ModuleNotFoundError as error:
+            missing[info.name] = error.name
+assert set(missing) == {{"pathrelu._commands", "pathrelu._tables", "pathrelu._torch"}}, missing
+X = np.random.default_rng(0).standard_normal((40, 2))
+for model in (
+    pr.PathReLURegressor(alpha=0.1, verbose=1, random_state=0).fit(X, X[:, 0]),
+    pr.PathReLUClassifier(alpha=0.1, random_state=0).fit(X, X[:, 0] > 0),
+):
+    assert model.score(X, model.predict(X)) == 1
+    with tempfile.TemporaryDirectory() as folder:
+        model.network_.save(folder + "/model.npz")
+        assert (pr.load(folder + "/model.npz").predict(X) == model.network_.predict(X)).all()
+print("done")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("done\n", "")
