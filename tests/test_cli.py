@@ -5,8 +5,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -724,9 +726,17 @@ def test_input_and_special_files_are_not_written_over(csv, tmp_path):
     _, model = train(csv)
     refused(run("predict", model, csv, "--output", csv), "would be written over")
     refused(run("predict", model, csv, "--output", model), "would be written over")
-    os.mkfifo(tmp_path / "pipe")
-    refused(run("predict", model, csv, "--output", tmp_path / "pipe"), "is not a regular file")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        refused(run("predict", model, csv, "--output", tmp_path / "socket"), "is not a regular file")
     assert csv.read_bytes() == before
+    os.mkfifo(tmp_path / "pipe")
+    arrived = []
+    reader = threading.Thread(target=lambda: arrived.append((tmp_path / "pipe").read_text()))
+    reader.start()
+    assert run("predict", model, csv, "--output", tmp_path / "pipe").exit_code == 0
+    reader.join()
+    assert arrived[0].startswith("y\n")
     (tmp_path / "link").symlink_to(tmp_path / "target")
     assert run("predict", model, csv, "--output", tmp_path / "link").exit_code == 0
     assert (tmp_path / "link").is_symlink()

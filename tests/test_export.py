@@ -13,8 +13,13 @@ import onnxruntime
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from test_network import HOSTILE, SHAPES, Bomb, npy, random_network, rewritten
@@ -226,6 +231,179 @@ def test_a_pipeline_of_a_regressor_converts_inside_a_search_too(kind):
         skl2onnx.to_onnx(pipeline, X[:1], target_opset=11)
 
 
+def outer_classifiers(inner):
+    """Estimators around classifiers that ask these for scores or for probabilities."""
+    pipeline = make_pipeline(StandardScaler(), clone(inner))
+    search = GridSearchCV(clone(inner), {"random_state": [0]}, cv=2)
+    linear = LogisticRegression()
+    return {
+        "sigmoid": CalibratedClassifierCV(clone(inner), cv=2),
+        "sigmoid of one": CalibratedClassifierCV(clone(inner), cv=2, ensemble=False),
+        "of a pipeline": CalibratedClassifierCV(pipeline, cv=2),
+        "of a search": CalibratedClassifierCV(search, cv=2),
+        "of a search of a pipeline": CalibratedClassifierCV(GridSearchCV(pipeline, {}, cv=2), cv=2),
+        "stacked": StackingClassifier([("a", clone(inner)), ("b", linear)], cv=2),
+        "final": StackingClassifier([("a", linear), ("b", linear)], clone(inner), cv=2),
+        "vote": VotingClassifier(
+            [("a", clone(inner)), ("b", linear)], voting="soft", flatten_transform=False
+        ),
+        "one versus rest": OneVsRestClassifier(clone(inner)),
+        "bagging": BaggingClassifier(clone(inner), n_estimators=2, random_state=0),
+        "scores of bagging": BaggingClassifier(clone(inner), n_estimators=2, random_state=0),
+        "scores of one versus rest": OneVsRestClassifier(clone(inner)),
+        "scores of a final estimator": StackingClassifier([("a", linear), ("b", linear)], clone(inner), cv=2),
+    }
+
+
+@pytest.mark.parametrize("name", outer_classifiers(pr.PathReLUClassifier()))
+@pytest.mark.parametrize("count", [2, 3])
+def test_classifiers_around_ours_convert(name, count):
+    skl2onnx = pytest.importorskip("skl2onnx")
+    register_skl2onnx()
+    X, rng = rows(120), np.random.default_rng(0)
+    y = (X[:, 0] + 0.5 * rng.standard_normal(len(X)) > 0) + (count > 2) * (X[:, 1] > 0.5).astype(int)
+    inner = pr.PathReLUClassifier(alpha=0.03, tol=1e-3, random_state=0)
+    model = outer_classifiers(inner)[name].fit(X, y)
+    raw = name.startswith("scores")
+    options = {id(model): {"zipmap": False} | ({"raw_scores": True} if raw else {})}
+    converted = skl2onnx.to_onnx(model, X[:1], target_opset=17, options=options)
+    label, scores = session(converted).run(None, {"X": X})
+    np.testing.assert_array_equal(label.ravel(), model.predict(X))
+    if raw:
+        expected = model.decision_function(X)
+        expected = np.stack([-expected, expected], axis=1) if count == 2 else expected
+    else:
+        expected = model.predict_proba(X)
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
+
+
+def test_an_isotonic_calibration_is_that_of_our_scores():
+    """skl2onnx takes isotonic maps for steps, whatever is calibrated; ours are in the step they belong to."""
+    skl2onnx = pytest.importorskip("skl2onnx")
+    register_skl2onnx()
+    X, rng = rows(120), np.random.default_rng(0)
+    y = (X[:, 0] + rng.standard_normal(len(X)) > 0).astype(int)
+    inner = pr.PathReLUClassifier(alpha=0.03, tol=1e-3, random_state=0)
+    model = CalibratedClassifierCV(inner, method="isotonic", cv=2, ensemble=False).fit(X, y)
+    got = session(skl2onnx.to_onnx(model, X[:1], target_opset=17, options={"zipmap": False})).run(
+        None, {"X": X}
+    )
+    (fold,) = model.calibrated_classifiers_
+    (isotonic,) = fold.calibrators
+    knots = isotonic.X_thresholds_
+    scores = np.clip(fold.estimator.decision_function(X), knots[0], knots[-1])
+    after = np.searchsorted(knots, scores)
+    low, high = (isotonic.y_thresholds_[index] for index in (np.maximum(after - 1, 0), after))
+    assert len(set(isotonic.y_thresholds_.tolist())) > 3
+    assert (got[1][:, 1] >= low - 1e-12).all()
+    assert (got[1][:, 1] <= high + 1e-12).all()
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_the_option_raw_scores_gives_the_decision_function(count):
+    skl2onnx = pytest.importorskip("skl2onnx")
+    X = rows()
+    y = (X[:, 0] > 0).astype(int) + (count > 2) * (X[:, 1] > 0.5)
+    pipeline = make_pipeline(StandardScaler(), pr.PathReLUClassifier(alpha=0.05, random_state=0)).fit(X, y)
+    register_skl2onnx()
+    for model, table in ((pipeline, X), (pipeline[-1], pipeline[:-1].transform(X))):
+        options = {id(pipeline[-1]): {"raw_scores": True}}
+        converted = skl2onnx.to_onnx(model, table[:1], target_opset=17, options=options)
+        label, scores = session(converted).run(None, {"X": table})
+        expected = model.decision_function(table)
+        expected = np.stack([-expected, expected], axis=1) if count == 2 else expected
+        np.testing.assert_array_equal(label, model.predict(table))
+        np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
+
+
+def test_options_that_are_not_known_are_refused():
+    skl2onnx = pytest.importorskip("skl2onnx")
+    register_skl2onnx()
+    classifier, regressor = fitted(), fitted("regressor")
+    for model, options, reason in (
+        (classifier, {"nocl": True}, "'nocl' not in .*'raw_scores', 'zipmap'"),
+        (classifier, {"raw_scores": "yes"}, "'yes'.* for option 'raw_scores'"),
+        (classifier, {"zipmap": "columns"}, "'columns'.* for option 'zipmap'"),
+        (regressor, {"raw_scores": True}, "'raw_scores'"),
+    ):
+        with pytest.raises((NameError, ValueError, RuntimeError), match=reason):
+            skl2onnx.to_onnx(model, rows()[:1], target_opset=17, options={id(model): options})
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (np.array([1, 2**63], np.uint64), r"label 9223372036854775808; ONNX has integers from -2\*\*63 to"),
+        (np.array(["2020", "2021"], "M8[Y]"), r"dtype datetime64\[Y\]; ONNX has labels of type str, int"),
+        (np.array([1, 2], "m8[s]"), r"dtype timedelta64\[s\]; ONNX has labels of type str, int"),
+        (np.array([1, 2], np.longdouble), "ONNX has labels of type str, int"),
+    ],
+    ids=str,
+)
+def test_labels_that_onnx_does_not_have_are_refused(tmp_path, labels, reason):
+    skl2onnx = pytest.importorskip("skl2onnx")
+    X = rows(40)
+    model = pr.PathReLUClassifier(alpha=0.1, random_state=0).fit(X, labels[(X[:, 0] > 0).astype(int)])
+    with pytest.raises(ValueError, match=reason):
+        model.to_onnx(tmp_path / "model.onnx")
+    with pytest.raises(ValueError, match=reason):
+        skl2onnx.to_onnx(model, X[:1], target_opset=17)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (
+            {"scale": [1, 1, 1e-40, 1]},
+            r"column 'r' has center 0 and scale 1e-40, which",
+        ),
+        ({"scale": [1, 1, 1, 1e39]}, r"column 's' has center 0 and scale 1e\+39, which"),
+        (
+            {"center": [0, -1e39, 0, 0]},
+            r"column 'q' has center -1e\+39 and scale 1, which",
+        ),
+        (
+            {"intercept": [1e39]},
+            r"a weight is 1e\+39, which float32 cannot hold; expected",
+        ),
+        ({"skip_weights": np.full((1, 4), -1e39)}, r"a weight is 1e\+39"),
+        ({"leaf_bias": np.full((5, 1), 1e39)}, r"a weight is 1e\+39"),
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_float32_cannot_hold_is_refused(tmp_path, kind, options, reason):
+    options = {"center": np.zeros(4), "scale": np.ones(4), "feature_names": list("pqrs")} | options
+    network = random_network(kind=kind, **options)
+    with pytest.raises(ValueError, match=reason):
+        network.to_onnx(tmp_path / "model.onnx")
+    assert os.listdir(tmp_path) == []
+    network.to_onnx(tmp_path / "model.onnx", dtype=np.float64)
+    X = network.center + network.scale * rows()
+    got = session(tmp_path / "model.onnx").run(None, {"X": X})[0][:, 0]
+    expected = network.predict(X)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+def test_what_float32_cannot_hold_is_refused_for_torch():
+    torch = pytest.importorskip("torch")
+    network = random_network(center=np.zeros(4), scale=[1, 1, 1e-40, 1])
+    with pytest.raises(ValueError, match="column 2 has center 0 and scale 1e-40"):
+        network.to_torch(dtype=np.float32)
+    X = network.scale * rows()
+    got = network.to_torch(dtype=np.float64)(torch.tensor(X)).detach().numpy()
+    np.testing.assert_allclose(got, network.predict(X), rtol=1e-9)
+
+
+def test_torch_in_float32_is_exact_for_rows_far_from_zero():
+    torch = pytest.importorskip("torch")
+    center, scale = np.array([1.7e9 + 57, -3e5 + 0.01, 0, 1e-3]), np.array([1e5, 0.05, 1e-8, 1e-4])
+    network = random_network((2,), center=center, scale=scale)
+    X = (center + scale * rows()).astype(np.float32)
+    got = network.to_torch(dtype=np.float32)(torch.tensor(X)).detach().numpy()
+    np.testing.assert_allclose(got, network.predict(X), rtol=0, atol=1e-4)
+
+
 # ---- PyTorch -------------------------------------------------------------------
 
 
@@ -385,6 +563,21 @@ def public(estimator):
     return {name: value for name, value in vars(estimator).items() if name.endswith("_")}
 
 
+def same(copy, value):
+    if isinstance(value, np.ndarray | np.generic):
+        return (
+            type(copy) is type(value)
+            and copy.dtype == value.dtype
+            and copy.shape == value.shape
+            and same(copy.tolist(), value.tolist())
+        )
+    if isinstance(value, list | tuple):
+        return type(copy) is type(value) and len(copy) == len(value) and all(map(same, copy, value))
+    if isinstance(value, dict):
+        return type(copy) is dict and same(list(copy.items()), list(value.items()))
+    return type(copy) is type(value) and repr(copy) == repr(value)
+
+
 def assert_equal_attributes(copy, model):
     assert type(copy) is type(model)
     assert copy.get_params() == model.get_params()
@@ -394,11 +587,8 @@ def assert_equal_attributes(copy, model):
         assert type(other) is type(value), name
         if name == "network_":
             assert_same(other, value)
-        elif isinstance(value, np.ndarray):
-            assert other.dtype == value.dtype
-            assert other.tolist() == value.tolist()
         else:
-            assert other == value, name
+            assert same(other, value), name
 
 
 @pytest.mark.parametrize(
@@ -497,9 +687,16 @@ HOSTILE_HEADERS = [
     (["class"], "Pipeline", "class 'Pipeline'"),
     (["class"], "load", "class 'load'"),
     (["class"], ["PathReLURegressor"], "unhashable"),
-    (["version"], 2, "format version 2"),
-    (["n_arrays"], 10**9, "n_arrays is 1000000000"),
-    (["n_arrays"], 1, "unknown entry 'array_1"),
+    (["version"], 3, "format version 3, written by pathrelu .*, which reads versions 1 to 2"),
+    (["n_arrays"], 10**9, "n_arrays is 1000000000; the file has"),
+    (["n_arrays"], 1, "n_arrays is 1; the file has"),
+    (["attributes", "objective_"], {"array": "array_0"}, "'array_0', which is not there or is named twice"),
+    (["attributes", "objective_"], {"times": ["datetime64[ns", {"array": "array_0"}]}, "times of the dtype"),
+    (
+        ["attributes", "classes_"],
+        {"objects": [[3], ["maybe", "no", "yes"]]},
+        "'array_0', which nothing names",
+    ),
     (["more"], 1, "unknown entries: 'more'"),
     (["attributes"], None, "unknown entries: 'attributes'"),
     (["parameters", "shell"], "rm", "no parameter 'shell'"),

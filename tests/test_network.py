@@ -289,8 +289,13 @@ def npy(shape, data=b"", descr="<f8"):
 
 HOSTILE = [
     ({"header": {"format": "other"}}, "header is not that of a network"),
-    ({"header": {"version": 3}}, "format version 3; this release reads versions 1 and 2"),
+    (
+        {"header": {"version": 4, "pathrelu_version": "9.9"}},
+        "format version 4, written by pathrelu 9.9; this is pathrelu "
+        f"{pr.__version__}, which reads versions 1 to 3",
+    ),
     ({"header": {"version": "1"}}, "format version '1'"),
+    ({"header": {"version": True}}, "format version True"),
     ({"header": {"kind": "conv"}}, "kind 'conv'"),
     ({"header": {"kind": ["relu"]}}, "unhashable"),
     ({"header": {"color": 1}}, "unknown entries: 'color'"),
@@ -305,6 +310,7 @@ HOSTILE = [
     ({"header": {"target": 3}}, "target is 3"),
     ({"drop": ["kind"]}, "kind None"),
     ({"drop": ["target"]}, "missing or unknown entries: 'target'"),
+    ({"drop": ["pathrelu_version"]}, "missing or unknown entries: 'pathrelu_version'"),
     ({"drop": ["leaf_bias"]}, "missing or unknown entries: 'leaf_bias'"),
     ({"arrays": {"gates": np.ones((5, 1, 4))}}, "unknown entries: 'gates'"),
     ({"arrays": {"more": np.ones(3)}}, "unknown entry 'more.npy'"),

@@ -34,7 +34,7 @@ from pathrelu import (
     load,
 )
 from pathrelu import certify as certified
-from pathrelu._files import write_json
+from pathrelu._files import json_bytes, write_file
 from pathrelu._tables import (
     EXTENSIONS,
     FORMATS,
@@ -358,9 +358,9 @@ def export(model: Path, onnx: Path | None, to_json: Path | None, dtype: str | No
         refuse("--onnx and --to-json name the same file")
     loaded = load(model)
     if onnx is not None:
-        loaded.to_onnx(onnx.resolve(), dtype=np.dtype(dtype or "float32"))
+        loaded.to_onnx(onnx, dtype=np.dtype(dtype or "float32"))
     if to_json is not None:
-        write_json(to_json.resolve(), network_of(loaded).to_dict())
+        write_file(to_json, json_bytes(network_of(loaded).to_dict()))
     if as_json:
         echo_json({"written": list(map(str, outputs))})
     else:
@@ -491,7 +491,7 @@ def train_file(
     model.fit(pd.DataFrame(X, columns=columns), y, sample_weight=weight)
     model.set_params(verbose=0)  # which was that of this terminal
     model.network_.target = target
-    model.save(output.resolve())
+    model.save(output)
     return model, summary_of(model, model.network_) | {"rows": len(table), "categories": categories}
 
 

@@ -6,15 +6,17 @@ Reading executes nothing, and takes memory in proportion to the length of the fi
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import json
 import math
 import os
+import re
 import secrets
+import stat
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -25,73 +27,139 @@ Header = dict[str, Any]
 
 # As they are in a file, on every machine; text (kind U) besides.
 STORED_DTYPES = tuple(
-    np.dtype(code) for code in ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f4", "<f8")
+    np.dtype(code)
+    for code in ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8")
 )
+TIME_DTYPE = re.compile(r"(datetime64|timedelta64)(\[[0-9]{0,9}[a-zA-Z]{1,2}\])?")
 
 
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write, which replaces `path` at the end if nothing went wrong."""
-    target = Path(path)
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+# ---- Writing -------------------------------------------------------------------
+
+
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names a FIFO or a character device, which is written to rather than replaced."""
     try:
-        with open(draft, "xb") as file:
-            yield file
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
-def write_archive(path: str | os.PathLike[str], header: Header, arrays: Mapping[str, NDArray[Any]]) -> None:
+def write_file(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file as a whole: one that is there keeps its content until the new one is complete.
+
+    A symbolic link stays one, and what it points to is written. An existing file keeps its mode, and its
+    owner where the system lets it. FIFOs and character devices are written to; what else is no regular file
+    is refused, and so is a file that is not writable. Errors name `path`.
+    """
+    if is_stream(path):
+        with open(path, "wb") as stream:
+            stream.write(content)
+        return
+    try:
+        present = os.stat(path)
+    except FileNotFoundError:
+        present = None
+    if present is not None:
+        if stat.S_ISDIR(present.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        if not stat.S_ISREG(present.st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file, FIFO or character device", os.fspath(path))
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+    target = os.path.realpath(path)
+    # A short name of its own: that of the target may be as long as names can be.
+    draft = os.path.join(os.path.dirname(target), f".pathrelu-{secrets.token_hex(8)}.tmp")
+    try:
+        try:
+            with open(draft, "xb") as file:
+                file.write(content)
+            if present is not None:
+                with suppress(AttributeError, PermissionError):  # not on this system, or not for this user
+                    os.chown(draft, present.st_uid, present.st_gid)
+                os.chmod(draft, stat.S_IMODE(present.st_mode))
+            os.replace(draft, target)
+        finally:
+            with suppress(OSError):
+                os.unlink(draft)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+
+
+def archive_bytes(header: Header, arrays: Mapping[str, NDArray[Any]]) -> bytes:
     stored: dict[str, Any] = {
-        name: array.astype(array.dtype.newbyteorder("<")) for name, array in arrays.items()
+        name: array.astype(array.dtype.newbyteorder("<"), order="C") for name, array in arrays.items()
     }
     text = json.dumps(header, allow_nan=False).encode()
-    with replacing(path) as file:
-        np.savez(file, header=np.frombuffer(text, np.uint8), **stored)
+    archive = io.BytesIO()
+    np.savez(archive, header=np.frombuffer(text, np.uint8), **stored)
+    return archive.getvalue()
 
 
-def write_json(path: str | os.PathLike[str], content: Header) -> None:
-    text = json.dumps(content, allow_nan=False).encode()
-    with replacing(path) as file:
-        file.write(text)
+def json_bytes(content: Header) -> bytes:
+    return json.dumps(content, allow_nan=False).encode()
 
 
-def is_archive(path: str | os.PathLike[str]) -> bool:
-    """Whether the file is an archive; if not, it starts as JSON does."""
-    with open(path, "rb") as file:
-        start = file.read(2)
+# ---- Reading -------------------------------------------------------------------
+
+
+def is_archive(file: BinaryIO) -> bool:
+    """Whether a file is an archive; if not, it starts as JSON does. Leaves it at its start."""
+    start = file.read(2)
+    file.seek(0)
     if start != b"PK" and start[:1] != b"{":
-        raise ValueError("it is neither an .npz archive nor JSON")
+        raise ValueError(f"it starts with {start!r}; expected an .npz archive or JSON")
     return start == b"PK"
 
 
-def read_json(path: str | os.PathLike[str]) -> Header:
-    return _parse(Path(path).read_bytes())
+def read_json(file: BinaryIO) -> Header:
+    return _parse(file.read())
 
 
-def read_archive(
-    path: str | os.PathLike[str], expected: Callable[[Header], set[str]]
-) -> tuple[Header, Arrays]:
-    """Header and arrays of an archive; `expected` says by the header which names of arrays may be there."""
-    size = os.path.getsize(path)
-    with zipfile.ZipFile(path) as archive:
+def read_archive(file: BinaryIO, expected: Callable[[Header, int], set[str]]) -> tuple[Header, Arrays]:
+    """Header and arrays of an archive.
+
+    `expected` says by the header and the number of arrays there are which names these may have.
+    """
+    size = file.seek(0, os.SEEK_END)
+    with zipfile.ZipFile(file) as archive:
         members = {member.filename: member for member in archive.infolist()}
         for name, member in members.items():
             if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-                raise ValueError(f"{name} is compressed or encrypted")
+                raise ValueError(f"{name} is compressed or encrypted; expected it as it is")
         lengths = [member.file_size for member in archive.infolist()]
         if len(members) < len(lengths) or sum(lengths) > size:
-            raise ValueError("its table of contents is damaged")
+            raise ValueError("its table of contents is damaged: an entry is there twice, or entries overlap")
         if "header.npy" not in members:
             raise ValueError("it has no header")
         raw = _array(archive, members.pop("header.npy"))
         if raw.dtype != np.uint8 or raw.ndim != 1:
-            raise ValueError("its header is not text")
+            raise ValueError(f"its header is not text: dtype {raw.dtype}, shape {raw.shape}")
         header = _parse(raw.tobytes())
-        if unknown := set(members) - {f"{name}.npy" for name in expected(header)}:
+        if unknown := set(members) - {f"{name}.npy" for name in expected(header, len(members))}:
             raise ValueError(f"it has the unknown entry {min(unknown)!r}")
         return header, {name.removesuffix(".npy"): _array(archive, m) for name, m in members.items()}
+
+
+def check_version(header: Header, known: Sequence[int]) -> None:
+    """Refuse a format that this release does not read, and say which release wrote it."""
+    from pathrelu import __version__
+
+    version, writer = header.get("version"), header.get("pathrelu_version")
+    if version not in known or type(version) is not int:
+        by = f", written by pathrelu {writer[:40]}" if isinstance(writer, str) else ""
+        reads = f"versions {known[0]} to {known[-1]}"
+        raise ValueError(
+            f"it has format version {version!r:.40}{by}; this is pathrelu {__version__}, which reads {reads}"
+        )
+
+
+def check_entries(found: set[str], expected: set[str]) -> None:
+    if found != expected:
+        differing = ", ".join(sorted(map(repr, found ^ expected)))
+        raise ValueError(f"it has missing or unknown entries: {differing}")
 
 
 def _parse(text: bytes) -> Header:
@@ -189,6 +257,9 @@ class Encoder:
             return {"objects": [list(value.shape), [self(item) for item in value.ravel()]]}
         if isinstance(value, np.generic) and value.dtype.kind != "O":
             return {"scalar": self(np.asarray(value))}
+        if isinstance(value, np.ndarray) and value.dtype.kind in "mM":
+            counts = value.astype(value.dtype.newbyteorder("=")).view(np.int64)
+            return {"times": [value.dtype.name, self(counts)]}
         if isinstance(value, np.ndarray) and self._storable(value.dtype):
             return {"array": self._put(np.asarray(value))}
         if type(value) in self.records:
@@ -197,7 +268,17 @@ class Encoder:
         if (parts := self.network(value)) is not None:
             header, arrays = parts
             return {"network": [header, {name: self._put(array) for name, array in arrays.items()}]}
-        raise NotPlainData(f"{type(value).__name__} is not plain data")
+        of = f" of dtype {value.dtype}" if isinstance(value, np.ndarray) else ""
+        raise NotPlainData(f"{type(value).__name__}{of} is not plain data")
+
+    def whole(self, value: Any) -> Any:
+        """The value, or NotPlainData and nothing of it among the arrays."""
+        before = dict(self.arrays)
+        try:
+            return self(value)
+        except NotPlainData:
+            self.arrays = before
+            raise
 
     def _storable(self, dtype: np.dtype[Any]) -> bool:
         return dtype.newbyteorder("<") in STORED_DTYPES or (dtype.kind == "U" and dtype.itemsize > 0)
@@ -209,12 +290,21 @@ class Encoder:
 
 
 class Decoder:
-    """What `Encoder` wrote."""
+    """What `Encoder` wrote. It takes each of the arrays once: those that share one would grow without it."""
 
     def __init__(
         self, arrays: Arrays, records: Mapping[str, type], network: Callable[[Header, Arrays], object]
     ):
-        self.arrays, self.records, self.network = arrays, records, network
+        self.arrays, self.records, self.network = dict(arrays), records, network
+
+    def take(self, name: str) -> NDArray[Any]:
+        if name not in self.arrays:
+            raise ValueError(f"it names the entry {name!r:.40}, which is not there or is named twice")
+        return self.arrays.pop(name)
+
+    def check_complete(self) -> None:
+        if self.arrays:
+            raise ValueError(f"it has the entry {min(self.arrays)!r}, which nothing names")
 
     def __call__(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -241,11 +331,16 @@ class Decoder:
         if kind == "scalar":
             return self(content)[()]
         if kind == "array":
-            return self.arrays[content]
+            return self.take(content)
+        if kind == "times":
+            name, counts = content
+            if not TIME_DTYPE.fullmatch(name):
+                raise ValueError(f"it has times of the dtype {name!r:.40}")
+            return self(counts).view(np.dtype(name))
         if kind == "record":
             name, fields = content
             return self.records[name](**{key: self(item) for key, item in fields.items()})
         if kind == "network":
             header, arrays = content
-            return self.network(header, {name: self.arrays[key] for name, key in arrays.items()})
+            return self.network(header, {name: self.take(key) for name, key in arrays.items()})
         raise ValueError(f"it has an object of the unknown kind {kind!r}")

@@ -16,14 +16,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from pathrelu import _files
 from pathrelu import _validation as check
-from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
+from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, save_content
 from pathrelu.network import from_parts as network_from_parts
 from pathrelu.program import Record
 
 FORMAT = "pathrelu-estimator"
-VERSION = 1
+VERSION = 2
+RELEASE_VERSION = 2  # from which on a file names the release that wrote it
 CLASSES = ("PathReLURegressor", "PathReLUClassifier", "PathReLURegressorCV", "PathReLUClassifierCV")
 RECORDS: dict[str, type] = {"Record": Record}
+NEEDED = ("network_", "classes_", "n_features_in_", "feature_names_in_")  # for predictions
 ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]*[a-z0-9]_")
 
 
@@ -41,7 +43,8 @@ class Portable:
         underscore. What is not plain data (numbers, text, arrays and lists, tuples and dictionaries of these)
         is left out with a warning: a parameter such as a callback or a random generator comes back as None,
         an attribute not at all. Metadata requests and what `warm_start` would start from are not stored. An
-        existing file is replaced only once the new one is complete.
+        existing file keeps its content until the new one is complete, and its mode; a symbolic link stays
+        one, and what it points to is written. FIFOs and character devices are written to.
 
         Parameters
         ----------
@@ -53,7 +56,11 @@ class Portable:
         NotFittedError
             If there is no fit.
         TypeError
-            If this is an estimator of a class of your own, which `load` would not know.
+            If this is an estimator of a class of your own, which `load` would not know, or its labels are of
+            a dtype that a file cannot hold (longdouble).
+        ValueError
+            If `load` would refuse the file, because parameters or attributes have been changed. Nothing is
+            written then.
 
         Warns
         -----
@@ -66,6 +73,8 @@ class Portable:
                 f"{type(self).__module__}.{type(self).__qualname__} cannot be saved; expected one of "
                 f"pathrelu's own estimators. Its network_ can: network_.save(path)"
             )
+        from pathrelu import __version__
+
         encode = _files.Encoder(RECORDS, _network_parts)
         left_out = []
 
@@ -73,8 +82,10 @@ class Portable:
             plain = {}
             for name, value in values.items():
                 try:
-                    plain[name] = encode(value)
+                    plain[name] = encode.whole(value)
                 except _files.NotPlainData as reason:
+                    if name in NEEDED:
+                        raise TypeError(f"{name} cannot be saved: {reason}") from None
                     left_out.append(f"{name} ({reason})")
                     if keep:
                         plain[name] = None
@@ -83,15 +94,17 @@ class Portable:
         header = {
             "format": FORMAT,
             "version": VERSION,
+            "pathrelu_version": __version__,
             "class": type(self).__name__,
             "parameters": encoded(self.get_params(deep=False), keep=True),  # type: ignore[attr-defined]
             "attributes": encoded(
                 {name: value for name, value in vars(self).items() if ATTRIBUTE.fullmatch(name)}, keep=False
             ),
         }
+        content = _files.archive_bytes(header | {"n_arrays": len(encode.arrays)}, encode.arrays)
+        save_content(content, path)
         if left_out:
             warnings.warn(f"left out of {os.fspath(path)}: {', '.join(left_out)}", stacklevel=2)
-        _files.write_archive(path, header | {"n_arrays": len(encode.arrays)}, encode.arrays)
 
     def to_onnx(self, path: str | os.PathLike[str], *, dtype: DTypeLike = np.float32) -> None:
         """Write the predictor to an ONNX file: opset 17, IR version 8, any number of rows.
@@ -120,13 +133,10 @@ class Portable:
         --------
         ParallelReLUNetwork.to_onnx : The same for a network; what it says of gated networks holds here too.
         """
-        from pathrelu.export import to_onnx
+        from pathrelu.export import estimator_labels, to_onnx
 
         check_is_fitted(self)
-        if is_classifier(self) and self.network_.classes is None:
-            raise ValueError(
-                f"classes_ has dtype {self.classes_.dtype}; ONNX has labels of type str, int, float or bool"  # type: ignore[attr-defined]
-            )
+        estimator_labels(self)  # refuses those that ONNX does not have
         metadata = {
             "estimator": type(self).__name__,
             "objective": json.dumps(float(self.objective_)),
@@ -165,14 +175,11 @@ def estimator_classes() -> dict[str, type]:
 
 def from_parts(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Any:
     """The estimator with this header and these arrays in its file."""
+    _files.check_version(header, range(1, VERSION + 1))
     expected = {"format", "version", "class", "parameters", "attributes", "n_arrays"}
-    if header.get("version") != VERSION:
-        raise ValueError(
-            f"it has format version {header.get('version')!r}; this release reads version {VERSION}"
-        )
-    if set(header) != expected:
-        differing = ", ".join(sorted(map(repr, set(header) ^ expected)))
-        raise ValueError(f"it has missing or unknown entries: {differing}")
+    if header["version"] >= RELEASE_VERSION:
+        expected.add("pathrelu_version")
+    _files.check_entries(set(header), expected)
     cls: Any = estimator_classes().get(header["class"])
     if cls is None:
         raise ValueError(f"it holds an estimator of the class {header['class']!r}, which is not known")
@@ -186,6 +193,7 @@ def from_parts(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Any:
             raise ValueError(f"it has the unknown attribute {name!r}")
         setattr(estimator, name, decode(value))
     _check_consistent(estimator)
+    decode.check_complete()
     return estimator
 
 
@@ -207,7 +215,7 @@ def _check_consistent(estimator: Any) -> None:
         raise ValueError(f"feature_names_in_ are not {network.n_features} strings")
     if not is_classifier(estimator):
         return
-    classes, expected = estimator.classes_, max(2, network.n_outputs)
+    classes, expected = getattr(estimator, "classes_", None), max(2, network.n_outputs)
     if not isinstance(classes, np.ndarray) or classes.shape != (expected,):
         raise ValueError(f"classes_ is not an array of {expected} labels")
     if network.classes is not None and classes.tolist() != network.classes:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sklearn.utils.fixes import parse_version
 
 from pathrelu import _validation as check
-from pathrelu._files import replacing
+from pathrelu._files import is_stream, write_file
 
 MOST_CATEGORIES = 100  # of a column that is encoded; more are as a rule names or identifiers
 FORMATS = ("csv", "jsonl", "parquet")
@@ -293,12 +293,17 @@ def check_output(path: Path, *inputs: Path) -> None:
     """Refuse, before any work, what could not be written to, and to write over what is read."""
     if path.is_dir():
         refuse(f"{path} is a directory; expected a file to write to")
+    if is_stream(path):
+        return
     if path.exists() and not path.is_file():
         refuse(f"{path} is not a regular file")
-    if not path.parent.is_dir():
-        refuse(f"{path.parent} is not a directory; expected one to write {path.name} to")
-    if not os.access(path.parent, os.W_OK):
-        refuse(f"{path.parent} is not writable")
+    folder = path.resolve().parent  # of what a link points to
+    if not folder.is_dir():
+        refuse(f"{folder} is not a directory; expected one to write {path.name} to")
+    if not os.access(folder, os.W_OK):
+        refuse(f"{folder} is not writable")
+    if path.exists() and not os.access(path, os.W_OK):
+        refuse(f"{path} is not writable")
     for source in inputs:
         if path.exists() and source.exists() and path.samefile(source):
             refuse(f"{path} would be written over, and is read too")
@@ -312,11 +317,11 @@ def written(frame: pd.DataFrame, form: str) -> str:
 
 
 def write(path: Path, frame: pd.DataFrame, form: str) -> None:
-    with replacing(path.resolve()) as file:  # a link stays one
-        if form == "parquet":
-            try:
-                frame.to_parquet(file, engine="pyarrow", index=False)
-            except ImportError:
-                refuse(f"writing {path} needs pyarrow: pip install 'pathrelu[parquet]'")
-        else:
-            file.write(written(frame, form).encode())
+    if form == "parquet":
+        try:
+            content = frame.to_parquet(None, engine="pyarrow", index=False)
+        except ImportError:
+            refuse(f"writing {path} needs pyarrow: pip install 'pathrelu[parquet]'")
+    else:
+        content = written(frame, form).encode()
+    write_file(path, content)

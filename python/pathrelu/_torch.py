@@ -42,6 +42,8 @@ class TreesModule(nn.Module):  # type: ignore[misc]
         self.output_weights = nn.Parameter(tensor(network.output_sign))
         self.intercept = nn.Parameter(tensor(network.intercept))
         self.register_buffer("center", tensor(network.center))
+        # A center rounded to float32 is off by more than rows are wide where these are far from zero.
+        self.register_buffer("center_rest", tensor(network.center - self.center.double().numpy()))
         self.register_buffer("scale", tensor(network.scale))
         self.register_buffer(
             "membership", tensor(network.output_index[:, None] == np.arange(network.n_outputs))
@@ -59,7 +61,7 @@ class TreesModule(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs (n_rows,), or (n_rows, n_outputs) if there are several, of rows (n_rows, n_features)."""
-        z = (x - self.center) / self.scale
+        z = (x - self.center - self.center_rest) / self.scale
         values = _leaves(z, self.leaf_weights, self.leaf_bias)
         if self.gated:
             gate = _leaves(z, self.gates, self.gate_bias)

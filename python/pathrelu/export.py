@@ -14,14 +14,17 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, is_classifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.pipeline import Pipeline
 
-from pathrelu._files import replacing
+from pathrelu._files import write_file
 from pathrelu.network import GatedReLUNetwork
 from pathrelu.network import _Network as Network
 
 OPSET = 17  # with IR 8: what runtimes since 2022 read; the defaults of the onnx package are far ahead
 IR_VERSION = 8
+FLOAT32 = np.finfo(np.float32)
 OLDEST_OPSET = 14  # of the operators used
 
 
@@ -45,6 +48,8 @@ def to_torch(network: Network, *, dtype: DTypeLike | None = None) -> Any:
     ------
     ImportError
         If PyTorch is not installed.
+    ValueError
+        If float32 cannot hold a weight, or the center or the scale of a column, which is named.
 
     Notes
     -----
@@ -52,6 +57,8 @@ def to_torch(network: Network, *, dtype: DTypeLike | None = None) -> Any:
     where `predict` uses float64: a row within rounding of a gate may fall on its other side.
     """
     precision = _precision(network.leaf_weights.dtype if dtype is None else dtype)
+    if precision == np.float32:
+        check_float32(network)
     try:
         import torch
 
@@ -126,8 +133,7 @@ def to_onnx(
     )
     helper.set_model_props(model, _metadata(network) | dict(metadata or {}))
     onnx.checker.check_model(model, full_check=True)
-    with replacing(path) as file:
-        file.write(model.SerializeToString())
+    write_file(path, model.SerializeToString())
 
 
 def _precision(dtype: DTypeLike) -> np.dtype[Any]:
@@ -139,6 +145,24 @@ def _precision(dtype: DTypeLike) -> np.dtype[Any]:
         raise ValueError(f"dtype is {dtype!r}; expected float32 or float64")
     assert precision is not None
     return precision
+
+
+def check_float32(network: Network) -> None:
+    """Refuse what float32 cannot hold: columns by name, and weights."""
+    smallest, most = (float(limit) for limit in (FLOAT32.smallest_normal, FLOAT32.max))
+    names = network.feature_names or range(network.n_features)
+    for name, center, scale in zip(names, network.center.tolist(), network.scale.tolist(), strict=True):
+        if abs(center) > most or not smallest <= scale <= most:
+            raise ValueError(
+                f"column {name!r} has center {center:g} and scale {scale:g}, which float32 cannot hold; "
+                "expected an export in float64"
+            )
+    skip_weights, skip_bias = network.skip_weights, network.skip_bias
+    for array in (network.leaf_weights, network.leaf_bias, network.intercept, skip_weights, skip_bias):
+        if array is not None and (largest := float(np.abs(array).max(initial=0))) > most:
+            raise ValueError(
+                f"a weight is {largest:g}, which float32 cannot hold; expected an export in float64"
+            )
 
 
 def _metadata(network: Network) -> dict[str, str]:
@@ -185,6 +209,8 @@ def _tensor(array: NDArray[Any], name: str) -> Any:
 
 def _outputs(network: Network, graph: Graph, X: str, precision: np.dtype[Any]) -> str:
     """Outputs (n, n_outputs) of the raw rows X, which are of the precision given."""
+    if precision == np.float32:
+        check_float32(network)
     K = network.n_subnetworks
     double = _element_type(np.dtype(np.float64))
     narrow = precision == np.float32
@@ -257,7 +283,7 @@ def _scaled(network: Network, graph: Graph, X: str, precision: np.dtype[Any]) ->
     rest = (network.center - center).astype(np.float32)
     z = graph.node("Sub", X, graph.constant(center))
     # A center rounded to float32 is off by more than rows are wide where these are far from zero.
-    if (np.abs(rest) > np.finfo(np.float32).eps * network.scale).any():
+    if (np.abs(rest) > FLOAT32.eps * network.scale).any():
         z = graph.node("Sub", z, graph.constant(rest))
     return graph.node("Div", z, graph.constant(network.scale.astype(np.float32)))
 
@@ -274,6 +300,15 @@ def _reversed(values: NDArray[Any], width: Sequence[int]) -> NDArray[Any]:
     return values.reshape(len(values), *reversed(width)).T.ravel()
 
 
+def estimator_labels(estimator: Any) -> NDArray[Any] | None:
+    """Classes of a fitted estimator as an array that ONNX can hold, or None for a regressor."""
+    if is_classifier(estimator) and estimator.network_.classes is None:
+        raise ValueError(
+            f"classes_ has dtype {estimator.classes_.dtype}; ONNX has labels of type str, int, float or bool"
+        )
+    return _label_array(estimator.network_)
+
+
 def _label_array(network: Network) -> NDArray[Any] | None:
     """Classes as an array that ONNX can hold, or None for a regression."""
     if network.classes is None:
@@ -284,21 +319,31 @@ def _label_array(network: Network) -> NDArray[Any] | None:
         raise ValueError(
             f"classes are {network.classes}; ONNX has labels of one type, str, int, float or bool"
         )
+    if kind is int:
+        for label in network.classes:
+            if not -(2**63) <= label < 2**63:  # type: ignore[operator]
+                raise ValueError(f"classes has the label {label}; ONNX has integers from -2**63 to 2**63 - 1")
     return np.array(network.classes, {int: np.int64, float: np.float64, bool: np.bool_}.get(kind, np.str_))
 
 
 def _classify(
-    graph: Graph, outputs: str, labels: NDArray[Any], n_outputs: int, precision: np.dtype[Any]
+    graph: Graph,
+    outputs: str,
+    labels: NDArray[Any],
+    n_outputs: int,
+    precision: np.dtype[Any],
+    raw_scores: bool = False,
 ) -> tuple[str, str]:
-    """Labels (n,) and probabilities (n, n_classes) of log-odds or logits."""
+    """Labels (n,), and probabilities or `raw_scores` (n, n_classes), of log-odds or logits."""
     if n_outputs == 1:
-        both = graph.node("Concat", graph.node("Neg", outputs), outputs, axis=1)
-        probabilities = graph.node("Sigmoid", both)
+        # The score of the first of two classes is minus that of the second, as in skl2onnx's own converters.
+        scores = graph.node("Concat", graph.node("Neg", outputs), outputs, axis=1)
+        probabilities = scores if raw_scores else graph.node("Sigmoid", scores)
         positive = graph.node("Greater", outputs, graph.constant(np.zeros((), precision)))
         index = graph.node("Cast", positive, to=_element_type(np.dtype(np.int64)))
         index = graph.node("Reshape", index, graph.constant(np.array([-1], np.int64)))
     else:
-        probabilities = graph.node("Softmax", outputs, axis=1)
+        probabilities = outputs if raw_scores else graph.node("Softmax", outputs, axis=1)
         index = graph.node("ArgMax", outputs, axis=1, keepdims=0)
     return graph.node("Gather", graph.constant(labels), index), probabilities
 
@@ -312,7 +357,9 @@ def register_skl2onnx() -> None:
     A pipeline that ends in one of them converts without this call. It is needed where an estimator is inside
     another one, such as `GridSearchCV`, whose converter looks it up before asking it.
 
-    Classifiers give their probabilities as an array, with ``options={"zipmap": False}`` and without.
+    Classifiers give their probabilities as an array, with ``options={"zipmap": False}`` and without. With the
+    option ``"raw_scores": True`` they give scores (n_rows, n_classes) instead: those of `decision_function`,
+    and of two classes the column and, before it, its negative. `CalibratedClassifierCV` asks for them.
 
     Raises
     ------
@@ -330,7 +377,8 @@ def register_skl2onnx() -> None:
         return parse(scope, model, inputs, custom_parsers)
 
     for name, cls in estimator_classes().items():
-        options = {"zipmap": [False]} if issubclass(cls, ClassifierMixin) else None
+        scores = {"zipmap": [False], "raw_scores": [False, True]}
+        options = scores if issubclass(cls, ClassifierMixin) else None
         update_registered_converter(
             cls, f"pathrelu.{name}", skl2onnx_shapes, skl2onnx_convert, parser=_parse, options=options
         )
@@ -341,7 +389,7 @@ def skl2onnx_shapes(operator: Any) -> None:
     from skl2onnx.common import data_types
 
     network = operator.raw_operator.network_
-    labels = _label_array(network)
+    labels = estimator_labels(operator.raw_operator)
     (given,) = operator.inputs
     rows = given.get_first_dimension()
     if isinstance(given.type, data_types.DoubleTensorType):
@@ -383,7 +431,7 @@ def skl2onnx_convert(scope: Any, operator: Any, container: Any) -> None:
 
     graph = Inside()
     network = operator.raw_operator.network_
-    labels = _label_array(network)
+    labels = estimator_labels(operator.raw_operator)
     (given,) = operator.inputs
     precision = np.dtype(np.float64 if isinstance(given.type, DoubleTensorType) else np.float32)
     X = given.full_name
@@ -391,6 +439,36 @@ def skl2onnx_convert(scope: Any, operator: Any, container: Any) -> None:
         X = graph.node("Cast", X, to=_element_type(precision))
     values = [_outputs(network, graph, X, precision)]
     if labels is not None:
-        values = list(_classify(graph, values[0], labels, network.n_outputs, precision))
+        raw = _wants_raw_scores(scope, container, operator.raw_operator)
+        values = list(_classify(graph, values[0], labels, network.n_outputs, precision, raw))
     for value, output in zip(values, operator.outputs, strict=True):
         container.add_node("Identity", value, output.full_name, name=scope.get_unique_operator_name("Out"))
+
+
+def _wants_raw_scores(scope: Any, container: Any, estimator: Any) -> bool:
+    """Whether scores are wanted of a classifier: by its own options, or by those of what it is inside of.
+
+    skl2onnx asks a pipeline and a search for scores as it asks a classifier, and they do not pass that on to
+    the estimator at their end. A calibration does not even ask a search, and means scores of all.
+    """
+    options: dict[str, Any] = container.get_options(estimator, {"raw_scores": False})
+    if options["raw_scores"]:
+        return True
+    for operator in scope.operators.values():
+        outer = operator.raw_operator
+        if isinstance(outer, CalibratedClassifierCV):
+            inner = [fold.estimator for fold in outer.calibrated_classifiers_]
+            if any(_at_the_end(one) is estimator for one in inner):
+                return True
+        elif outer is not estimator and _at_the_end(outer) is estimator:
+            for key in (type(outer), id(outer)):
+                if ((container.options or {}).get(key) or {}).get("raw_scores"):
+                    return True
+    return False
+
+
+def _at_the_end(estimator: Any) -> Any:
+    """What gives the outputs of an estimator that is a pipeline or a search."""
+    while isinstance(estimator, Pipeline) or hasattr(estimator, "best_estimator_"):
+        estimator = estimator[-1] if isinstance(estimator, Pipeline) else estimator.best_estimator_
+    return estimator

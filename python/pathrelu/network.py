@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import io
 import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
 
 FORMAT = "pathrelu-network"
-VERSION = 1
-SKIP_VERSION = 2  # with a skip connection, which readers of version 1 do not know
+VERSION = 3
+SKIP_VERSION = 2  # from which on there may be a skip connection
+RELEASE_VERSION = 3  # from which on a file names the release that wrote it
 
 Label: TypeAlias = str | int | float | bool
 
@@ -380,9 +382,12 @@ class _Network:
         header : dict
         arrays : dict of str to ndarray
         """
+        from pathrelu import __version__
+
         header = {
             "format": FORMAT,
-            "version": SKIP_VERSION if self.skip_connection else VERSION,
+            "version": VERSION,
+            "pathrelu_version": __version__,
             "kind": self.kind,
             "width": list(self.width),
             "bias_scale": self.bias_scale,
@@ -396,18 +401,24 @@ class _Network:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a file, for `load`: arrays and a JSON header in an uncompressed .npz archive.
 
-        Nothing in it can be executed. An existing file is replaced only once the new one is complete.
+        Nothing in it can be executed. An existing file keeps its content until the new one is complete, and
+        its mode; a symbolic link stays one, and what it points to is written. FIFOs and character devices
+        are written to.
 
         Parameters
         ----------
         path : str or path-like
             Used as it is; ``.npz`` is customary. If it ends in ``.json``, the file is JSON, `to_dict`,
             instead: longer, and just as exact.
+
+        Raises
+        ------
+        ValueError
+            If `load` would refuse the file, because attributes have been changed. Nothing is written then.
         """
-        if Path(path).suffix.lower() == ".json":
-            _files.write_json(path, self.to_dict())
-        else:
-            _files.write_archive(path, *self.parts())
+        in_json = Path(path).suffix.lower() == ".json"
+        content = _files.json_bytes(self.to_dict()) if in_json else _files.archive_bytes(*self.parts())
+        save_content(content, path)
 
     def to_dict(self) -> dict[str, Any]:
         """The network as numbers, text and lists, which JSON can hold without loss.
@@ -415,9 +426,9 @@ class _Network:
         Returns
         -------
         dict
-            ``format``, ``version``, ``kind``, ``width``, ``bias_scale``, ``classes``, ``feature_names``,
-            ``target`` and ``arrays``: for each array of the network its ``dtype``, ``shape`` and ``values``
-            in C order.
+            ``format``, ``version``, ``pathrelu_version``, ``kind``, ``width``, ``bias_scale``, ``classes``,
+            ``feature_names``, ``target`` and ``arrays``: for each array its ``dtype``, ``shape`` and
+            ``values`` in C order.
 
         Examples
         --------
@@ -480,6 +491,8 @@ class _Network:
         ------
         ImportError
             If PyTorch is not installed, ``pip install 'pathrelu[torch]'``.
+        ValueError
+            If float32 cannot hold a weight, or the center or the scale of a column, which is named.
 
         Notes
         -----
@@ -496,7 +509,7 @@ class _Network:
         Its input is ``X`` (n_rows, n_features), raw rows. A network with `classes` has the outputs ``label``
         (n_rows,) and ``probabilities`` (n_rows, n_classes), any other has ``variable`` (n_rows, n_outputs).
         Names of features and target, classes and the version of pathrelu are in ``metadata_props``, as text
-        or JSON. An existing file is replaced only once the new one is complete and has been checked.
+        or JSON. The file is written as `save` writes one, once it has been checked.
 
         Parameters
         ----------
@@ -509,7 +522,8 @@ class _Network:
         ImportError
             If onnx is not installed, ``pip install 'pathrelu[onnx]'``.
         ValueError
-            If the classes are of several types, which ONNX does not have.
+            If the classes are of several types, or integers beyond 64 bits, which ONNX does not have, or
+            float32 cannot hold a weight, or the center or the scale of a column, which is named.
 
         Notes
         -----
@@ -718,15 +732,9 @@ def load(
     ParallelReLUNetwork(1 sub-networks, depth=2, width=(), n_features=2, n_outputs=1)
     """
     try:
-        if not _files.is_archive(path):
-            return from_dict(_files.read_json(path))
-        header, arrays = _files.read_archive(path, _array_names)
-        if header.get("format") == FORMAT:
-            return from_parts(header, arrays)
-        from pathrelu._portable import from_parts as estimator_from_parts
-
-        model: PathReLURegressor | PathReLUClassifier = estimator_from_parts(header, arrays)
-        return model
+        with open(path, "rb") as file:
+            # What cannot be read from any place, such as a pipe, is taken as a whole.
+            return read(file if file.seekable() else io.BytesIO(file.read()))
     except OSError:
         raise
     except Exception as error:
@@ -735,8 +743,32 @@ def load(
         raise ValueError(f"{os.fspath(path)} is not a model that pathrelu can read: {reason}") from None
 
 
-def _array_names(header: dict[str, Any]) -> set[str]:
-    """Names of the arrays that a file with this header may have."""
+def save_content(content: bytes, path: str | os.PathLike[str]) -> None:
+    """Write the file of a model, once it is known that `load` will take it."""
+    try:
+        read(io.BytesIO(content))
+    except Exception as error:
+        raise ValueError(f"the model cannot be saved, for load would refuse the file: {error}") from error
+    _files.write_file(path, content)
+
+
+def read(
+    file: BinaryIO,
+) -> ParallelReLUNetwork | GatedReLUNetwork | PathReLURegressor | PathReLUClassifier:
+    """The model in the content of a file."""
+    if not _files.is_archive(file):
+        return from_dict(_files.read_json(file))
+    header, arrays = _files.read_archive(file, _array_names)
+    if header.get("format") == FORMAT:
+        return from_parts(header, arrays)
+    from pathrelu._portable import from_parts as estimator_from_parts
+
+    model: PathReLURegressor | PathReLUClassifier = estimator_from_parts(header, arrays)
+    return model
+
+
+def _array_names(header: dict[str, Any], present: int) -> set[str]:
+    """Names of the arrays that a file with this header, and as many arrays as are `present`, may have."""
     if header.get("format") == FORMAT:
         return {*GatedReLUNetwork.arrays, *GatedReLUNetwork.skip_arrays}
     from pathrelu._portable import FORMAT as ESTIMATOR
@@ -744,8 +776,8 @@ def _array_names(header: dict[str, Any]) -> set[str]:
     if header.get("format") != ESTIMATOR:
         raise ValueError("its header is not that of a network or an estimator")
     count = header.get("n_arrays")
-    if type(count) is not int or not 0 <= count <= 2**16:
-        raise ValueError(f"n_arrays is {count!r}")
+    if type(count) is not int or count != present:
+        raise ValueError(f"n_arrays is {count!r:.40}; the file has {present}")
     return {f"array_{k}" for k in range(count)}
 
 
@@ -765,22 +797,19 @@ def from_parts(
     header = dict(header)
     if header.pop("format", None) != FORMAT:
         raise ValueError("its header is not that of a network")
-    version = header.pop("version", None)
-    if version not in (VERSION, SKIP_VERSION):
-        raise ValueError(
-            f"it has format version {version!r}; this release reads versions {VERSION} and {SKIP_VERSION}"
-        )
+    _files.check_version(header, range(1, VERSION + 1))
+    version = header.pop("version")
+    entries = {"width", "bias_scale", "classes", "feature_names", "target"}
+    if version >= RELEASE_VERSION:
+        entries.add("pathrelu_version")
     kind = header.pop("kind", None)
     if kind not in KINDS:
         raise ValueError(f"it holds a network of the kind {kind!r}; this release knows {', '.join(KINDS)}")
     cls = KINDS[kind]
-    for found, expected in (
-        (set(header), {"width", "bias_scale", "classes", "feature_names", "target"}),
-        (set(stored), {*cls.arrays, *(cls.skip_arrays if version == SKIP_VERSION else ())}),
-    ):
-        if found != expected:
-            differing = ", ".join(sorted(map(repr, found ^ expected)))
-            raise ValueError(f"it has missing or unknown entries: {differing}")
+    skip = version >= SKIP_VERSION and not stored.keys().isdisjoint(cls.skip_arrays)
+    _files.check_entries(set(header), entries)
+    _files.check_entries(set(stored), {*cls.arrays, *(cls.skip_arrays if skip else ())})
+    header.pop("pathrelu_version", None)
     for name, array in stored.items():
         wanted = DTYPES.get(name, (np.float64,))
         if array.dtype not in wanted:
