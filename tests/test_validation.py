@@ -428,20 +428,6 @@ def test_a_path_that_does_not_converge_warns_once():
     assert caught[0].filename == __file__
 
 
-def test_the_stubs_name_what_the_module_has():
-    import ast
-    from pathlib import Path
-
-    tree = ast.parse(Path(pr.__file__).with_name("_core.pyi").read_text())
-    definitions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    written = {node.name for node in definitions if not node.name.startswith("_")}
-    assert written == {name for name in vars(pr._core) if not name.startswith("_")}
-    for node in definitions:
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            members = {member.name for member in node.body if isinstance(member, ast.FunctionDef)}
-            assert members <= set(dir(getattr(pr._core, node.name)))
-
-
 def test_a_missing_extension_is_explained(tmp_path):
     import shutil
     import subprocess
