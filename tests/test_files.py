@@ -161,6 +161,19 @@ def test_what_fails_at_the_end_names_the_path_and_leaves_the_old_file(
     assert os.listdir(tmp_path) == [path.name]
 
 
+@pytest.mark.parametrize(("write", "extension"), WRITERS)
+def test_a_path_is_text_bytes_or_path_like(tmp_path, monkeypatch, write, extension):
+    monkeypatch.chdir(tmp_path)
+    write(os.fsencode(f"model{extension}"))
+    assert is_model(tmp_path / f"model{extension}", extension)
+    for wrong in (1, None, io.BytesIO()):  # 1 is the open file of what is printed
+        with pytest.raises(TypeError, match=r"expected str, bytes or os\.PathLike object, not"):
+            write(wrong)
+        with pytest.raises(TypeError, match=r"expected str, bytes or os\.PathLike object, not"):
+            pr.load(wrong)
+    assert os.listdir() == [f"model{extension}"]
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes to any file")
 def test_a_file_that_is_write_protected_is_not_replaced(tmp_path):
     path = tmp_path / "model.npz"

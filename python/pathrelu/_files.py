@@ -52,6 +52,7 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
     owner where the system lets it. FIFOs and character devices are written to; what else is no regular file
     is refused, and so is a file that is not writable. Errors name `path`.
     """
+    path = os.fsdecode(path)  # a number would be an open file
     if is_stream(path):
         with open(path, "wb") as stream:
             stream.write(content)
@@ -62,11 +63,11 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
         present = None
     if present is not None:
         if stat.S_ISDIR(present.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         if not stat.S_ISREG(present.st_mode):
-            raise OSError(errno.EINVAL, "Not a regular file, FIFO or character device", os.fspath(path))
-        if not os.access(path, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+            raise OSError(errno.EINVAL, "Not a regular file, FIFO or character device", path)
+        with open(path, "r+b"):
+            pass  # may be written to
     target = os.path.realpath(path)
     # A short name of its own: that of the target may be as long as names can be.
     draft = os.path.join(os.path.dirname(target), f".pathrelu-{secrets.token_hex(8)}.tmp")
@@ -85,7 +86,7 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
     except OSError as error:
         if error.errno is None:
             raise
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+        raise OSError(error.errno, error.strerror, path) from None
 
 
 def archive_bytes(header: Header, arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -154,12 +155,15 @@ def check_version(header: Header, known: Sequence[int]) -> None:
         raise ValueError(
             f"it has format version {version!r:.40}{by}; this is pathrelu {__version__}, which reads {reads}"
         )
+    if not isinstance(writer, str | None):
+        raise ValueError(f"pathrelu_version is {writer!r:.40}; expected text")
 
 
 def check_entries(found: set[str], expected: set[str]) -> None:
     if found != expected:
-        differing = ", ".join(sorted(map(repr, found ^ expected)))
-        raise ValueError(f"it has missing or unknown entries: {differing}")
+        missing = [f"{name!r} (missing)" for name in sorted(expected - found)]
+        unknown = [f"{name!r} (unknown)" for name in sorted(found - expected)]
+        raise ValueError(f"it has missing or unknown entries: {', '.join(missing + unknown)}")
 
 
 def _parse(text: bytes) -> Header:

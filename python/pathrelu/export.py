@@ -58,7 +58,7 @@ def to_torch(network: Network, *, dtype: DTypeLike | None = None) -> Any:
     """
     precision = _precision(network.leaf_weights.dtype if dtype is None else dtype)
     if precision == np.float32:
-        check_float32(network)
+        check_float32(network, *network._gates())
     try:
         import torch
 
@@ -147,8 +147,8 @@ def _precision(dtype: DTypeLike) -> np.dtype[Any]:
     return precision
 
 
-def check_float32(network: Network) -> None:
-    """Refuse what float32 cannot hold: columns by name, and weights."""
+def check_float32(network: Network, *more: NDArray[Any]) -> None:
+    """Refuse what float32 cannot hold: columns by name, and weights, `more` of them than those of outputs."""
     smallest, most = (float(limit) for limit in (FLOAT32.smallest_normal, FLOAT32.max))
     names = network.feature_names or range(network.n_features)
     for name, center, scale in zip(names, network.center.tolist(), network.scale.tolist(), strict=True):
@@ -158,7 +158,7 @@ def check_float32(network: Network) -> None:
                 "expected an export in float64"
             )
     skip_weights, skip_bias = network.skip_weights, network.skip_bias
-    for array in (network.leaf_weights, network.leaf_bias, network.intercept, skip_weights, skip_bias):
+    for array in (network.leaf_weights, network.leaf_bias, network.intercept, skip_weights, skip_bias, *more):
         if array is not None and (largest := float(np.abs(array).max(initial=0))) > most:
             raise ValueError(
                 f"a weight is {largest:g}, which float32 cannot hold; expected an export in float64"

@@ -416,7 +416,7 @@ class _Network:
         ValueError
             If `load` would refuse the file, because attributes have been changed. Nothing is written then.
         """
-        in_json = Path(path).suffix.lower() == ".json"
+        in_json = Path(os.fsdecode(path)).suffix.lower() == ".json"
         content = _files.json_bytes(self.to_dict()) if in_json else _files.archive_bytes(*self.parts())
         save_content(content, path)
 
@@ -731,6 +731,7 @@ def load(
     ...     pathrelu.load(file.name)
     ParallelReLUNetwork(1 sub-networks, depth=2, width=(), n_features=2, n_outputs=1)
     """
+    path = os.fsdecode(path)  # a number would be an open file
     try:
         with open(path, "rb") as file:
             # What cannot be read from any place, such as a pipe, is taken as a whole.
@@ -740,7 +741,7 @@ def load(
     except Exception as error:
         # Whatever a damaged file trips over, here or in zipfile and json.
         reason = str(error) or type(error).__name__
-        raise ValueError(f"{os.fspath(path)} is not a model that pathrelu can read: {reason}") from None
+        raise ValueError(f"{path} is not a model that pathrelu can read: {reason}") from None
 
 
 def save_content(content: bytes, path: str | os.PathLike[str]) -> None:
