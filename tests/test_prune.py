@@ -8,7 +8,7 @@ from reference import random_trees
 
 import pathrelu as pr
 from pathrelu import PathReLUClassifier, PathReLURegressor
-from pathrelu.caratheodory import fewest_columns
+from pathrelu._core import fewest_columns
 from pathrelu.program import Problem, pruned
 
 WIDTHS = [(), (3,), (2, 2)]
@@ -155,18 +155,6 @@ def test_a_pruned_solution_is_one_of_its_own_network(activation, depth, width, o
     assert solution.objective == pytest.approx(objective, rel=1e-10)
     assert solution.objective < plain.objective
     assert solution.gap == pytest.approx(solution.objective - plain.dual_objective, rel=1e-6)
-
-
-@pytest.mark.parametrize("activation", ["relu", "gated"])
-def test_search_with_prune_ends_with_at_most_as_many_subnetworks_as_rows(activation):
-    X = rows(6, 4)
-    y = np.random.default_rng(5).standard_normal(6)
-    options = {"activation": activation, "depth": 3, "width": 2, "random_state": 0, "tol": 1e-2}
-    plain = pr.search(X, y, 1e-3, max_rounds=1, **options)
-    solution = pr.search(X, y, 1e-3, max_rounds=1, prune=True, **options)
-    assert solution.network().n_subnetworks <= min(6, plain.network().n_subnetworks)
-    assert solution.objective <= plain.objective
-    np.testing.assert_allclose(solution.network().predict(X), plain.network().predict(X), atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["regressor", "multi-output", "classifier"])

@@ -1,12 +1,14 @@
 """The search over arrangements: how good its networks are, and that they are what it says."""
 
+import copy
+
 import numpy as np
 import pytest
 from problems import load
-from sklearn.datasets import load_diabetes
+from sklearn.datasets import load_breast_cancer, load_diabetes
 
 import pathrelu as pr
-from pathrelu import _core
+from pathrelu import PathReLUClassifier, _core
 
 # Exact programs on 50 random gates leave 0.273, 0.085 and 0.024; see P0_OPTIMA in test_program.py. Runs of
 # Adam on 100 sub-networks (bench/bench_search.py) leave 0.18063, 0.0317 and, of trees of depth 3 and 4 at
@@ -169,7 +171,6 @@ def test_no_two_subnetworks_of_a_solution_point_the_same_way(depth):
     X, y = np.column_stack([20 * X, np.ones(len(X))]), (y - y.mean()) / y.std()
     solution = pr.search(X, y, 0.03, depth=depth, width=2, random_state=0)
     assert_is_its_own_network(solution, X, y, 0.03)
-    assert len(solution.arrangements) > (solution.blocks != 0).any(axis=(1, 2, 3)).sum()
     for side in (0, 1):
         active = np.flatnonzero(solution.blocks[:, side].any(axis=(1, 2)))
         V = solution.blocks[active, side].reshape(len(active), -1)
@@ -177,6 +178,34 @@ def test_no_two_subnetworks_of_a_solution_point_the_same_way(depth):
         signs = solution.arrangements.signs[active]
         alike = (V @ V.T > 1 - 1e-6) & (signs[:, np.newaxis] == signs).all(axis=2)
         assert np.array_equal(alike, np.eye(len(active)))
+
+
+def test_any_seed_and_scaling_of_the_columns_ends_with_about_as_many_subnetworks():
+    X, y = load_breast_cancer(return_X_y=True)
+    fits = [
+        PathReLUClassifier(alpha=0.005, random_state=seed).fit(rows, y)
+        for seed in range(3)
+        for rows in (X, 7.3 * X + 5)
+    ]
+    objectives = [fit.objective_ for fit in fits]
+    assert max(objectives) < min(objectives) * (1 + 1e-3)
+    # 13 to 51 where a search stops as soon as its objective does not fall.
+    counts = [fit.n_subnetworks_ for fit in fits]
+    assert max(counts) <= min(counts) + 6
+    assert max(counts) < 20
+
+
+@pytest.mark.parametrize("activation", ["relu", "gated"])
+def test_a_search_ends_at_a_vertex_of_the_solutions_over_its_arrangements(activation):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((8, 3)), rng.standard_normal(8)
+    solution = pr.search(X, y, 1e-3, activation=activation, fit_intercept=True, random_state=0)
+    network = solution.network()
+    each = copy.copy(network)
+    K = network.n_subnetworks
+    each.output_index, each.intercept = np.arange(K), np.zeros(K)
+    assert np.linalg.matrix_rank(each.predict(X)) == K
+    assert_is_its_own_network(solution, X, y, 1e-3)
 
 
 def test_more_penalty_gives_a_smaller_network(teacher):

@@ -10,5 +10,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     pathrelu::register_solver(m);
     pathrelu::register_search(m);
     pathrelu::register_network(m);
+    pathrelu::register_caratheodory(m);
     pathrelu::register_certificate(m);
 }

@@ -98,6 +98,7 @@ void register_cones(py::module_& m);
 void register_solver(py::module_& m);
 void register_search(py::module_& m);
 void register_network(py::module_& m);
+void register_caratheodory(py::module_& m);
 void register_certificate(py::module_& m);
 
 }  // namespace pathrelu

@@ -88,15 +88,17 @@ constexpr double kNegligible = 1e-3;    // trees below this share of the largest
 constexpr double kVanished = 1e-9;      // and trees below this share of the largest path norm that can pay
 constexpr double kAlike = 0.97;         // cosine of leaf weights above which two trees become one
 constexpr double kParallel = 1 - 1e-6;  // the same of blocks of a solution
-constexpr double kAlikeDecay = 0.3;     // of the rest of that cosine to 1, from round to round
-constexpr double kCloudNorm = 0.1;      // of a cloud: share of the largest path norm that can pay
-constexpr double kCloudSize = 100;      // and not above this, in units whose outputs are as large as y
-constexpr Index kSplit = 4;             // copies of an active tree that a round starts from
-constexpr double kSpread = 0.5;         // distance between them, of their norm
-constexpr double kSpreadDecay = 0.7;    // of that distance from round to round
-constexpr int kAscentSteps = 25;        // of one start
-constexpr double kAscentStep = 0.5;     // of a unit vector towards the normalised gradient
-constexpr Index kMostNew = 15;          // trees added per output and sign in a round
+/// Cosines above which `merge` takes blocks together: coarse ones first, for they leave fewer.
+constexpr double kMerged[] = {0.99, 0.999};
+constexpr double kAlikeDecay = 0.3;   // of the rest of that cosine to 1, from round to round
+constexpr double kCloudNorm = 0.1;    // of a cloud: share of the largest path norm that can pay
+constexpr double kCloudSize = 100;    // and not above this, in units whose outputs are as large as y
+constexpr Index kSplit = 4;           // copies of an active tree that a round starts from
+constexpr double kSpread = 0.5;       // distance between them, of their norm
+constexpr double kSpreadDecay = 0.7;  // of that distance from round to round
+constexpr int kAscentSteps = 25;      // of one start
+constexpr double kAscentStep = 0.5;   // of a unit vector towards the normalised gradient
+constexpr Index kMostNew = 15;        // trees added per output and sign in a round
 /// Solver steps of one polish: what they leave is for the next slide or, in the end, for the last solve.
 constexpr Index kPolishIter = 50, kConePolishIter = 150;
 constexpr Index kPolishSteps = 20;  // the same of a large program, which ends the rounds
@@ -181,6 +183,7 @@ class Search {
     Trees polish(const Trees& trees);
     void solve_from(const Arrangements& arrangements, Index max_iter, std::vector<double>& blocks,
                     std::vector<double>& intercept);
+    void merge();
     bool add_up_parallel();
     void adopt();
     void note();
@@ -779,6 +782,19 @@ void Search<X>::solve_from(const Arrangements& arrangements, Index max_iter, std
     stopped_ |= solved_.stopped;
 }
 
+/// Around one direction a solution may use several patterns where one, that of their sum slid to its place,
+/// does: as many as the accidents of the search have left there. Tries it, and keeps what is no worse.
+template <class X>
+void Search<X>::merge() {
+    for (const double alike : kMerged) {
+        const Trees current = active_trees(result_.arrangements, result_.blocks);
+        Trees fewer = thinned(current, alike);
+        if (fewer.size() == current.size() || stopped_ || n_iter_ >= solve_options_.max_iter) return;
+        slide(fewer, alike);
+        polish(fewer);
+    }
+}
+
 /// Adds up the blocks of a solution that point the same way and lie in one cone. The trees do the same there,
 /// so that outputs stay as they are; the penalty falls by what the directions differ. False if there are
 /// none.
@@ -893,6 +909,7 @@ SearchResult Search<X>::run(const Trees& from) {
         const Index least = from.size() == 0 ? kLeastRounds : found ? kLeastAgain : round + 1;
         if ((round + 1 >= least && !pays) || n_iter_ >= solve_options_.max_iter) break;
     }
+    if (relu_) merge();
     const bool cheap = static_cast<Index>(result_.blocks.size()) <= kCheap;
     bool moved = (cheap || !result_.report.converged) && n_iter_ < solve_options_.max_iter && !stopped_;
     if (moved) {

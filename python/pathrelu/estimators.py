@@ -346,7 +346,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         Whether the network has a linear part too, whose path norm is the norm of its weights.
     prune : bool, default=False
         Whether to end with at most as many sub-networks for each output as there are distinct samples, at the
-        same outputs on these and no higher an objective; see `ParallelReLUNetwork.prune`.
+        same outputs on these and no higher an objective; see `ParallelReLUNetwork.prune`. A search does so
+        in any case.
     low_rank : int, optional
         Train on so many leading principal scores of the rows, as they are for training (scaled, with the
         column of ones), and map the weights back; see `solve_low_rank`.

@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from pathrelu import _core, _files
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements, n_edges
-from pathrelu.caratheodory import fewest_columns
 
 if TYPE_CHECKING:
     from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
@@ -284,15 +283,19 @@ class _Network:
         -------
         ndarray of shape (K,), float64
         """
-        K, norms = self.n_subnetworks, self.subnetwork_norms()
+        n, K, norms = len(table), self.n_subnetworks, self.subnetwork_norms()
         each = copy.copy(self)  # every sub-network an output of its own
         each.output_index, each.intercept, each.skip_weights = np.arange(K), np.zeros(K), None
-        F = each._outputs(_double(table), threads)
-        factors = np.zeros(K)
-        for output in range(self.n_outputs):
-            own = (self.output_index == output) & (norms > 0)
-            factors[own] = fewest_columns(_double(F[:, own]), norms[own])
-        return factors
+        factors, some = np.zeros(K), 2 * K + 1
+        while True:  # columns that are independent on some rows are so on all
+            taken = np.arange(n) if some >= n else np.arange(some) * n // some
+            F = each._outputs(_double(table[taken]), threads)
+            for output in range(self.n_outputs):
+                own = (self.output_index == output) & (norms > 0)
+                factors[own] = _core.fewest_columns(_double(F[:, own]), norms[own])
+            if some >= n or (factors[norms > 0] == 1).all():
+                return factors
+            some *= 8
 
     def objective(
         self,

@@ -409,7 +409,8 @@ def run_search(
     watch.note(report)
     leaves[core.linear] = 0
     arrangements = Arrangements(core, leaves.reshape(len(core), core.paths, problem.X.shape[1]))
-    return problem.solution(report, arrangements, alpha, blocks, intercept, n_rounds, n_starts)
+    solution = problem.solution(report, arrangements, alpha, blocks, intercept, n_rounds, n_starts)
+    return pruned(problem, solution, options.threads, watch)
 
 
 def trees_of(
@@ -808,8 +809,9 @@ def search(
 
     The set grows where a new sub-network would lower the objective, the leaf weights of all sub-networks
     slide together, and the program over the arrangements reached is solved exactly; again until a number of
-    starts finds nothing better. The gap of the result covers its own arrangements. That nothing better was
-    found is the outcome of a search, not a certificate.
+    starts finds nothing better. In the end sub-networks that nearly coincide become one where this does not
+    raise the objective, and a vertex of the solutions over these arrangements is taken. The gap of the result
+    covers its own arrangements. That nothing better was found is the outcome of a search, not a certificate.
 
     Parameters
     ----------
@@ -827,8 +829,8 @@ def search(
     max_rounds : int, optional
         Most rounds; None for the default of the compiled part.
     prune : bool, default=False
-        Whether to end with at most as many sub-networks for each output as X has rows, at the same outputs on
-        X and no higher an objective; see `ParallelReLUNetwork.prune`.
+        Without effect: a search ends with sub-networks whose outputs on X are independent, as
+        `ParallelReLUNetwork.prune` would leave them.
     random_state : int, RandomState, Generator or None, default=None
         Where random starts come from.
     loss, sample_weight, fit_intercept, tol, max_iter, n_threads, callback, on_interrupt, max_seconds
@@ -858,14 +860,12 @@ def search(
     alpha = check.penalty(alpha)
     shape = check.tree_width(depth, width)
     settings = search_options(n_starts, max_rounds, random_state, skip_connection)
-    prune = check.switch(prune, "prune")
+    check.switch(prune, "prune")
     problem = Problem.check(X, y, activation, loss, sample_weight)
     watch = Watch(callback, on_interrupt, max_seconds)
     warn_of_float32(problem, options.tol)
     with watch:
         solution = run_search(problem, alpha, shape, options, settings, watch)
-    if prune:
-        solution = pruned(problem, solution, options.threads, watch)
     warn_of_gap([solution], options.tol, watch)
     return solution
 
