@@ -468,7 +468,6 @@ def train_file(
     names = [name for name in table.names if name not in left_out]
     if not names:
         refuse(f"{data} has no column besides the target {target!r}")
-    labels = table.labels(target)
     task = task_of(table, target) if task == "auto" else task
     for option, value, wanted in (
         ("--loss", loss, "regression"),
@@ -481,11 +480,9 @@ def train_file(
     if class_weight is not None:
         parameters["class_weight"] = class_weight
     weight = None if sample_weight is None else table.numbers(sample_weight)
-    y = labels if task == "classification" else table.numbers(target)
-    if task == "classification" and len(set(labels.tolist())) < 2:
-        refuse(
-            f"{data}: column {target!r} has only the class {str(labels[0])!r}; expected at least 2 classes"
-        )
+    y = table.labels(target) if task == "classification" else table.numbers(target)
+    if task == "classification" and len(set(y.tolist())) < 2:
+        refuse(f"{data}: column {target!r} has only the class {str(y[0])!r}; expected at least 2 classes")
     X, columns, categories = features(table, names, one_hot)
     model: Model = ESTIMATORS[task, cv is not None](**parameters)
     model.fit(pd.DataFrame(X, columns=columns), y, sample_weight=weight)
@@ -499,7 +496,7 @@ def task_of(table: Table, target: str) -> str:
     """What the target makes the task: classification if it is text, or few distinct integers."""
     if not table.is_numeric(target):
         return "classification"
-    distinct = np.unique(table.numbers(target))
+    distinct = np.unique(table.numbers(target, "; --task classification takes it as a label"))
     whole = bool(np.all(distinct == np.round(distinct)))
     return "classification" if whole and len(distinct) <= MOST_CLASSES else "regression"
 
@@ -558,8 +555,8 @@ def describe(summary: dict[str, Any]) -> None:
         click.echo(f"classes        {listed(summary['classes'])}")
     for column, categories in summary.get("categories", {}).items():
         click.echo(f"one-hot        {column!r}: {len(categories)} categories")
-    if summary["alpha"] is not None:
-        click.echo(f"alpha          {summary['alpha']:.6g}")
+    if summary["alpha"] is not None:  # of several outputs each may have its own
+        click.echo(f"alpha          {', '.join(f'{alpha:.6g}' for alpha in np.atleast_1d(summary['alpha']))}")
     if summary["cv"] is not None:
         cv = summary["cv"]
         click.echo(

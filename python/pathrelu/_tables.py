@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import numbers
 import os
 import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +26,7 @@ from sklearn.utils.fixes import parse_version
 from pathrelu import _validation as check
 from pathrelu._files import is_stream, write_file
 
+GAPS = {"", "-", "--", "?", "#n/a", "<na>", "n/a", "na", "nan", "none", "null"}  # in columns of numbers
 MOST_CATEGORIES = 100  # of a column that is encoded; more are as a rule names or identifiers
 FORMATS = ("csv", "jsonl", "parquet")
 EXTENSIONS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
@@ -47,6 +51,10 @@ class InputError(click.ClickException):
 
 def refuse(message: str) -> NoReturn:
     raise InputError(message)
+
+
+def note(message: str) -> None:
+    click.echo(f"Note: {message}", err=True)
 
 
 def listed(names: Iterable[Any], most: int = 10) -> str:
@@ -85,22 +93,27 @@ class Table:
                 return values
         if self.opened:
             return self._parsed(name, hint)
+        self._plain(name)
         if what := check.other_than_numbers(cells):
             refuse(f"{self.path}: column {name!r} holds {what}, not numbers{hint}")
         values = cells.to_numpy(np.float64, na_value=np.nan)
         for row in np.flatnonzero(~np.isfinite(values))[:1].tolist():
-            self.refuse_cell(name, row, "", "is infinite" if np.isinf(values[row]) else "is empty")
+            if np.isinf(values[row]):
+                self.refuse_cell(name, row, "", "is infinite")
+            self.refuse_cell(name, row, "", "is empty", FILL)
         return values
 
     def _parsed(self, name: str, hint: str) -> NDArray[np.float64]:
         cells = self.text(name)
-        numbers = parsed(cells)
-        if numbers is not None and np.isfinite(numbers).all():
-            return numbers
+        values = parsed(cells)
+        if values is not None and np.isfinite(values).all():
+            return values
         for row, cell in enumerate(cells):
             number = parsed(cells[row : row + 1])
-            if cell.strip() == "":
-                self.refuse_cell(name, row, cell, "is empty")
+            if _is_gap(cell):
+                self.refuse_cell(name, row, cell, "is missing" if cell.strip() else "is empty", FILL)
+            if number is None and parsed(np.array([cell.replace(",", "")], object)) is not None:
+                self.refuse_cell(name, row, cell, "is not a number: write 1234.5, without any comma")
             if number is None:
                 self.refuse_cell(name, row, cell, "is not a number", hint)
             if not np.isfinite(number).all():
@@ -116,14 +129,24 @@ class Table:
         return cells
 
     def is_numeric(self, name: str) -> bool:
-        """Whether a column is numbers but for empty cells."""
+        """Whether a column is meant as numbers: in a CSV file, if most cells that are no gaps are numbers."""
         cells = self.frame[name]
         if not self.opened:
             return check.other_than_numbers(cells) == ""
         if cells.dtype.kind in "iuf":
             return True
-        filled = [cell for cell in self.text(name) if cell.strip() != ""]
-        return parsed(np.array(filled, dtype=object)) is not None
+        filled = [cell for cell in self.text(name) if not _is_gap(cell)]
+        n_numbers = sum(parsed(np.array([cell], object)) is not None for cell in filled)
+        return 2 * n_numbers > len(filled) or not filled
+
+    def _plain(self, name: str) -> None:
+        """Refuse a column of a Parquet file that holds other things than numbers, truth values and text."""
+        column = self.frame[name]
+        for cell in column.to_numpy(object):
+            number_or_text = isinstance(cell, str | numbers.Real | Decimal | np.bool_)
+            if not number_or_text and not (np.ndim(cell) == 0 and pd.isna(cell)):
+                what = type(cell).__name__ if column.dtype == np.dtype(object) else str(column.dtype)
+                refuse(f"{self.path}: column {name!r} holds {what}; expected numbers, text or truth values")
 
     def refuse_cell(self, name: str, row: int, cell: str, complaint: str, hint: str = "") -> NoReturn:
         shown = f" {cell[:40]!r}" if cell.strip() else ""
@@ -133,39 +156,55 @@ class Table:
     def labels(self, name: str) -> NDArray[Any]:
         """A column as labels: whole numbers and booleans where all are written so, else text."""
         cells = self.text(name)
-        for row, cell in enumerate(cells):
-            if _missing(cell):
-                self.refuse_cell(name, row, _shown(cell), "is missing")
+        self._present(name, cells)
         if not self.opened:
-            return np.array(cells.tolist())
+            if all(isinstance(cell, numbers.Real | Decimal | np.bool_) for cell in cells):
+                return np.array([_label(cell) for cell in cells])
+            return np.array([str(cell) for cell in cells])
         if set(cells) <= {"True", "False"}:
             return np.array([cell == "True" for cell in cells])
         try:
-            numbers = np.array([int(cell) for cell in cells], dtype=np.int64)
+            whole = np.array([int(cell) for cell in cells], dtype=np.int64)
         except (ValueError, OverflowError):
-            numbers = np.zeros(0, dtype=np.int64)
-        return numbers if numbers.astype(str).tolist() == cells.tolist() else np.array(cells.tolist())
+            whole = np.zeros(0, dtype=np.int64)
+        return whole if whole.astype(str).tolist() == cells.tolist() else np.array(cells.tolist())
+
+    def _present(self, name: str, cells: NDArray[np.object_]) -> None:
+        """Refuse a column of labels or categories with gaps."""
+        if not self.opened:
+            self._plain(name)
+        gap = _is_gap if self.opened and self.is_numeric(name) else _missing  # "-" and "none" may be labels
+        for row, cell in enumerate(cells):
+            if gap(cell):
+                self.refuse_cell(name, row, cell if isinstance(cell, str) else "", "is missing", FILL)
 
     def categories(self, name: str) -> NDArray[np.object_]:
         """A column as text, for one-hot encoding."""
         cells = self.text(name)
-        for row, cell in enumerate(cells):
-            if _missing(cell):
-                self.refuse_cell(name, row, _shown(cell), "is missing")
+        self._present(name, cells)
+        for cell in cells:
             if not isinstance(cell, str | bool | np.bool_):
                 refuse(f"{self.path}: column {name!r} holds {type(cell).__name__}, neither numbers nor text")
         return np.array([str(cell) for cell in cells], dtype=object)
 
 
-def _shown(cell: Any) -> str:
-    return cell if isinstance(cell, str) else ""
-
-
 HINT = "; --one-hot encodes columns of text, --ignore leaves columns out"
+FILL = ": fill it in, or leave the row out"
+
+
+def _is_gap(cell: str) -> bool:
+    return cell.strip().lower() in GAPS
 
 
 def _missing(cell: Any) -> bool:
     return bool(cell.strip().lower() in ("", "nan")) if isinstance(cell, str) else bool(pd.isna(cell))
+
+
+def _label(number: Any) -> Any:
+    """A number of a Parquet file as a label; decimals have no NumPy type."""
+    if not isinstance(number, Decimal):
+        return number
+    return int(number) if number == int(number) else float(number)
 
 
 def read(path: Path) -> Table:
@@ -192,9 +231,17 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     except ModuleNotFoundError:
         refuse(f"{path} is a Parquet file, and reading it needs pyarrow: pip install 'pathrelu[parquet]'")
     try:
-        frame = pd.read_parquet(path, engine="pyarrow")
-    except (pyarrow.ArrowException, OSError) as error:
-        refuse(f"{path} is a Parquet file that cannot be read: {str(error).splitlines()[0]}")
+        from pyarrow import parquet
+
+        stored = parquet.ParquetFile(path).read()
+        try:
+            frame = stored.to_pandas()
+        except Exception:  # whatever pandas' metadata, which anyone may write, lead to
+            note(f"{path}: what it says of pandas is damaged and not used")
+            frame = stored.replace_schema_metadata(None).to_pandas()
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        refuse(f"{path} is a Parquet file that cannot be read: {reason}")
     frame.columns = [str(name) for name in frame.columns]
     _check_header(path, list(frame.columns))
     return frame
@@ -203,15 +250,20 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _read_csv(path: Path, opened: Any) -> pd.DataFrame:
     with opened() as file:
         try:
-            header = next(csv.reader(file), [])
+            # Without blank lines, which pandas skips too.
+            header = next((row for row in csv.reader(file) if len(row) > 1 or "".join(row).strip()), [])
         except NOT_CSV as error:
             refuse(f"{path} is not a CSV file in UTF-8: {error}")
     if not header:
         refuse(f"{path} is empty; expected a header and rows")
-    _check_header(path, header)
+    named = list(dropwhile(lambda name: name == "", header))
+    _check_header(path, named or header)
+    unnamed = len(header) - len(named)
+    if unnamed:
+        note(f"{path}: the first column has no name and is left out, as the index that pandas writes")
     with opened() as file:
         # Cells that are not numbers keep a column text.
-        return _parse(path, file, low_memory=False, **EXACT)
+        return _parse(path, file, low_memory=False, **EXACT).iloc[:, unnamed:]
 
 
 def _parse(path: Path, file: Any, **options: Any) -> pd.DataFrame:
