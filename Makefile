@@ -5,15 +5,21 @@
 # make docs    the site, into build/docs/index.html
 # make bench   everything against its rivals, tables and plots into bench/results; BENCH="--quick" is shorter
 # make asan    C++ tests under the address and undefined-behaviour sanitizers
+# make coverage  Python lines and branches, and C++ lines (gcov), that the tests reach
 # make clean
 #
 # Needed: Python 3.11 or newer, a C++ compiler, make. PYTHON=python3.13 names the interpreter, VENV=dir another
-# place for the environment, CMAKE_ARGS="-DNAME=VALUE ..." options of the build.
+# place for the environment, CMAKE_ARGS="-DNAME=VALUE ..." options of the build, PYTEST="-k name" options of pytest.
 
 PYTHON ?= python3
 VENV ?= .venv
 CMAKE_ARGS ?=
 BENCH ?=
+PYTEST ?=
+# Worker processes share the processors: each has two threads where a test names no number, which is enough to
+# share work, and BLAS one. More than eight gain nothing: the longest tests are what is waited for.
+WORKERS = OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN)/python -m pytest \
+	--numprocesses auto --maxprocesses 8 --dist worksteal
 export CMAKE_ARGS
 # Threads that wait must not spin where others want the processor.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -26,7 +32,7 @@ USE_VENV = export PATH="$(RUN):$$PATH" \
 SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE cpp/CMakeLists.txt \
 	$(shell find cpp/include cpp/src cpp/bindings python -not -name '*.so' -not -path '*__pycache__*')
 
-.PHONY: demo test lint format docs bench asan clean built-dev built-asan
+.PHONY: demo test lint format docs bench asan coverage coverage-of-all clean built-dev built-asan
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -34,7 +40,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test built-dev
 	@$(USE_VENV) ctest --preset dev
-	@$(RUN)/python -m pytest
+	@$(WORKERS) $(PYTEST)
 
 docs: $(VENV)/.docs
 	@$(RUN)/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going docs build/docs
@@ -45,6 +51,22 @@ bench: $(VENV)/.bench
 
 asan: built-asan
 	@$(USE_VENV) ctest --preset asan
+
+# In an environment of its own, with everything compiled to count its lines.
+coverage:
+	@$(MAKE) --no-print-directory VENV=.venv-coverage coverage-of-all
+
+coverage-of-all: $(VENV)/.tools
+	@echo "building with counters into $(VENV)"
+	@rm -rf build/coverage
+	@$(RUN)/python -m pip install --quiet gcovr
+	@$(USE_VENV) python -m pip install --quiet --no-build-isolation -Cbuild-dir=build/coverage \
+		-Ccmake.define.PATHRELU_TESTS=ON -Ccmake.define.PATHRELU_DISPATCH=OFF \
+		-Ccmake.define.CMAKE_CXX_FLAGS="--coverage -fprofile-update=atomic" '.[test]'
+	@$(USE_VENV) ctest --test-dir build/coverage --output-on-failure
+	@$(WORKERS) --cov --cov-report=term-missing:skip-covered $(PYTEST)
+	@$(RUN)/gcovr --root . --filter cpp/src --filter cpp/include --gcov-ignore-errors=no_working_dir_found \
+		--gcov-ignore-parse-errors=suspicious_hits.warn build/coverage
 
 lint: $(VENV)/.dev
 	@$(RUN)/ruff check --quiet
@@ -58,7 +80,7 @@ format: $(VENV)/.dev
 	@find cpp -name '*.[ch]pp' -exec $(RUN)/clang-format -i {} +
 
 clean:
-	rm -rf build dist docs/gallery docs/reference .venv .venv-rivals-* .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist docs/gallery docs/reference .venv .venv-coverage .venv-oldest .venv-rivals-* .benchmarks .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find bench cpp examples python tests -name __pycache__ -prune -exec rm -rf {} +
 
 # The environment with what the build needs, so that an install without isolation reuses the last one's objects.

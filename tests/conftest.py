@@ -1,9 +1,14 @@
 import matplotlib
 import pytest
+from hypothesis import settings
 
 from pathrelu import _core
 
 matplotlib.use("Agg")  # where there is a screen too
+
+# The same examples in every run; --hypothesis-profile=default looks for new ones.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile("same")
 
 pytest.register_assert_rewrite("support")
 

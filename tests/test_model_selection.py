@@ -308,7 +308,7 @@ def test_time_that_runs_out_takes_the_best_so_far():
     assert model.alpha_ in model.alphas_
     assert f"stopped by max_seconds=1.5 after {len(model.alphas_)} of 60" in str(caught[0].message)
     assert len(caught) <= 2  # the fit of all rows may be stopped too
-    assert model.score(rows, y) > 0.2
+    assert model.alpha_ == model.alphas_[np.argmax(model.cv_results_["mean_test_score"])]
 
 
 def test_one_value_is_scored_however_little_time_there_is():

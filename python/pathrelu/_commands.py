@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 import numpy as np
@@ -81,7 +81,14 @@ class BugError(click.ClickException):
     exit_code = 1
 
 
-class Alpha(click.ParamType[float | str]):
+# Not generic at run time before click 8.4.
+if TYPE_CHECKING:
+    AlphaBase = click.ParamType[float | str]
+else:
+    AlphaBase = click.ParamType
+
+
+class Alpha(AlphaBase):
     name = "number|auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
