@@ -12,4 +12,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     pathrelu::register_network(m);
     pathrelu::register_caratheodory(m);
     pathrelu::register_certificate(m);
+    pathrelu::register_linear_algebra(m);
 }

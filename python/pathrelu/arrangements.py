@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pathrelu import _core
+from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 
 MOST_BATCHES = 20
@@ -334,13 +335,13 @@ class RowSpace:
     @classmethod
     def of(cls, X: check.Rows, eps: float) -> RowSpace:
         table = X.astype(np.float64, copy=False)
-        _, values, basis = np.linalg.svd(table, full_matrices=False)
+        values, basis = algebra.singular_values(table)
         tol = max(X.shape) * eps * float(values[0])
         rank = int((values > tol).sum())
         kept = np.ascontiguousarray(basis[:rank].T)
         return cls(
             # Not the left factor of the decomposition: so rows of zeros are zero.
-            np.ascontiguousarray(table @ kept / values[:rank]),
+            algebra.product(table, kept) / values[:rank],
             values[:rank],
             kept,
             float(values[rank]) if rank < len(values) else 0.0,
@@ -424,6 +425,6 @@ def enumerate_arrangements(
         return Arrangements(core, np.zeros((0, paths, d)))
     tol = SAME_LINE * max(1.0, 1e-3 * float(space.values[0] / space.values[-1]))
     core, weights = _core.enumerate_cells(space.left, shape, most, tol, threads)
-    leaves = weights.reshape(len(core), paths, space.rank) @ (space.basis / space.values).T
+    leaves = algebra.product(weights.reshape(len(core), paths, space.rank), (space.basis / space.values).T)
     leaves /= np.sqrt((leaves**2).sum(axis=(1, 2), keepdims=True))
     return Arrangements(core, leaves)

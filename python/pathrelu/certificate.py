@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pathrelu import _core
+from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements, RowSpace, enumerate_arrangements
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
@@ -149,8 +150,8 @@ class Output:
         """The bound on sub-networks of path norm 1, or what the skip connection correlates with theta."""
         if not self.skip:
             return bound
-        linear = np.linalg.norm(self.rows.T @ theta)
-        return max(bound, float(np.hypot(linear, self.residual * np.linalg.norm(theta))))
+        linear = algebra.norm(algebra.product(self.rows.T, theta))
+        return max(bound, math.hypot(linear, self.residual * algebra.norm(theta)))
 
     def tree_bound(self, theta: Vector, most: Callable[[Vector], float]) -> float:
         r"""Bound on ``abs(theta @ h)`` over trees h of path norm 1, by one on units, ``most(theta)``.
@@ -345,7 +346,7 @@ def column_generation(
         slack = min(max(share * 0.5 * tol * reference / max(solution.penalty, 1e-300), 1e-10), 0.05)
         found = oracle(np.ascontiguousarray(solution.theta[:, 0]), alpha, slack, stop=True)
         result.n_nodes += found.n_nodes
-        bound = float(np.hypot(found.bound, residual * np.linalg.norm(solution.theta)))
+        bound = math.hypot(found.bound, residual * algebra.norm(solution.theta))
         bound = output.largest(solution.theta, bound)
         value = output.lower(solution.theta, bound, alpha)
         lower = max(lower, value)
@@ -402,23 +403,26 @@ def spectral_norm(Z: NDArray[np.float64], theta: Vector) -> float:
         squares, best = np.ones(len(Z)), np.inf
         for step in range(SPECTRAL_STEPS):
             tau = np.sqrt(squares)
-            values, vectors = np.linalg.eigh((Z * (part / tau)[:, np.newaxis]).T @ Z)
-            best = min(best, float(np.sqrt(part @ tau * max(values[-1], 0.0))))
-            along = (Z @ vectors[:, -1]) ** 2
-            mean = float(part @ along)
+            values, vectors = algebra.eigenvalues(algebra.product((Z * (part / tau)[:, np.newaxis]).T, Z))
+            best = min(best, math.sqrt(algebra.inner(part, tau) * max(float(values[-1]), 0.0)))
+            along = algebra.product(Z, vectors[-1]) ** 2
+            mean = algebra.inner(part, along)
             if not mean > 0:
                 break
-            along *= float(part @ squares) / mean
+            along *= algebra.inner(part, squares) / mean
             squares = np.maximum(squares + (along - squares) / (step + 2), 1e-9)
         worst = max(worst, best)
-    return 0.5 * (float(np.linalg.norm(Z.T @ theta)) + worst) * (1 + 1e-12)
+    return 0.5 * (algebra.norm(algebra.product(Z.T, theta)) + worst) * (1 + 1e-12)
 
 
 def residual_norm(R: NDArray[np.float64], largest: float, theta: Vector) -> float:
     """Bound on ``sum_i |theta_i| |r_i u|`` over unit u, by Cauchy-Schwarz in two ways."""
     size = np.abs(theta)
-    weighted = float(np.linalg.eigvalsh((R * size[:, np.newaxis]).T @ R)[-1]) if R.size else 0.0
-    return float(min(largest * np.linalg.norm(theta), np.sqrt(size.sum() * max(weighted, 0.0))))
+    weighted = 0.0
+    if R.size:
+        values, _ = algebra.eigenvalues(algebra.product((R * size[:, np.newaxis]).T, R))
+        weighted = float(values[-1])
+    return min(largest * algebra.norm(theta), math.sqrt(float(size.sum()) * max(weighted, 0.0)))
 
 
 def certify(
@@ -607,7 +611,7 @@ def certify(
         output = Output(
             problem, alpha, has_intercept, net.width, threads, net.skip_connection, space.residual
         )
-        gates = leaves[own] @ (space.basis if space.rank else np.zeros((leaves.shape[2], 1)))
+        gates = algebra.product(leaves[own], space.basis if space.rank else np.zeros((leaves.shape[2], 1)))
         share = upper if net.n_outputs == 1 else np.inf
         bounds.append(bounded(output, space, gates, method, share, kappa, tol, max_rounds, max_nodes))
     details: dict[str, Any] = {
@@ -696,7 +700,7 @@ def bounded(
 
         def total(found: Correlation, theta: Vector) -> float:
             result.n_nodes += found.n_nodes
-            return float(np.hypot(found.bound, space.residual * np.linalg.norm(theta)))
+            return math.hypot(found.bound, space.residual * algebra.norm(theta))
 
         if output.paths == 1:
             goal = tol or (1e-2 if branch else 1e-6)
@@ -730,7 +734,7 @@ def bounded(
         over_alphas(
             output,
             own_dual,
-            lambda theta: float(np.hypot(spectral_norm(rows, theta), space.residual * np.linalg.norm(theta))),
+            lambda theta: math.hypot(spectral_norm(rows, theta), space.residual * algebra.norm(theta)),
             result,
         )
         return result
@@ -768,8 +772,8 @@ def low_rank_bound(
     """
 
     def most(theta: Vector) -> float:
-        other = np.hypot(residual_norm(rest, largest, theta), residual * np.linalg.norm(theta))
-        return float(np.hypot(scores(theta, 0.0, 1e-2).bound, other))
+        other = math.hypot(residual_norm(rest, largest, theta), residual * algebra.norm(theta))
+        return math.hypot(scores(theta, 0.0, 1e-2).bound, other)
 
     return most
 

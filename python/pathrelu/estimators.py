@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from pathrelu import _core, program
+from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu._portable import Portable
 from pathrelu.arrangements import Arrangements, sample_arrangements
@@ -760,23 +761,23 @@ def automatic_alpha(problem: Problem, fitted: Solution | None = None) -> float:
     """
     share = problem.w / len(problem.w)
     gradient = _loss_gradient(problem, _constant(problem) if fitted is None else _fitted(problem, fitted))
-    noise = float(np.mean(share @ gradient**2))
+    noise = float(np.mean(algebra.weighted_sum(share, gradient**2)))
     if problem.loss != "log_loss":  # no less than a constant target leaves: the rounding of its mean
-        noise = max(
-            noise, (len(share) * np.finfo(np.float64).eps * float(np.abs(share @ problem.y).max())) ** 2
-        )
-    rows = float(share @ np.sum(problem.X.astype(np.float64) ** 2, axis=1))
-    return AUTOMATIC_SHARE * (math.sqrt(noise * rows * float(share @ share)) or 1.0)
+        mean = float(np.abs(algebra.weighted_sum(share, problem.y)).max())
+        noise = max(noise, (len(share) * np.finfo(np.float64).eps * mean) ** 2)
+    rows = algebra.inner(share, np.sum(problem.X.astype(np.float64) ** 2, axis=1))
+    return AUTOMATIC_SHARE * (math.sqrt(noise * rows * algebra.inner(share, share)) or 1.0)
 
 
 def _constant(problem: Problem) -> NDArray[np.float64]:
     if problem.loss != "log_loss":
-        mean: NDArray[np.float64] = problem.w @ problem.y / len(problem.w)
-        return mean
+        return algebra.weighted_sum(problem.w, problem.y) / len(problem.w)
     # A class may have too small a part in the weight for 1 less that part, or for a float, to tell.
     sides = [problem.y < 0, problem.y > 0] if problem.single else [problem.y]
-    totals = np.log(np.maximum([problem.w @ side for side in sides], np.finfo(np.float64).tiny))
-    constant: NDArray[np.float64] = totals[-1] - (totals[0] if problem.single else np.log(len(problem.w)))
+    weights = [algebra.weighted_sum(problem.w, side.astype(np.float64)) for side in sides]
+    # Not by the logarithm of NumPy, which depends on the instruction set.
+    totals = np.array([[math.log(max(w, np.finfo(np.float64).tiny)) for w in row] for row in weights])
+    constant: NDArray[np.float64] = totals[-1] - (totals[0] if problem.single else math.log(len(problem.w)))
     return constant
 
 
@@ -785,14 +786,9 @@ def _fitted(problem: Problem, solution: Solution) -> NDArray[np.float64]:
 
 
 def _loss_gradient(problem: Problem, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    outputs = np.broadcast_to(outputs, problem.y.shape)
-    if problem.loss != "log_loss":
-        residual = outputs - problem.y
-        return np.clip(residual, -1, 1) if problem.loss == "huber" else residual
-    if problem.single:
-        gradient: NDArray[np.float64] = np.exp(-np.logaddexp(0, problem.y * outputs))
-        return gradient
-    return np.exp(log_probabilities(outputs)) - problem.y
+    outputs = np.ascontiguousarray(np.broadcast_to(outputs, problem.y.shape))
+    equal = np.ones(len(outputs))
+    return _core.dual_point(outputs, problem.y, equal, problem.core_loss, False) * -float(len(outputs))
 
 
 def _fit(
@@ -830,16 +826,16 @@ def moments(
     # Divided by the largest entry first, so that neither very large nor very small columns leave the range.
     reach = _nonzero(np.abs(table).max(axis=0))
     table /= reach
-    middle = share @ table if center else np.zeros(X.shape[1])
+    middle = algebra.weighted_sum(share, table) if center else np.zeros(X.shape[1])
     low, high = table.min(axis=0), table.max(axis=0)
     middle = np.where(center & (low == high), table[0], middle)
     table -= middle
     spread = _nonzero(np.abs(table).max(axis=0))
-    scale = np.sqrt(share @ (table / spread) ** 2) * spread
+    scale = np.sqrt(algebra.weighted_sum(share, (table / spread) ** 2)) * spread
     constant = rounding_noise(X)
     if center:
         rounding = np.finfo(np.float64).eps * np.abs(middle)
-        rows = 1 / float(share @ share)
+        rows = 1 / algebra.inner(share, share)
         constant |= scale**2 <= rows * np.finfo(np.float64).eps * scale**2 + (rows * rounding) ** 2
         constant |= high - low <= LAST_PLACES * np.finfo(X.dtype).eps * np.maximum(np.abs(low), np.abs(high))
     # The variance of a column of huge entries, or of tiny ones, has no float: its root has.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 
@@ -106,9 +107,10 @@ def subnetwork_importance(model: Any, X: ArrayLike | None = None) -> SubnetworkI
         constant = (outputs == outputs[0]).all(axis=0)
         variance = np.where(constant, np.nan, (outputs**2).sum(axis=0))
         index = network.output_index
-        share = np.einsum("ik,ik->k", outputs[:, index], subnetwork_outputs(network, table)) / variance[index]
+        share = (outputs[:, index] * subnetwork_outputs(network, table)).sum(axis=0) / variance[index]
         if skip_norm is not None:
-            skip_share = np.einsum("ic,ic->c", outputs, table @ network.weights["skip"].T) / variance
+            linear = algebra.product(table, network.weights["skip"].T)
+            skip_share = (outputs * linear).sum(axis=0) / variance
     return SubnetworkImportance(
         network.subnetwork_norms(),
         share,
@@ -262,7 +264,8 @@ def preactivations(model: Any, X: ArrayLike) -> list[NDArray[np.float64]]:
     bias = "gate_bias_1" if isinstance(network, GatedReLUNetwork) else "bias_1"
     leaves = weights[f"{gate}_1"]
     K, paths, d = leaves.shape
-    layers = [(table @ leaves.reshape(K * paths, d).T).reshape(len(table), K, paths) + weights[bias]]
+    values = algebra.product(table, leaves.reshape(K * paths, d).T)
+    layers = [values.reshape(len(table), K, paths) + weights[bias]]
     for layer in range(2, network.depth):
         signs = weights[f"hidden_{layer}"]
         children = np.maximum(layers[-1], 0).reshape(len(table), *signs.shape)

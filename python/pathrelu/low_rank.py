@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 
 # Bounds on the second derivative of the loss of one sample, and on the first where there is one; of several
 # outputs, on the norms of Hessian and gradient.
 SMOOTHNESS = {"squared_error": 1.0, "huber": 1.0, "log_loss": 0.25, "squared_hinge": 1.0, "multinomial": 0.5}
 LIPSCHITZ = {"huber": 1.0, "log_loss": 1.0, "multinomial": math.sqrt(2)}
-BATCH = 4096  # rows in one call of LAPACK, which no interrupt can stop
+BATCH = 4096  # rows in one call of the core, which no interrupt can stop
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +46,8 @@ def principal_components(X: check.Rows, w: check.Doubles, rank: int) -> tuple[ch
     triangle = np.empty((0, X.shape[1]))
     for rows in batches(X):
         weighted = np.sqrt(w[rows])[:, np.newaxis] * X[rows].astype(np.float64)
-        triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, weighted]), mode="r"))
-    _, singular_values, vectors = np.linalg.svd(triangle, full_matrices=False)
+        triangle = algebra.triangular_factor(np.concatenate([triangle, weighted]))
+    singular_values, vectors = algebra.singular_values(triangle)
     return vectors[:rank], float(singular_values[rank]) if rank < len(singular_values) else 0.0
 
 
@@ -54,7 +55,7 @@ def scores(X: check.Rows, components: check.Doubles) -> check.Doubles:
     """``X @ components.T``, in float64: leaf weights over both must agree in sign where they switch units."""
     result = np.empty((len(X), len(components)))
     for rows in batches(X):
-        result[rows] = X[rows].astype(np.float64) @ components.T
+        result[rows] = algebra.product(X[rows], components.T)
     return result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, indexable
 
 from pathrelu import _validation as check
+from pathrelu._linear_algebra import geometric_grid
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
 from pathrelu.program import Callback
 
@@ -102,7 +104,7 @@ class _AlphaCV:
                 raise ValueError(
                     f"alphas is {self.alphas}, and there is no grid: a constant is optimal for every alpha"
                 )
-            grid = largest * np.geomspace(1, self.eps, check.count(self.alphas, "alphas"))
+            grid = geometric_grid(largest, self.eps, check.count(self.alphas, "alphas"))
         model.set_params(warm_start=True, verbose=0, on_interrupt="raise")
         deadline = np.inf if self.max_seconds is None else time.monotonic() + self.max_seconds
 
@@ -279,7 +281,7 @@ def log_score(estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | None = 
     known = estimator.classes_[index] == labels
     share = np.where(known, log_probability[np.arange(len(index)), index], -np.inf)
     weight = np.ones(len(share)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    return float(np.average(np.maximum(share, np.log(LEAST_PROBABILITY)), weights=weight))
+    return float(np.average(np.maximum(share, math.log(LEAST_PROBABILITY)), weights=weight))
 
 
 def determination(estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:

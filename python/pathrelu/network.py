@@ -375,7 +375,7 @@ class _Network:
 
     def _folded(self, weights: check.Rows, bias: check.Rows) -> tuple[check.Rows, check.Rows]:
         raw = _double(weights) / self.scale
-        return raw, _double(bias) - raw @ self.center
+        return raw, _double(bias) - (raw * self.center).sum(axis=-1)
 
     def parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """What a file of the network holds; `from_parts` takes it.

@@ -17,6 +17,7 @@ from sklearn.inspection import DecisionBoundaryDisplay as _DecisionBoundaryDispl
 from sklearn.metrics import accuracy_score, check_scoring, r2_score
 from sklearn.utils import compute_sample_weight
 
+from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements
 from pathrelu.estimators import log_probabilities, winners
@@ -1132,9 +1133,11 @@ def path_masks(network: Network, X: ArrayLike) -> NDArray[np.bool_]:
 
 
 def _seriation(masks: Grid) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    left, _, right = np.linalg.svd(masks - masks.mean(axis=0), full_matrices=False)
-    sign = -1.0 if right[0].sum() < 0 else 1.0
-    return np.argsort(-sign * left[:, 0], kind="stable"), np.argsort(-sign * right[0], kind="stable")
+    centered = masks - masks.mean(axis=0)
+    axis = algebra.singular_values(centered)[1][0]
+    axis = -axis if axis.sum() < 0 else axis
+    along = algebra.product(centered, axis)
+    return np.argsort(-along, kind="stable"), np.argsort(-axis, kind="stable")
 
 
 def _pyplot() -> Any:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from pathrelu import _core
+from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements
 from pathrelu.low_rank import LowRank, principal_components, ratio_bound, scores
@@ -452,14 +453,14 @@ class Projection:
 
     def lift(self, found: Solution) -> Solution:
         arrangements = found.arrangements
-        gates = None if arrangements.gates is None else arrangements.gates @ self.components
+        gates = None if arrangements.gates is None else algebra.product(arrangements.gates, self.components)
         loss = check.core_loss(found.loss, len(found.parts))
         guarantee = ratio_bound(
             loss, len(self.scores), arrangements.paths, self.residual, found.alpha, found.objective
         )
         return replace(
             found,
-            blocks=(found.blocks @ self.components).astype(self.dtype, copy=False),
+            blocks=algebra.product(found.blocks, self.components).astype(self.dtype, copy=False),
             arrangements=Arrangements(arrangements.core, gates, arrangements.source_index),
             low_rank=LowRank(len(self.components), self.components, self.residual, guarantee),
         )
@@ -487,7 +488,7 @@ def pruned(problem: Problem, solution: Solution, threads: int, watch: Watch | No
         group, side = subnetworks(solution.arrangements, part)
         part[group, side] *= factors[begin : begin + len(group), np.newaxis, np.newaxis].astype(part.dtype)
         begin += len(group)
-    saved = solution.alpha * float(network.subnetwork_norms() @ (1 - factors))
+    saved = solution.alpha * algebra.inner(network.subnetwork_norms(), 1 - factors)
     return replace(
         solution,
         blocks=blocks,
@@ -769,7 +770,7 @@ def solve_path(
             raise ValueError(
                 "alphas is None, and there is no grid: the constant network is optimal for every alpha"
             )
-        given = largest * np.geomspace(1, eps, n_alphas)
+        given = algebra.geometric_grid(largest, eps, n_alphas)
     grid = np.sort(given)[::-1]
     solutions: list[Solution] = []
     with watch:
