@@ -704,7 +704,7 @@ HOSTILE_HEADERS = [
     (["more"], 1, "unknown entries: 'more'"),
     (["attributes"], None, "unknown entries: 'attributes'"),
     (["parameters", "shell"], "rm", "no parameter 'shell'"),
-    (["parameters", "n_threads"], -1, "n_threads is -1"),
+    (["parameters", "n_threads"], 0, "n_threads is 0"),
     (["attributes", "__class__"], 1, "unknown attribute '__class__'"),
     (["attributes", "predict"], 1, "unknown attribute 'predict'"),
     (["attributes", "network_"], None, "no network"),

@@ -15,7 +15,7 @@ void bind_from_trees(py::class_<Arrangements>& c) {
             const auto W = matrix(w, "W");
             const auto signs = matrix(s, "signs");
             const TreeShape shape(std::move(width));
-            const py::gil_scoped_release nogil;
+            const WithoutGil nogil;
             return arrangements_from_trees<X>(rows, W, signs, shape, threads);
         },
         py::arg("X").noconvert(), py::arg("W").noconvert(), py::arg("signs").noconvert(), py::arg("width"),

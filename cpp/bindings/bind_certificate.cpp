@@ -12,7 +12,7 @@ py::tuple correlation(Index r, Work work) {
     const Observer observer = observer_for(py::none());
     Correlation found;
     {
-        const py::gil_scoped_release nogil;
+        const WithoutGil nogil;
         found = work(observer.poll);
     }
     const Index k = static_cast<Index>(found.values.size());

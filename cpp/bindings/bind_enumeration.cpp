@@ -13,7 +13,7 @@ void register_enumeration(py::module_& m) {
             const Observer observer = observer_for(py::none());
             Cells cells;
             {
-                const py::gil_scoped_release nogil;
+                const WithoutGil nogil;
                 cells = enumerate_cells(rows, shape, most, tol, threads, observer.poll);
             }
             const Index P = cells.arrangements.size();

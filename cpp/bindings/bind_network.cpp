@@ -28,7 +28,7 @@ std::optional<Array<X>> predict_arrays(const Array<X>& x, const Array<double>& c
     Array<X> out({rows.rows, network.intercept.size});
     const MatView<X> f{out.mutable_data(), rows.rows, network.intercept.size};
     {
-        const py::gil_scoped_release nogil;
+        const WithoutGil nogil;
         if (predict<X>(rows, network, f, threads)) return out;
     }
     return std::nullopt;

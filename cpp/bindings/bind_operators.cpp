@@ -1,5 +1,6 @@
 #include <pathrelu/kernels.hpp>
 #include <pathrelu/operators.hpp>
+#include <pathrelu/threads.hpp>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -24,7 +25,7 @@ struct BoundOperator {
         require_shape("V", V, op.n_paths(), op.dim());
         Array<double> out(op.n_rows());
         double* data = out.mutable_data();
-        const py::gil_scoped_release nogil;
+        const WithoutGil nogil;
         op.forward(V.data, data, exact ? Sums::exact : Sums::fast);
         return out;
     }
@@ -34,7 +35,7 @@ struct BoundOperator {
         require_size("r", residual, op.n_rows());
         Array<double> out({op.n_paths(), op.dim()});
         double* data = out.mutable_data();
-        const py::gil_scoped_release nogil;
+        const WithoutGil nogil;
         op.adjoint(residual.data, data, exact ? Sums::exact : Sums::fast);
         return out;
     }
@@ -67,6 +68,11 @@ void register_kernels(py::module_& m) {
     m.def("kernel_levels", &kernel_levels,
           "Instruction sets this build and processor can run, slowest first.");
     m.def("use_kernels", &use_kernels, py::arg("level"), "Switches the instruction set, for tests.");
+    m.def("serial_threshold", &serial_threshold, "Multiplications below which one thread does all the work.");
+    m.def("use_serial_threshold", &use_serial_threshold, py::arg("work"), "Switches it, for tests.");
+    m.def("largest_team", &largest_team,
+          "Threads of the largest team since the last reset; 1 if none opened.");
+    m.def("reset_largest_team", &reset_largest_team);
     m.def(
         "default_threads",
         [] {

@@ -28,7 +28,7 @@ py::tuple search_arrays(const Array<X>& x, const Array<double>& y, const Array<d
     }
     SearchResult result;
     {
-        const py::gil_scoped_release nogil;
+        const WithoutGil nogil;
         result = search(rows, targets, weights, alpha, loss, relu, shape, solve_options, search_options,
                         observer, from);
     }

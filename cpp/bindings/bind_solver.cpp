@@ -20,7 +20,7 @@ SolveReport solve_arrays(const Array<X>& x, const Array<double>& y, const Array<
     const MatView<double> Z{blocks.mutable_data(), program.blocks(), program.dim()};
     const auto b = mutable_vector(intercept, "intercept");
     const Observer observer = observer_for(callback, {stop.is_none() ? nullptr : &stop, seconds});
-    const py::gil_scoped_release nogil;
+    const WithoutGil nogil;
     return solve(program, options, Z, b, observer);
 }
 
@@ -40,7 +40,7 @@ void bind(py::module_& m) {
            int threads) {
             const Program<X> program{
                 matrix(x, "X"), matrix(y, "y"), vector(w, "w"), arrangements, 1, loss, relu};
-            const py::gil_scoped_release nogil;
+            const WithoutGil nogil;
             return alpha_max(program, fit_intercept, threads);
         },
         py::arg("X").noconvert(), py::arg("y").noconvert(), py::arg("w").noconvert(), py::arg("arrangements"),

@@ -10,6 +10,8 @@
 #include <chrono>
 #include <limits>
 
+#include "gil.hpp"
+
 namespace pathrelu {
 
 namespace py = pybind11;
@@ -65,27 +67,29 @@ inline Observer observer_for(const py::object& callback, const Stopping& stoppin
     Observer observer;
     observer.poll = [stopping, begin = Clock::now()] {
         if (std::chrono::duration<double>(Clock::now() - begin).count() >= stopping.seconds) throw Stop();
-        const py::gil_scoped_acquire gil;
-        if (PyErr_CheckSignals() == 0) {
-            if (stopping.wanted && (*stopping.wanted)().cast<bool>()) throw Stop();
-            return;
-        }
-        if (!stopping.wanted || !PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
-            throw py::error_already_set();
-        PyErr_Clear();
-        throw Stop();
+        with_gil([&stopping] {
+            if (PyErr_CheckSignals() == 0) {
+                if (stopping.wanted && (*stopping.wanted)().cast<bool>()) throw Stop();
+                return;
+            }
+            if (!stopping.wanted || !PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
+                throw py::error_already_set();
+            PyErr_Clear();
+            throw Stop();
+        });
     };
     if (!callback.is_none())
         observer.record = [&callback, stopping](const Record& record) {
-            const py::gil_scoped_acquire gil;
-            try {
-                callback(as_tuple(record));
-            } catch (const py::error_already_set& error) {
-                if (error.matches(PyExc_StopIteration) ||
-                    (stopping.wanted && error.matches(PyExc_KeyboardInterrupt)))
-                    throw Stop();
-                throw;
-            }
+            with_gil([&] {
+                try {
+                    callback(as_tuple(record));
+                } catch (const py::error_already_set& error) {
+                    if (error.matches(PyExc_StopIteration) ||
+                        (stopping.wanted && error.matches(PyExc_KeyboardInterrupt)))
+                        throw Stop();
+                    throw;
+                }
+            });
         };
     return observer;
 }

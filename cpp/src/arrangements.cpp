@@ -142,8 +142,7 @@ Arrangements arrangements_from_trees(Rows<X> rows, MatView<const double> W, MatV
     const Index per_task = std::max<Index>(1, 64 / paths);
     const Index tasks = (P + per_task - 1) / per_task;
     const int team = threads_for(rows.size() * P * paths, threads);
-#pragma omp parallel num_threads(team) if (team > 1)
-    {
+    in_team(team, [&] {
         LeafProduct<double> product;
         std::vector<double> tile(kTileRows * rows.cols);
         std::vector<double> value(units);
@@ -166,7 +165,7 @@ Arrangements arrangements_from_trees(Rows<X> rows, MatView<const double> W, MatV
                 }
             }
         }
-    }
+    });
     return out;
 }
 

@@ -82,8 +82,10 @@ void for_each_polled(Index count, Index per_piece, int threads, const Poll& poll
     for (Index begin = 0; begin < count; begin += per_piece) {
         if (poll) poll();
         const Index end = std::min(count, begin + per_piece);
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(dynamic)
-        for (Index i = begin; i < end; ++i) body(i);
+        in_team(threads, [&] {
+#pragma omp for schedule(dynamic)
+            for (Index i = begin; i < end; ++i) body(i);
+        });
     }
 }
 

@@ -102,9 +102,11 @@ class RowLoss : public Loss {
     /// visit(block, begin, end) for every block of rows.
     template <class Visit>
     void each_block(Visit visit) const {
-#pragma omp parallel for num_threads(threads_) if (threads_ > 1) schedule(static)
-        for (Index block = 0; block < blocks(); ++block)
-            visit(block, block * kBlock, std::min((block + 1) * kBlock, y_.rows));
+        in_team(threads_, [&] {
+#pragma omp for schedule(static)
+            for (Index block = 0; block < blocks(); ++block)
+                visit(block, block * kBlock, std::min((block + 1) * kBlock, y_.rows));
+        });
     }
 
     /// (1/n) times the sum of term(i) over all rows.

@@ -57,8 +57,7 @@ bool predict(Rows<X> rows, const NetworkView& net, MatView<X> out, int threads) 
     const Index blocks = (n + kernel.rows - 1) / kernel.rows;
     const int team = threads_for(rows.size() * (K * shape.paths() + C), threads);
     std::atomic<bool> finite{true};
-#pragma omp parallel num_threads(team) if (team > 1)
-    {
+    in_team(team, [&] {
         const Index size =
             gated ? kernel.gated_scratch(shape.units(), shape.paths()) : kernel.rows * shape.units();
         std::vector<X> z(kernel.rows * d), f(kernel.rows * C), scratch(size);
@@ -89,7 +88,7 @@ bool predict(Rows<X> rows, const NetworkView& net, MatView<X> out, int threads) 
             for (Index i = 0; i < count; ++i)
                 for (Index c = 0; c < C; ++c) out(i0 + i, c) = f[c * kernel.rows + i];
         }
-    }
+    });
     return finite;
 }
 

@@ -47,22 +47,25 @@ MaskedOperator<X>::MaskedOperator(Rows<X> rows, const Arrangements& arrangements
             by_rows_[b * P + p] = static_cast<std::uint32_t>(mask[b / 2] >> (b % 2 * 32));
     }
     const int team = threads_for(n * P / 8, threads);
-#pragma omp parallel for num_threads(team) if (team > 1) schedule(static)
-    for (Index b = 0; b < blocks; ++b) {
-        const Index count = std::min<Index>(32, n - b * 32);
-        for (Index c = 0; c * 32 < P; ++c) {
-            // Transpose of a 32 x 32 bit block in five rounds of swaps (Warren, Hacker's Delight, 7-3).
-            std::uint32_t a[32] = {};
-            for (Index q = 0; q < std::min<Index>(32, P - c * 32); ++q) a[q] = by_rows_[b * P + c * 32 + q];
-            for (std::uint32_t j = 16, m = 0x0000ffffu; j != 0; j >>= 1, m ^= m << j)
-                for (std::uint32_t k = 0; k < 32; k = (k + j + 1) & ~j) {
-                    const std::uint32_t t = (a[k] >> j ^ a[k + j]) & m;
-                    a[k + j] ^= t;
-                    a[k] ^= t << j;
-                }
-            for (Index i = 0; i < count; ++i) by_paths_[c * n + b * 32 + i] = a[i];
+    in_team(team, [&] {
+#pragma omp for schedule(static)
+        for (Index b = 0; b < blocks; ++b) {
+            const Index count = std::min<Index>(32, n - b * 32);
+            for (Index c = 0; c * 32 < P; ++c) {
+                // Transpose of a 32 x 32 bit block in five rounds of swaps (Warren, Hacker's Delight, 7-3).
+                std::uint32_t a[32] = {};
+                for (Index q = 0; q < std::min<Index>(32, P - c * 32); ++q)
+                    a[q] = by_rows_[b * P + c * 32 + q];
+                for (std::uint32_t j = 16, m = 0x0000ffffu; j != 0; j >>= 1, m ^= m << j)
+                    for (std::uint32_t k = 0; k < 32; k = (k + j + 1) & ~j) {
+                        const std::uint32_t t = (a[k] >> j ^ a[k + j]) & m;
+                        a[k + j] ^= t;
+                        a[k] ^= t << j;
+                    }
+                for (Index i = 0; i < count; ++i) by_paths_[c * n + b * 32 + i] = a[i];
+            }
         }
-    }
+    });
 }
 
 template <class X>

@@ -268,8 +268,7 @@ void Search<X>::evaluate(const Trees& trees, Evaluation& out, bool keep_roots) c
     const auto& dense = kernels().dense<double>();
     const Index tile_size = dense.packed_size(kTile, d_);
     const int team = threads_for(n_ * K * dim_, solve_options_.threads);
-#pragma omp parallel num_threads(team) if (team > 1)
-    {
+    in_team(team, [&] {
         std::vector<double> pre(most * paths * kTile), scratch(units * (kWord + 1));
 #pragma omp for schedule(dynamic)
         for (Index t = 0; t < (n_ + kTile - 1) / kTile; ++t)
@@ -292,7 +291,7 @@ void Search<X>::evaluate(const Trees& trees, Evaluation& out, bool keep_roots) c
                                     words);
                 }
             }
-    }
+    });
     out.f.resize(n_ * C_);
     for (Index c = 0; c < C_; ++c)
         for (Index i = 0; i < n_; ++i) out.f[i * C_ + c] = f[c * padded + i];

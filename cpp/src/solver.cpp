@@ -293,8 +293,7 @@ class Solver {
         const int team = threads_for(blocks * dim_ * (cones_ ? n_ : 1), options_.threads);
         std::atomic<bool> stop{false};
         std::exception_ptr error;
-#pragma omp parallel num_threads(team) if (team > 1)
-        {
+        in_team(team, [&] {
             std::vector<double> z(dim_), v(dim_);
 #pragma omp for schedule(dynamic)
             for (Index b = 0; b < blocks; ++b) {
@@ -308,7 +307,7 @@ class Solver {
                     stop = true;
                 }
             }
-        }
+        });
         if (error) std::rethrow_exception(error);
     }
 
@@ -766,26 +765,28 @@ bool Solver<X>::solve_factored_dual(const Support& support, const Model& model, 
     added_.assign(plus_at[A] * N, 0.0);
     removed_.assign(minus_at[A] * N, 0.0);
     const int team = threads_for((plus_at[A] + minus_at[A]) * dim_ * N, options_.threads);
-#pragma omp parallel for num_threads(team) if (team > 1) schedule(dynamic)
-    for (Index a = 0; a < A; ++a) {
-        const double root = std::sqrt(weight(active[a]));
-        std::vector<double> product(std::max(plus[a].cols(), minus[a].cols()) * N);
-        Vector mask = Vector::Zero(N);
-        const auto add_images = [&](const Matrix& vectors, Index path, double* out) {
-            dense.multiply(vectors.data() + path * d_, vectors.cols(), d_, dim_, packed.data(), N,
-                           product.data(), N);
-            for (Index r = 0; r < vectors.cols(); ++r)
-                Map(out + r * N, N) += ConstMap(product.data() + r * N, N).cwiseProduct(mask);
-        };
-        for (Index p = 0; p < paths; ++p) {
-            const Index path = active[a].slot % slots * paths + p;
-            const double sign = support.op.sign(path);
-            for (std::size_t k = 0; k < on.size(); ++k) mask[k] = support.op.mask(path, on[k]) ? sign : 0;
-            if (whole[a]) Map(masks_.data() + (a * paths + p) * N, N) = root * mask;
-            add_images(plus[a], p, added_.data() + plus_at[a] * N);
-            if (minus[a].cols() > 0) add_images(minus[a], p, removed_.data() + minus_at[a] * N);
+    in_team(team, [&] {
+#pragma omp for schedule(dynamic)
+        for (Index a = 0; a < A; ++a) {
+            const double root = std::sqrt(weight(active[a]));
+            std::vector<double> product(std::max(plus[a].cols(), minus[a].cols()) * N);
+            Vector mask = Vector::Zero(N);
+            const auto add_images = [&](const Matrix& vectors, Index path, double* out) {
+                dense.multiply(vectors.data() + path * d_, vectors.cols(), d_, dim_, packed.data(), N,
+                               product.data(), N);
+                for (Index r = 0; r < vectors.cols(); ++r)
+                    Map(out + r * N, N) += ConstMap(product.data() + r * N, N).cwiseProduct(mask);
+            };
+            for (Index p = 0; p < paths; ++p) {
+                const Index path = active[a].slot % slots * paths + p;
+                const double sign = support.op.sign(path);
+                for (std::size_t k = 0; k < on.size(); ++k) mask[k] = support.op.mask(path, on[k]) ? sign : 0;
+                if (whole[a]) Map(masks_.data() + (a * paths + p) * N, N) = root * mask;
+                add_images(plus[a], p, added_.data() + plus_at[a] * N);
+                if (minus[a].cols() > 0) add_images(minus[a], p, removed_.data() + minus_at[a] * N);
+            }
         }
-    }
+    });
     poll();
     system_.resize(N * N);
     kernels().masked_gram(
@@ -870,12 +871,14 @@ bool Solver<X>::solve_factored(const Support& support, const Model& model, const
     std::vector<Matrix> basis(A);
     std::vector<Index> offset(A + 1, 0);
     const int team = threads_for(A * dim_ * dim_ * kGramRows, options_.threads);
-#pragma omp parallel for num_threads(team) if (team > 1) schedule(dynamic)
-    for (Index a = 0; a < A; ++a) {
-        const Matrix N = tangent_basis(active[a]);
-        const Vector u = N.transpose() * active[a].direction;
-        basis[a] = active[a].root * N + (1 - active[a].root) * active[a].direction * u.transpose();
-    }
+    in_team(team, [&] {
+#pragma omp for schedule(dynamic)
+        for (Index a = 0; a < A; ++a) {
+            const Matrix N = tangent_basis(active[a]);
+            const Vector u = N.transpose() * active[a].direction;
+            basis[a] = active[a].root * N + (1 - active[a].root) * active[a].direction * u.transpose();
+        }
+    });
     for (Index a = 0; a < A; ++a) offset[a + 1] = offset[a] + basis[a].cols();
     const Index m = offset[A];
     std::vector<double> H(m * m, 0.0), buffer(kGramRows * m);
@@ -887,18 +890,20 @@ bool Solver<X>::solve_factored(const Support& support, const Model& model, const
         for (Index i = 0; i < count; ++i)
             for (Index j = 0; j < d_; ++j) rows(i, j) = static_cast<double>(program_.rows(i0 + i, j));
         Eigen::Map<RowMajor> E(buffer.data(), count, m);
-#pragma omp parallel for num_threads(team) if (team > 1) schedule(dynamic)
-        for (Index a = 0; a < A; ++a) {
-            auto columns = E.middleCols(offset[a], basis[a].cols());
-            columns.setZero();
-            for (Index p = 0; p < paths; ++p) {
-                const Index path = active[a].slot % slots * paths + p;
-                const Matrix product = rows * basis[a].middleRows(p * d_, d_);
-                const double sign = active[a].sigma * support.op.sign(path);
-                for (Index i = 0; i < count; ++i)
-                    if (support.op.mask(path, i0 + i)) columns.row(i) += sign * product.row(i);
+        in_team(team, [&] {
+#pragma omp for schedule(dynamic)
+            for (Index a = 0; a < A; ++a) {
+                auto columns = E.middleCols(offset[a], basis[a].cols());
+                columns.setZero();
+                for (Index p = 0; p < paths; ++p) {
+                    const Index path = active[a].slot % slots * paths + p;
+                    const Matrix product = rows * basis[a].middleRows(p * d_, d_);
+                    const double sign = active[a].sigma * support.op.sign(path);
+                    for (Index i = 0; i < count; ++i)
+                        if (support.op.mask(path, i0 + i)) columns.row(i) += sign * product.row(i);
+                }
             }
-        }
+        });
         const ConstMap h(model.h.data() + i0, count);
         weighted.noalias() += E.transpose() * h;
         E.array().colwise() *= h.array().sqrt();

@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <string>
 
+#include <pathrelu/threads.hpp>
+
 // A failed check says where and what, and ends the test.
 #define CHECK(condition)                                                         \
     do {                                                                         \
@@ -38,3 +40,24 @@
             std::exit(1);                                                                                  \
         }                                                                                                  \
     } while (false)
+
+/// While it lives all work is shared, however little; at its end a team of at least `threads` has opened.
+class SharedWork {
+  public:
+    explicit SharedWork(int threads) : threads_(threads), before_(pathrelu::serial_threshold()) {
+        pathrelu::use_serial_threshold(0);
+        pathrelu::reset_largest_team();
+    }
+    ~SharedWork() {
+        pathrelu::use_serial_threshold(before_);
+#ifdef _OPENMP
+        CHECK(pathrelu::largest_team() >= threads_);
+#endif
+    }
+    SharedWork(const SharedWork&) = delete;
+    SharedWork& operator=(const SharedWork&) = delete;
+
+  private:
+    int threads_;
+    pathrelu::Index before_;
+};

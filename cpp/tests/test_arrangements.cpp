@@ -48,8 +48,11 @@ void patterns_are_those_of_the_trees(std::vector<Index> width) {
 }
 
 void bits_do_not_depend_on_threads() {
-    const Problem<double> p(2000, 5, 60, {2}, 5);  // enough work to be shared
-    for (const int threads : {2, 3}) CHECK(p.arrange(threads).patterns == p.arrangements.patterns);
+    const Problem<double> p(300, 5, 130, {2}, 5);
+    for (const int threads : {2, 3, 4}) {
+        const SharedWork shared(threads);
+        CHECK(p.arrange(threads).patterns == p.arrangements.patterns);
+    }
 }
 
 void masks_and_signs_of_paths_are_products() {

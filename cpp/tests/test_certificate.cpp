@@ -86,14 +86,20 @@ void branch_and_bound_finds_it_too() {
 void threads_change_no_bit() {
     const Data data(200, 3, 20), wide(100, 5, 21);
     const Correlation one = exact_correlation(data.rows(), data.weights(), 1);
-    const Correlation two = exact_correlation(data.rows(), data.weights(), 2);
-    CHECK(one.bound == two.bound && one.values == two.values && one.points == two.points);
-    BranchOptions options;
-    const Correlation serial = branch_and_bound(wide.rows(), wide.weights(), options);
-    options.threads = 2;
-    const Correlation parallel = branch_and_bound(wide.rows(), wide.weights(), options);
-    CHECK(serial.bound == parallel.bound && serial.points == parallel.points &&
-          serial.n_nodes == parallel.n_nodes);
+    const Correlation serial = branch_and_bound(wide.rows(), wide.weights(), {});
+    for (const int threads : {2, 3, 4}) {
+        {
+            const SharedWork shared(threads);
+            const Correlation more = exact_correlation(data.rows(), data.weights(), threads);
+            CHECK(one.bound == more.bound && one.values == more.values && one.points == more.points);
+        }
+        const SharedWork shared(threads);
+        BranchOptions options;
+        options.threads = threads;
+        const Correlation parallel = branch_and_bound(wide.rows(), wide.weights(), options);
+        CHECK(serial.bound == parallel.bound && serial.points == parallel.points &&
+              serial.n_nodes == parallel.n_nodes);
+    }
 }
 
 void nothing_correlates_with_rows_of_zeros() {

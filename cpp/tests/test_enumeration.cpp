@@ -59,8 +59,12 @@ void pencils_repeated_and_zero_rows_are_told_apart() {
 
 void threads_change_no_bit() {
     const std::vector<double> z = gaussian(3 * 120, 7);
-    const Cells one = enumerate(z, 3), two = enumerate(z, 3, TreeShape(), 2);
-    CHECK(one.arrangements.patterns == two.arrangements.patterns && one.weights == two.weights);
+    const Cells one = enumerate(z, 3);
+    for (const int threads : {2, 3, 4}) {
+        const SharedWork shared(threads);
+        const Cells more = enumerate(z, 3, TreeShape(), threads);
+        CHECK(one.arrangements.patterns == more.arrangements.patterns && one.weights == more.weights);
+    }
 }
 
 void trees_of_few_rows_have_weights_in_their_cells() {

@@ -30,10 +30,15 @@ void grams_are_their_definitions(Index m, Index d, Index k, Index p, Index q) {
             CHECK_NEAR(H[j * m + i], expected, 1e-11 * static_cast<double>(d * k + p + q));
             CHECK_NEAR(added[j * m + i], 0.5 + x, 1e-12 * static_cast<double>(d + 1));
         }
-    std::vector<double> shared(m * m);
-    kernels().masked_gram(X.data(), d, M.data(), k, P.data(), p, N.data(), q, m, shared.data(), 3);
-    for (Index j = 0; j < m; ++j)
-        for (Index i = j; i < m; ++i) CHECK(shared[j * m + i] == H[j * m + i]);
+    for (const int threads : {2, 3, 4}) {
+        const SharedWork work(threads);
+        std::vector<double> shared(m * m), more(m * m, 0.5);
+        kernels().masked_gram(X.data(), d, M.data(), k, P.data(), p, N.data(), q, m, shared.data(), threads);
+        kernels().add_gram(X.data(), d, m, more.data(), threads);
+        for (Index j = 0; j < m; ++j)
+            for (Index i = j; i < m; ++i)
+                CHECK(shared[j * m + i] == H[j * m + i] && more[j * m + i] == added[j * m + i]);
+    }
 }
 
 void cholesky_solves(Index m, Index count) {

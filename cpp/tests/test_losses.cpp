@@ -138,9 +138,10 @@ void optimal_intercept_stays_where_it_is(const std::string& name) {
 
 void bits_do_not_depend_on_threads(const std::string& name) {
     const Index C = outputs(name);
-    const Data data(name, 60013, C, 45);  // enough work to be shared
+    const Data data(name, 60013, C, 45);
     const auto one = data.loss(name);
-    for (const int threads : {2, 3}) {
+    for (const int threads : {2, 3, 4}) {
+        const SharedWork shared(threads);
         const auto more = data.loss(name, threads);
         CHECK(more->value(data.f.data()) == one->value(data.f.data()));
         std::vector<double> a(60013 * C), b(60013 * C);

@@ -102,11 +102,12 @@ void prediction_is_the_definition(std::vector<Index> width, bool gated) {
 }
 
 void bits_do_not_depend_on_threads(bool gated) {
-    const Problem<float> p(5000, 5, 23, {2}, 64);  // enough work to be shared
+    const Problem<float> p(5000, 5, 23, {2}, 64);
     const Network<float> network(p, gated);
     std::vector<float> out(p.n * 2), again(p.n * 2);
     predict<float>(p.rows(), network.view(), {out.data(), p.n, 2}, 1);
-    for (const int threads : {2, 3}) {
+    for (const int threads : {2, 3, 4}) {
+        const SharedWork shared(threads);
         predict<float>(p.rows(), network.view(), {again.data(), p.n, 2}, threads);
         CHECK(again == out);
     }

@@ -90,14 +90,20 @@ void result_is_a_solved_program_and_its_network(const std::string& loss, std::ve
 }
 
 void bits_do_not_depend_on_threads() {
-    const Task task("squared_error", 3000);  // enough work to be shared
-    SolveOptions options;
-    options.fit_intercept = true;
-    const SearchResult one = task.search("squared_error", true, {2}, 0.1, options);
-    options.threads = 3;
-    const SearchResult more = task.search("squared_error", true, {2}, 0.1, options);
-    CHECK(one.report.n_active > 0);
-    CHECK(more.blocks == one.blocks && more.weights == one.weights && more.intercept == one.intercept);
+    const Task task("squared_error");
+    for (const bool relu : {true, false}) {
+        SolveOptions options;
+        options.fit_intercept = true;
+        const SearchResult one = task.search("squared_error", relu, {2}, 0.1, options);
+        CHECK(one.report.n_active > 0);
+        for (const int threads : {2, 3, 4}) {
+            const SharedWork shared(threads);
+            options.threads = threads;
+            const SearchResult more = task.search("squared_error", relu, {2}, 0.1, options);
+            CHECK(more.blocks == one.blocks && more.weights == one.weights);
+            CHECK(more.intercept == one.intercept);
+        }
+    }
 }
 
 void search_beats_sampled_arrangements() {

@@ -103,13 +103,18 @@ void alpha_max_is_where_the_zero_network_stops_being_optimal(bool relu, bool fit
 }
 
 void bits_do_not_depend_on_threads(bool relu) {
-    const Problem<double> p(1000, 6, 100, {}, 54);  // enough work to be shared
-    SolveOptions options;
-    const Solved<double> one(p, "log_loss", relu, 0.05, options);
-    for (const int threads : {2, 3}) {
-        options.threads = threads;
-        const Solved<double> more(p, "log_loss", relu, 0.05, options);
-        CHECK(more.blocks == one.blocks && more.report.gap == one.report.gap);
+    const Problem<double> p(200, 6, 60, {}, 54);
+    for (const bool fit_intercept : {false, true}) {
+        SolveOptions options;
+        options.fit_intercept = fit_intercept;
+        const Solved<double> one(p, "log_loss", relu, 0.05, options);
+        for (const int threads : {2, 3, 4}) {
+            const SharedWork shared(threads);
+            options.threads = threads;
+            const Solved<double> more(p, "log_loss", relu, 0.05, options);
+            CHECK(more.blocks == one.blocks && more.intercept == one.intercept);
+            CHECK(more.program.alpha == one.program.alpha && more.report.gap == one.report.gap);
+        }
     }
 }
 

@@ -149,7 +149,9 @@ def columns(context: click.Context, parameter: click.Parameter, incomplete: str)
 
 
 PATH = click.Path(path_type=Path)
-threads = click.option("--threads", type=int, help="Default: what OpenMP allows the process.")
+threads = click.option(
+    "--threads", type=int, help="Default: what OpenMP allows the process. -2: all but one."
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for machines.")
 quiet = click.option("--quiet", is_flag=True, help="No progress and no summary; warnings are shown.")
 target_option = click.option(

@@ -322,12 +322,16 @@ def at_least_zero(value: Any, name: str) -> float:
 
 def count(value: Any, name: str, least: int = 1, most: int = 2**31 - 1) -> int:
     wanted = f"an integer from {least} to {most}" if most < 2**31 - 1 else f"an integer >= {least}"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} is {value!r}; expected {wanted}")
-    result = int(value)
+    result = _integer(value, name, wanted)
     if not least <= result <= most:
         raise ValueError(f"{name} is {result}; expected {wanted}")
     return result
+
+
+def _integer(value: Any, name: str, wanted: str) -> int:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} is {value!r}; expected {wanted}")
+    return int(value)
 
 
 def switch(value: Any, name: str) -> bool:
@@ -346,9 +350,14 @@ def choice(value: Any, name: str, options: Sequence[str]) -> str:
 
 
 def threads(n_threads: Any) -> int:
+    """Number of threads, where None is all that OpenMP allows and -k all but k - 1, as in scikit-learn."""
     if n_threads is None:
         return _core.default_threads()
-    return count(n_threads, "n_threads", 1, MOST_THREADS)
+    wanted = f"an integer from 1 to {MOST_THREADS}, or below 0: -1 for all threads, -2 for all but one"
+    asked = _integer(n_threads, "n_threads", wanted)
+    if asked == 0 or asked > MOST_THREADS:
+        raise ValueError(f"n_threads is {asked}; expected {wanted}")
+    return asked if asked > 0 else max(1, _core.default_threads() + 1 + asked)
 
 
 def function(callback: Any) -> Callable[..., object] | None:

@@ -78,7 +78,7 @@ class Arrangements:
         X : array-like of shape (n_rows, n_features)
         G : array-like of shape (P, n_features)
         n_threads : int, optional
-            Number of threads; None for what OpenMP allows the process.
+            Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one.
 
         Returns
         -------
@@ -116,7 +116,7 @@ class Arrangements:
             ``(m_1, ..., m_{L-2})``; its product must be `paths`. By default one path means depth 2 and more
             mean depth 3 with ``width=(paths,)``. An integer stands for depth 3.
         n_threads : int, optional
-            Number of threads; None for what OpenMP allows the process.
+            Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one.
 
         Returns
         -------
@@ -276,7 +276,7 @@ def sample_arrangements(
         ``(m_1, ..., m_{L-2})``; an integer stands for each of them, and means nothing at depth 2.
     random_state : int, RandomState, Generator or None, default=None
     n_threads : int, optional
-        Number of threads; None for what OpenMP allows the process.
+        Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one.
 
     Returns
     -------
@@ -383,7 +383,8 @@ def enumerate_arrangements(
     max_arrangements : int, default=1_000_000
         Refuse more. Each takes ``n_rows / 8`` bytes for every unit and ``8 * n_features`` for every leaf.
     n_threads : int, optional
-        Number of threads; None for what OpenMP allows the process. The result does not depend on it.
+        Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one. The result
+        does not depend on it.
 
     Returns
     -------

@@ -499,7 +499,8 @@ def certify(
         Most cones "branch_and_bound" looks into for each output; "low_rank" looks into at most as many, and
         50,000, for each theta.
     n_threads : int, optional
-        Number of threads; None for what OpenMP allows the process. The result does not depend on it.
+        Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one. The result
+        does not depend on it.
 
     Returns
     -------

@@ -356,7 +356,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         Stop when the duality gap is at most `tol` times the objective of the best constant.
     max_iter : int, default=10000
     n_threads : int, optional
-        Number of threads; None for what OpenMP allows the process. The result does not depend on it.
+        Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one. The result
+        does not depend on it.
     warm_start : bool, default=False
         Keep the sub-networks of this fit, or all trees and blocks with ``arrangements="sample"``, and start
         the next one from them if depth, width, activation, `arrangements` and numbers of columns and outputs

@@ -160,7 +160,7 @@ class _Network:
         X : array-like of shape (n_rows, n_features)
             Raw rows: centering and scaling are part of the network.
         n_threads : int, optional
-            Number of threads; None for what OpenMP allows the process.
+            Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one.
 
         Returns
         -------
@@ -249,7 +249,7 @@ class _Network:
         X : array-like of shape (n_rows, n_features)
             Raw rows, as a rule those of training.
         n_threads : int, optional
-            Number of threads; None for what OpenMP allows the process.
+            Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one.
 
         Returns
         -------

@@ -585,7 +585,8 @@ def solve(
     init : Solution or array-like like `Solution.blocks`, optional
         Where to start.
     n_threads : int, optional
-        Number of threads; None for what OpenMP allows the process. The result does not depend on it.
+        Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one. The result
+        does not depend on it.
     callback : callable, optional
         Called with a `Record` at every check of the gap, in a search after every program solved. What it
         raises stops the solve and is raised again, except StopIteration: then the best point so far is

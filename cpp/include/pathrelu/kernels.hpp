@@ -4,7 +4,8 @@
 
 namespace pathrelu {
 
-/// Instruction sets this build has kernels for and this processor runs, slowest first ("base", "v3", "v4").
+/// Instruction sets this build has kernels for and this processor runs, slowest first ("plain",
+/// "base", "v3", "v4"); "plain" is what compilers without vector types make of them.
 std::vector<std::string> kernel_levels();
 
 /// The level in use.

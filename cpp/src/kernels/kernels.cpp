@@ -8,10 +8,18 @@
 #endif
 
 #include "kernels/table.hpp"
+#include "parallel.hpp"
 
 namespace pathrelu {
 namespace PATHRELU_ISA {
 namespace {
+
+// Without the vectors of GCC and Clang, loops over plain arrays do the same; the level "plain" tests them.
+#if defined(__GNUC__) && !defined(PATHRELU_PLAIN)
+#define PATHRELU_VECTORS 1
+#else
+#define PATHRELU_VECTORS 0
+#endif
 
 #if defined(__AVX512F__)
 constexpr int kVectorBytes = 64;
@@ -24,7 +32,7 @@ constexpr int kVectorBytes = 16;
 template <class T>
 constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
 
-#if defined(__GNUC__)
+#if PATHRELU_VECTORS
 template <class T>
 struct Simd;
 // Alignment of one element, so that a load from any address is allowed.
@@ -244,6 +252,7 @@ constexpr Index kMostParts = 8;
 
 template <class X, class T>
 void adjoint(const X* x, Index d, MaskWords M, const T* r, double* out, int threads) {
+    if (M.P == 0) return;
     const Chunks<T> chunks(d);
     const Index parts = least(kMostParts, (M.n + kPartRows - 1) / kPartRows);
     const Index words = (M.n + kWord - 1) / kWord;
@@ -252,8 +261,7 @@ void adjoint(const X* x, Index d, MaskWords M, const T* r, double* out, int thre
     const Index per_piece = (M.P + pieces - 1) / pieces;
     constexpr Index kWidest = kMaxVectors * kLanes<T>;
     Scratch<double> partial((parts - 1) * M.P * d);
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
+    in_team(threads, [&] {
         Scratch<T> source(kWord * kWidest), tables(kTables * 16 * kWidest), sums(per_piece * kWidest);
 #pragma omp for schedule(dynamic)
         for (Index task = 0; task < chunks.count * parts * pieces; ++task) {
@@ -275,7 +283,7 @@ void adjoint(const X* x, Index d, MaskWords M, const T* r, double* out, int thre
                 const double* more = partial.data + ((part - 1) * M.P + p) * d;
                 for (Index j = 0; j < d; ++j) out[p * d + j] += more[j];
             }
-    }
+    });
 }
 
 /// Rows of one task of the forward product: building tables then costs 15/512 of using them, and the row sums
@@ -314,8 +322,7 @@ template <class X, class T>
 void forward(const X* x, Index d, MaskWords M, const T* V, double* out, int threads) {
     const Chunks<T> chunks(d);
     constexpr Index kWidest = kMaxVectors * kLanes<T>;
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
+    in_team(threads, [&] {
         Scratch<T> source(kWord * kWidest), tables(kTables * 16 * kWidest), sums(kForwardRows * kWidest);
 #pragma omp for schedule(dynamic)
         for (Index block = 0; block < (M.n + kForwardRows - 1) / kForwardRows; ++block) {
@@ -330,7 +337,7 @@ void forward(const X* x, Index d, MaskWords M, const T* V, double* out, int thre
                 run(x, d, M, V, col, i0, count, source.data, tables.data, sums.data, out);
             }
         }
-    }
+    });
 }
 
 // ---- Dense product whose entries do not depend on their place
@@ -389,7 +396,7 @@ void multiply(const T* A, Index rows, Index k, Index lda, const T* packed, Index
 // ---- Trees on 32 rows
 // --------------------------------------------------------------------------------
 
-#if defined(__GNUC__)
+#if PATHRELU_VECTORS
 template <class T>
 inline Vec<T> positive_part(Vec<T> v) {
     const Vec<T> zero = broadcast(T(0));
@@ -690,11 +697,13 @@ constexpr Index kGramColumns = 128;
 void add_gram(const double* a, Index rows, Index m, double* h, int threads) {
     const Eigen::Map<const RowMatrix> A(a, rows, m);
     Eigen::Map<Matrix> H(h, m, m);
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(dynamic)
-    for (Index task = 0; task < (m + kGramColumns - 1) / kGramColumns; ++task) {
-        const Index c = task * kGramColumns, count = least(kGramColumns, m - c);
-        H.block(c, c, m - c, count).noalias() += A.rightCols(m - c).transpose() * A.middleCols(c, count);
-    }
+    in_team(threads, [&] {
+#pragma omp for schedule(dynamic)
+        for (Index task = 0; task < (m + kGramColumns - 1) / kGramColumns; ++task) {
+            const Index c = task * kGramColumns, count = least(kGramColumns, m - c);
+            H.block(c, c, m - c, count).noalias() += A.rightCols(m - c).transpose() * A.middleCols(c, count);
+        }
+    });
 }
 
 void masked_gram(const double* x, Index d, const double* masks, Index k, const double* plus, Index p,
@@ -702,8 +711,7 @@ void masked_gram(const double* x, Index d, const double* masks, Index k, const d
     using Rows = Eigen::Map<const RowMatrix>;
     const Rows X(x, d, m), M(masks, k, m), P(plus, p, m), N(minus, q, m);
     Eigen::Map<Matrix> H(h, m, m);
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
+    in_team(threads, [&] {
         Matrix part;
 #pragma omp for schedule(dynamic)
         for (Index task = 0; task < (m + kGramColumns - 1) / kGramColumns; ++task) {
@@ -715,7 +723,7 @@ void masked_gram(const double* x, Index d, const double* masks, Index k, const d
             block.noalias() += P.rightCols(rest).transpose() * P.middleCols(c, count);
             block.noalias() -= N.rightCols(rest).transpose() * N.middleCols(c, count);
         }
-    }
+    });
 }
 
 bool cholesky(double* h, Index m, double ridge) {
