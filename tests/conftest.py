@@ -1,3 +1,5 @@
+import os
+
 import matplotlib
 import pytest
 from hypothesis import settings
@@ -16,8 +18,8 @@ pytest.register_assert_rewrite("support")
 def pytest_addoption(parser):
     parser.addoption(
         "--kernels",
-        help="instruction set of the compiled part, one of _core.kernel_levels(); by default the best that "
-        "the processor runs",
+        help="instruction set of the compiled part, one of _core.kernel_levels(), also in the processes that "
+        "tests start; by default the best that the processor runs",
     )
 
 
@@ -28,7 +30,10 @@ def pytest_configure(config):
             raise pytest.UsageError(
                 f"--kernels={level}: this machine runs {', '.join(_core.kernel_levels())}"
             )
+        from support import environment_of_kernels
+
         _core.use_kernels(level)
+        os.environ.update(environment_of_kernels(level))
 
 
 def pytest_report_header(config):

@@ -1,5 +1,8 @@
 """What the tests share that knows the package."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from reference import Groups, Program, random_trees
@@ -8,6 +11,12 @@ import pathrelu as pr
 from pathrelu import _core
 
 CLARABEL_ERROR = 1e-7  # absolute, of the optimal values of programs whose objective at zero is about 1
+
+
+def environment_of_kernels(level):
+    """What makes Python processes that are started with it use the kernels of a level."""
+    path = [str(Path(__file__).with_name("children")), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(path), "PATHRELU_TESTS_KERNELS": level}
 
 
 def core_arrangements(groups):

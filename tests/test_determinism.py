@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from joblib import Parallel, delayed
+from support import environment_of_kernels
 from threadpoolctl import threadpool_info
 
 import pathrelu
+from pathrelu import _core
 from pathrelu import _linear_algebra as algebra
 
 SCRIPT = """
@@ -201,3 +204,21 @@ def test_geometric_grid_has_the_ends_and_ratios_it_is_asked_for():
     grid = algebra.geometric_grid(8.0, 1 / 8, 4)
     np.testing.assert_allclose(grid, [8, 4, 2, 1], rtol=1e-15)
     assert algebra.geometric_grid(3.0, 0.1, 1).tolist() == [3.0]
+
+
+LEVEL = "from pathrelu import _core; print(_core.kernel_level())"
+
+
+def level_of_a_child(**environment):
+    command = [sys.executable, "-c", LEVEL]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_processes_that_tests_start_use_the_kernels_of_the_tests():
+    """So that `pytest --kernels` leaves none on other kernels."""
+    assert [level_of_a_child(**environment_of_kernels(level)) for level in _core.kernel_levels()] == (
+        _core.kernel_levels()
+    )
+    assert level_of_a_child() == _core.kernel_level()
+    assert Parallel(n_jobs=2)(delayed(_core.kernel_level)() for _ in range(2)) == [_core.kernel_level()] * 2
