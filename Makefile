@@ -6,6 +6,7 @@
 # make bench   everything against its rivals, tables and plots into bench/results; BENCH="--quick" is shorter
 # make asan    C++ tests under the address and undefined-behaviour sanitizers
 # make coverage  Python lines and branches, and C++ lines (gcov), that the tests reach
+# make tsan    C++ tests under the thread sanitizer; needs Clang and its OpenMP runtime, libomp
 # make clean
 #
 # Needed: Python 3.11 or newer, a C++ compiler, make. PYTHON=python3.13 names the interpreter, VENV=dir another
@@ -32,7 +33,8 @@ USE_VENV = export PATH="$(RUN):$$PATH" \
 SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE cpp/CMakeLists.txt \
 	$(shell find cpp/include cpp/src cpp/bindings python -not -name '*.so' -not -path '*__pycache__*')
 
-.PHONY: demo test lint format docs bench asan coverage coverage-of-all clean built-dev built-asan
+.PHONY: demo test lint format docs bench asan tsan coverage coverage-of-all clean built-dev built-asan built-tsan \
+	tsan-tools
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -68,6 +70,19 @@ coverage-of-all: $(VENV)/.tools
 	@$(RUN)/gcovr --root . --filter cpp/src --filter cpp/include --gcov-ignore-errors=no_working_dir_found \
 		--gcov-ignore-parse-errors=suspicious_hits.warn build/coverage
 
+# GCC's OpenMP runtime does not tell the sanitizer what synchronises; Clang's does, through Archer.
+CLANG ?= $(lastword $(sort $(wildcard /usr/bin/clang++ /usr/bin/clang++-[1-9]*)))
+tsan: built-tsan
+	@$(USE_VENV) ctest --preset tsan
+built-tsan: PRESET_ARGS = -DCMAKE_CXX_COMPILER=$(CLANG)
+built-tsan: tsan-tools
+tsan-tools:
+	@test -n "$(CLANG)" || { echo "make tsan needs Clang: no clang++ in /usr/bin (Debian: apt-get install clang libomp-dev; or CLANG=path)"; exit 1; }
+	@echo '#include <omp.h>' | $(CLANG) -x c++ -fopenmp -fsyntax-only - || { \
+		echo "make tsan needs the OpenMP runtime of $(CLANG) (Debian: apt-get install libomp-dev)"; exit 1; }
+	@find "$$($(CLANG) -print-resource-dir)/../../.." /usr/lib/llvm* -name 'libarcher.so' 2>/dev/null | grep -q . || { \
+		echo "make tsan needs libarcher.so, which comes with the OpenMP runtime of Clang"; exit 1; }
+
 lint: $(VENV)/.dev
 	@$(RUN)/ruff check --quiet
 	@$(RUN)/ruff format --check --quiet
@@ -101,8 +116,8 @@ $(VENV)/.demo $(VENV)/.test $(VENV)/.docs $(VENV)/.bench $(VENV)/.dev: $(VENV)/.
 	@touch $@
 
 # The C++ tests of one preset; Ninja knows what is out of date.
-built-dev built-asan: built-%: $(VENV)/.tools
+built-dev built-asan built-tsan: built-%: $(VENV)/.tools
 	@echo "building the C++ tests ($*)"
 	@mkdir -p build
-	@$(USE_VENV) { cmake --preset $* $(CMAKE_ARGS) && cmake --build --preset $*; } > build/$*.log 2>&1 || \
+	@$(USE_VENV) { cmake --preset $* $(CMAKE_ARGS) $(PRESET_ARGS) && cmake --build --preset $*; } > build/$*.log 2>&1 || \
 		{ cat build/$*.log; exit 1; }

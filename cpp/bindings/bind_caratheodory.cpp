@@ -12,7 +12,7 @@ void register_caratheodory(py::module_& m) {
             const auto c = vector(costs, "costs");
             std::vector<double> factors;
             {
-                const py::gil_scoped_release nogil;
+                const WithoutGil nogil;
                 factors = fewest_columns(F, c);
             }
             return copy_of(factors, std::vector<Index>{F.cols});

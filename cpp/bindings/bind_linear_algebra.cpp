@@ -9,7 +9,7 @@ namespace {
 
 template <class Work>
 auto without_gil(Work work) {
-    const py::gil_scoped_release nogil;
+    const WithoutGil nogil;
     return work();
 }
 
