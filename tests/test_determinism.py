@@ -140,9 +140,10 @@ def test_results_do_not_depend_on_the_blas_of_numpy_or_on_its_instruction_sets()
 
 
 FORBIDDEN = {"linalg", "dot", "vdot", "matmul", "inner", "tensordot", "einsum"}
+SOURCES = Path(pathrelu.__file__).parent
 
 
-@pytest.mark.parametrize("path", sorted(Path(pathrelu.__file__).parent.glob("*.py")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(SOURCES.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCES)))
 def test_package_leaves_no_product_to_the_blas_of_numpy(path):
     if path.stem == "_torch":
         pytest.skip("products of PyTorch")

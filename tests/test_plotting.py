@@ -1,6 +1,7 @@
 """What displays draw, read back from the artists, against values computed here."""
 
 import builtins
+import pickle
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -23,6 +24,7 @@ from pathrelu.plotting import (
     RegularizationPathDisplay,
     SubnetworkImportanceDisplay,
 )
+from pathrelu.plotting._axes import distinct_colors
 
 
 @pytest.fixture(autouse=True)
@@ -542,4 +544,18 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch, iris):
 
 
 def test_more_outputs_than_colors_have_colors_of_their_own():
-    assert len({tuple(color) for color in plotting._colors(10)}) == 10
+    assert len({tuple(color) for color in distinct_colors(10)}) == 10
+
+
+def test_a_pickled_display_draws_the_same(iris):
+    display = SubnetworkImportanceDisplay.from_estimator(iris[2], iris[0])
+    again = pickle.loads(pickle.dumps(SubnetworkImportanceDisplay(display.importance))).plot()
+    assert len(again.bars_) == 2
+    for drawn, bars in zip(again.bars_, display.bars_, strict=True):
+        assert np.array_equal(lengths(drawn), lengths(bars))
+
+
+@pytest.mark.parametrize("name", plotting.__all__)
+def test_a_pickle_finds_each_display_in_the_module_that_is_public(name):
+    assert pickle.loads(f"cpathrelu.plotting\n{name}\n.".encode()) is getattr(plotting, name)
+    assert pickle.loads(pickle.dumps(getattr(plotting, name))) is getattr(plotting, name)

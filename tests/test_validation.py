@@ -435,9 +435,11 @@ def test_a_missing_extension_is_explained(tmp_path):
     from pathlib import Path
 
     package = tmp_path / "pathrelu"
-    package.mkdir()
-    for file in Path(pr.__file__).parent.glob("*.py"):
-        shutil.copy(file, package)
+    shutil.copytree(
+        Path(pr.__file__).parent,
+        package,
+        ignore=shutil.ignore_patterns("_core*.so", "_core*.pyd", "__pycache__"),
+    )
     done = subprocess.run(
         [sys.executable, "-c", "import pathrelu"], cwd=tmp_path, capture_output=True, text=True, check=False
     )

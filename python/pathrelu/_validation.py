@@ -340,6 +340,11 @@ def switch(value: Any, name: str) -> bool:
     return bool(value)
 
 
+def instance(value: object, kind: type, name: str, wanted: str = "") -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} has type {type(value).__name__}; expected {wanted or kind.__name__}")
+
+
 def choice(value: Any, name: str, options: Sequence[str]) -> str:
     wanted = " or ".join(repr(option) for option in options)
     if not isinstance(value, str):

@@ -4,20 +4,13 @@ A display holds what is drawn, its `plot` draws it, and the classmethods named `
 ``ax=`` nothing is drawn elsewhere; without it there is a new figure of pyplot.
 """
 
-from pathrelu.plotting._regularization_path import (  # noqa: F401
-    BESIDE,
-    MOST_TICKS,
-    NEUTRAL,
-    PALETTE,
-    ArrangementDisplay,
-    ConvergenceDisplay,
-    DecisionBoundaryDisplay,
-    FeatureImportanceDisplay,
-    RegularizationPathDisplay,
-    SubnetworkImportanceDisplay,
-    _colors,
-    path_masks,
-)
+from pathrelu.plotting._arrangement import MOST_TICKS, ArrangementDisplay, path_masks  # noqa: F401
+from pathrelu.plotting._axes import BESIDE, NEUTRAL, PALETTE, Grid, Share  # noqa: F401
+from pathrelu.plotting._convergence import ConvergenceDisplay
+from pathrelu.plotting._decision_boundary import DecisionBoundaryDisplay
+from pathrelu.plotting._feature_importance import FeatureImportanceDisplay
+from pathrelu.plotting._regularization_path import RegularizationPathDisplay
+from pathrelu.plotting._subnetwork_importance import SubnetworkImportanceDisplay
 
 __all__ = [
     "ArrangementDisplay",
