@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import tables
-from accuracy import INNER, METHODS, OUTER, grid_text
+from accuracy_methods import INNER, METHODS, OUTER, grid_text
 from scipy import stats
 
 Record = dict[str, Any]

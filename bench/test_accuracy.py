@@ -4,6 +4,7 @@ import json
 import sys
 
 import accuracy
+import accuracy_methods
 import accuracy_report
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def test_runs_of_methods_that_are_alike_are_the_longest():
 
 def test_the_plot_is_drawn(tmp_path):
     values = np.random.default_rng(0).standard_normal((10, 4))
-    panel = ("Classification, accuracy", list(accuracy.METHODS)[:4], values, True)
+    panel = ("Classification, accuracy", list(accuracy_methods.METHODS)[:4], values, True)
     accuracy_report.draw([panel, panel], tmp_path / "ranks.png")
     assert [path.name for path in tmp_path.iterdir()] == ["ranks.png"]
     assert (tmp_path / "ranks.png").stat().st_size > 10_000
@@ -54,10 +55,10 @@ def test_the_same_rows_are_drawn_and_hashed_again():
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_every_method_has_the_same_number_of_distinct_configurations(task):
-    for method in accuracy.METHODS.values():
+    for method in accuracy_methods.METHODS.values():
         configs = method.configs(task, 7)
-        assert len(configs) == accuracy.BUDGET
-        assert len({json.dumps(config) for config in configs}) == accuracy.BUDGET
+        assert len(configs) == accuracy_methods.BUDGET
+        assert len({json.dumps(config) for config in configs}) == accuracy_methods.BUDGET
 
 
 def test_a_run_that_was_cut_off_goes_on_and_reports(tmp_path, monkeypatch):
