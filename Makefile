@@ -7,12 +7,14 @@
 # make asan    C++ tests under the address and undefined-behaviour sanitizers
 # make coverage  Python lines and branches, and C++ lines (gcov), that the tests reach
 # make tsan    C++ tests under the thread sanitizer; needs Clang and its OpenMP runtime, libomp
+# make wheel   the sdist, and from it a wheel for each interpreter of PYTHONS="python3.11 python3.12", into dist
 # make clean
 #
 # Needed: Python 3.11 or newer, a C++ compiler, make. PYTHON=python3.13 names the interpreter, VENV=dir another
 # place for the environment, CMAKE_ARGS="-DNAME=VALUE ..." options of the build, PYTEST="-k name" options of pytest.
 
 PYTHON ?= python3
+PYTHONS ?= $(PYTHON)
 VENV ?= .venv
 CMAKE_ARGS ?=
 BENCH ?=
@@ -33,7 +35,7 @@ USE_VENV = export PATH="$(RUN):$$PATH" \
 SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE cpp/CMakeLists.txt \
 	$(shell find cpp/include cpp/src cpp/bindings python -not -name '*.so' -not -path '*__pycache__*')
 
-.PHONY: demo test lint format docs bench asan tsan coverage coverage-of-all clean built-dev built-asan built-tsan \
+.PHONY: demo test lint format docs bench wheel asan tsan coverage coverage-of-all clean built-dev built-asan built-tsan \
 	tsan-tools
 .DELETE_ON_ERROR:
 
@@ -50,6 +52,9 @@ docs: $(VENV)/.docs
 
 bench: $(VENV)/.bench
 	@$(RUN)/python bench/run.py $(BENCH)
+
+wheel:
+	@.ci/wheels $(PYTHONS)
 
 asan: built-asan
 	@$(USE_VENV) ctest --preset asan
@@ -112,7 +117,7 @@ $(VENV)/.tools: pyproject.toml
 # The package with one set of extras.
 $(VENV)/.demo $(VENV)/.test $(VENV)/.docs $(VENV)/.bench $(VENV)/.dev: $(VENV)/.%: $(VENV)/.tools $(SOURCES)
 	@echo "installing pathrelu[$*] into $(VENV)"
-	@$(USE_VENV) python -m pip install --quiet --no-build-isolation '.[$*]'
+	@$(USE_VENV) python -m pip install --quiet --no-build-isolation -Cbuild-dir='build/{wheel_tag}' '.[$*]'
 	@touch $@
 
 # The C++ tests of one preset; Ninja knows what is out of date.
