@@ -237,7 +237,7 @@ NUMBERS = [
         "loss",
         "mae",
         ValueError,
-        r"loss is 'mae'; expected 'squared_error' or 'huber' or 'log_loss' or 'squared_hinge'",
+        r"loss is 'mae'; expected 'squared_error' or 'absolute_error' or .* or 'log_loss' or 'squared_hinge'",
     ),
     ("callback", 1, TypeError, r"callback is 1; expected None or a function of one record"),
     ("alphas", [0.1, 0.0], ValueError, r"an entry of alphas is 0; expected a finite number > 0"),
@@ -342,7 +342,7 @@ def test_predictions_need_the_columns_of_the_network():
     refuse("predict", ValueError, r"X has 2 columns; expected 3", X=X[:, :2])
     refuse("objective", ValueError, r"y has shape \(12, 2\); expected \(12, 1\)", y=np.ones((12, 2)))
     refuse("objective", ValueError, r"alpha is -1; expected a finite number >= 0", alpha=-1)
-    refuse("objective", ValueError, r"loss is 'mae'; expected 'squared_error' or 'huber'", loss="mae")
+    refuse("objective", ValueError, r"loss is 'mae'; expected 'squared_error' or ", loss="mae")
 
 
 def test_a_gated_network_needs_gates():

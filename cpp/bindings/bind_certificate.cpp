@@ -49,7 +49,7 @@ void register_certificate(py::module_& m) {
         "Bound on |theta . (rows u)_+| over unit u: (bound, values, points, signs, n_nodes).");
     m.def(
         "dual_point",
-        [](const Array<double>& f, const Array<double>& y, const Array<double>& w, const std::string& loss,
+        [](const Array<double>& f, const Array<double>& y, const Array<double>& w, const LossSpec& loss,
            bool fit_intercept) {
             const auto predictions = matrix(f, "f"), targets = matrix(y, "y");
             require_shape("f", predictions, targets.rows, targets.cols);
@@ -67,8 +67,8 @@ void register_certificate(py::module_& m) {
         py::arg("fit_intercept"), "theta = -(1/n) w loss'(f) (n, C), at the best intercept if there is one.");
     m.def(
         "dual_bound",
-        [](const Array<double>& theta, const Array<double>& y, const Array<double>& w,
-           const std::string& loss, double cap) {
+        [](const Array<double>& theta, const Array<double>& y, const Array<double>& w, const LossSpec& loss,
+           double cap) {
             const auto t = matrix(theta, "theta"), targets = matrix(y, "y");
             require_shape("theta", t, targets.rows, targets.cols);
             const auto l = make_loss(loss, targets, vector(w, "w"), 1);

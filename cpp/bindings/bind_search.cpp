@@ -10,7 +10,7 @@ using Start = std::tuple<Array<double>, Array<std::int8_t>, Array<std::int8_t>, 
 
 template <class X>
 py::tuple search_arrays(const Array<X>& x, const Array<double>& y, const Array<double>& w, double alpha,
-                        std::vector<Index> width, const std::string& loss, bool relu,
+                        std::vector<Index> width, const LossSpec& loss, bool relu,
                         const SolveOptions& solve_options, const SearchOptions& search_options,
                         const py::object& callback, const py::object& stop, double seconds,
                         const std::optional<Start>& start) {

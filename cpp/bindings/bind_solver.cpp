@@ -8,7 +8,7 @@ namespace {
 
 template <class X>
 SolveReport solve_arrays(const Array<X>& x, const Array<double>& y, const Array<double>& w,
-                         const Arrangements& arrangements, double alpha, const std::string& loss, bool relu,
+                         const Arrangements& arrangements, double alpha, const LossSpec& loss, bool relu,
                          const SolveOptions& options, Array<double>& blocks, Array<double>& intercept,
                          const py::object& callback, const py::object& stop, double seconds) {
     const Program<X> program{matrix(x, "X"), matrix(y, "y"), vector(w, "w"), arrangements, alpha, loss, relu};
@@ -36,7 +36,7 @@ void bind(py::module_& m) {
     m.def(
         "alpha_max",
         [](const Array<X>& x, const Array<double>& y, const Array<double>& w,
-           const Arrangements& arrangements, const std::string& loss, bool relu, bool fit_intercept,
+           const Arrangements& arrangements, const LossSpec& loss, bool relu, bool fit_intercept,
            int threads) {
             const Program<X> program{
                 matrix(x, "X"), matrix(y, "y"), vector(w, "w"), arrangements, 1, loss, relu};
@@ -51,6 +51,13 @@ void bind(py::module_& m) {
 }  // namespace
 
 void register_solver(py::module_& m) {
+    py::class_<LossSpec>(m, "LossSpec")
+        .def(py::init<std::string>())
+        .def(py::init([](const std::pair<std::string, std::vector<double>>& named) {
+            return LossSpec(named.first, named.second);
+        }));
+    py::implicitly_convertible<py::str, LossSpec>();
+    py::implicitly_convertible<py::tuple, LossSpec>();
     py::class_<SolveOptions>(m, "SolveOptions")
         .def(py::init([](double tol, Index max_iter, bool fit_intercept, int threads) {
                  return SolveOptions{tol, max_iter, fit_intercept, threads};
@@ -77,9 +84,39 @@ void register_solver(py::module_& m) {
         });
     bind<double>(m);
     bind<float>(m);
+    py::class_<LossTraits>(m, "LossTraits")
+        .def_readonly("name", &LossTraits::name)
+        .def_readonly("parameter", &LossTraits::parameter)
+        .def_readonly("default_value", &LossTraits::default_value)
+        .def_readonly("below", &LossTraits::below)
+        .def_readonly("in_spreads", &LossTraits::in_spreads)
+        .def_readonly("log_link", &LossTraits::log_link)
+        .def_property_readonly("targets", [](const LossTraits& traits) {
+            const char* names[] = {"real", "signs", "one_hot", "nonnegative", "positive"};
+            return names[static_cast<int>(traits.targets)];
+        });
+    m.def("losses", &losses, "What there is to know of every loss without data.");
+    m.def(
+        "loss_bounds",
+        [](const LossSpec& loss, Index outputs) {
+            const auto l = make_loss(loss, {nullptr, 0, outputs}, {nullptr, 0}, 1);
+            return std::pair(l->smoothness(), l->lipschitz());
+        },
+        py::arg("loss"), py::arg("outputs"), "Bounds on the norms of a row's Hessian and gradient.");
+    m.def(
+        "best_constant",
+        [](const Array<double>& y, const Array<double>& w, const LossSpec& loss) {
+            const auto targets = matrix(y, "y");
+            const std::vector<double> zero(targets.size(), 0.0);
+            std::vector<double> b(targets.cols, 0.0);
+            make_loss(loss, targets, vector(w, "w"), 1)->optimal_intercept(zero.data(), b.data());
+            return copy_of(b, std::vector<Index>{targets.cols});
+        },
+        py::arg("y").noconvert(), py::arg("w").noconvert(), py::arg("loss"),
+        "The constant outputs (C) of least loss.");
     m.def(
         "mean_loss",
-        [](const Array<double>& f, const Array<double>& y, const Array<double>& w, const std::string& loss) {
+        [](const Array<double>& f, const Array<double>& y, const Array<double>& w, const LossSpec& loss) {
             const auto predictions = matrix(f, "f"), targets = matrix(y, "y");
             require_shape("f", predictions, targets.rows, targets.cols);
             return make_loss(loss, targets, vector(w, "w"), 1)->value(predictions.data);

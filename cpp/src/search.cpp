@@ -119,14 +119,14 @@ constexpr double kLastPolish = 0.2;    // seconds for the polish after a stop
 template <class X>
 class Search {
   public:
-    Search(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
-           const std::string& loss, bool relu, const TreeShape& shape, const SolveOptions& solve_options,
-           const SearchOptions& options, const Observer& observer)
+    Search(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha, const LossSpec& loss,
+           bool relu, const TreeShape& shape, const SolveOptions& solve_options, const SearchOptions& options,
+           const Observer& observer)
         : rows_(rows),
           y_(y),
           w_(w),
           alpha_(alpha),
-          loss_name_(loss),
+          loss_spec_(loss),
           relu_(relu),
           shape_(shape),
           solve_options_(solve_options),
@@ -210,7 +210,7 @@ class Search {
     MatView<const double> y_;
     VecView<const double> w_;
     double alpha_;
-    std::string loss_name_;
+    LossSpec loss_spec_;
     bool relu_;
     TreeShape shape_;
     SolveOptions solve_options_;
@@ -660,7 +660,7 @@ Trees Search<X>::grow(const Trees& current, Index round, const std::vector<doubl
         double square = 0;
         const double* root = work.roots.data() + k * blocks_ * kWord;
         for (Index i = 0; i < n_; ++i) square += w_[i] * root[i] * root[i];
-        const double curvature = loss_->smoothness() * square / static_cast<double>(n_);
+        const double curvature = loss_->typical_curvature() * square / static_cast<double>(n_);
         const double wanted = std::max(score[k] - alpha_, 1e-3 * alpha_) / static_cast<double>(kept.size());
         const double size = curvature > 0 ? wanted / curvature : 1;
         grown.add(starts, k, size);
@@ -767,7 +767,7 @@ Trees Search<X>::polish(const Trees& trees) {
 template <class X>
 void Search<X>::solve_from(const Arrangements& arrangements, Index max_iter, std::vector<double>& blocks,
                            std::vector<double>& intercept) {
-    const Program<X> program{rows_, y_, w_, arrangements, alpha_, loss_name_, relu_};
+    const Program<X> program{rows_, y_, w_, arrangements, alpha_, loss_spec_, relu_};
     SolveOptions options = solve_options_;
     if (max_iter < solve_options_.max_iter || program.blocks() * dim_ <= kCheap)
         options.tol = std::min(options.tol, kPolishTol);
@@ -934,7 +934,7 @@ SearchResult Search<X>::run(const Trees& from) {
 
 template <class X>
 SearchResult search(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
-                    const std::string& loss, bool relu, const TreeShape& shape,
+                    const LossSpec& loss, bool relu, const TreeShape& shape,
                     const SolveOptions& solve_options, const SearchOptions& options, const Observer& observer,
                     const StartTrees& from) {
     require(rows.rows == y.rows, "y has ", y.rows, " rows; X has ", rows.rows);
@@ -952,10 +952,10 @@ SearchResult search(Rows<X> rows, MatView<const double> y, VecView<const double>
 }
 
 template SearchResult search<float>(Rows<float>, MatView<const double>, VecView<const double>, double,
-                                    const std::string&, bool, const TreeShape&, const SolveOptions&,
+                                    const LossSpec&, bool, const TreeShape&, const SolveOptions&,
                                     const SearchOptions&, const Observer&, const StartTrees&);
 template SearchResult search<double>(Rows<double>, MatView<const double>, VecView<const double>, double,
-                                     const std::string&, bool, const TreeShape&, const SolveOptions&,
+                                     const LossSpec&, bool, const TreeShape&, const SolveOptions&,
                                      const SearchOptions&, const Observer&, const StartTrees&);
 
 }  // namespace pathrelu

@@ -48,7 +48,12 @@ constexpr Index kSmall = 600;          ///< unknowns up to which the system is f
 constexpr int kRefinements = 5;        ///< of a solution that was factorised in the rows
 constexpr Index kMostFactored = 4096;  ///< unknowns of a system that is factorised: 128 MiB
 constexpr Index kConjugateGradients = 150;
-constexpr Index kGramRows = 256;   ///< rows of the reduced matrix held at a time
+constexpr Index kGramRows = 256;  ///< rows of the reduced matrix held at a time
+/// Kinks of a loss are rounded off by this share of the spread of the targets, at first, at each step that
+/// does not narrow the gap, and in the end; the next step comes when the rounded program's gap is `kShiftGap`
+/// of the program's own.
+constexpr double kSmoothing = 0.1, kSmoothingDecay = 0.25, kLeastSmoothing = 1e-9, kShiftGap = 0.1;
+constexpr int kMostShifts = 20;    ///< in a row that narrow nothing
 constexpr double kLastWork = 0.3;  ///< seconds for a gap after a stop
 
 double largest(const std::vector<double>& values) {
@@ -115,8 +120,14 @@ class Solver {
           loss_(make_loss(program.loss, program.y, program.w, options.threads)),
           full_(program.rows, program.arrangements, options.threads),
           intercept_(C_, 0.0),
+          stated_intercept_(C_, 0.0),
           shifted_(n_ * C_),
           theta_(n_ * C_) {
+        targets_.assign(program.y.data, program.y.data + program.y.size());
+        if (auto rounded = loss_->smoothed(smoothing_, {targets_.data(), n_, C_})) {
+            kinked_ = std::move(loss_);
+            loss_ = std::move(rounded);
+        }
         require(program.rows.rows == program.y.rows, "y has ", program.y.rows, " rows; X has ",
                 program.rows.rows);
         const auto ordinary = [](double entry) { return entry == 0 || (entry > 1e-9 && entry < 1e9); };
@@ -191,6 +202,35 @@ class Solver {
         return loss_->value(shifted_.data());
     }
 
+    /// The program's own smooth part at predictions f, which has the kinks that `smooth` rounds off; fills
+    /// `stated_intercept_`.
+    double stated_smooth(const double* f) {
+        const double rounded = smooth(f);
+        stated_intercept_ = intercept_;
+        if (!kinked_) return rounded;
+        if (options_.fit_intercept) kinked_->optimal_intercept(f, stated_intercept_.data());
+        std::vector<double> outputs(f, f + n_ * C_);
+        for (Index i = 0; i < n_; ++i)
+            for (Index c = 0; c < C_; ++c) outputs[i * C_ + c] += stated_intercept_[c];
+        return kinked_->value(outputs.data());
+    }
+    const Loss& stated_loss() const { return kinked_ ? *kinked_ : *loss_; }
+
+    /// The proximal point method on the dual of a loss with kinks (Rockafellar 1976): the next program has
+    /// the term mu |u - u_k|^2 / 2 around the slopes u_k of this one, which is a shift of its targets. mu
+    /// falls where a shift does not narrow the gap.
+    void shift_targets(const Point& point, bool narrowed) {
+        smooth(point.f.data());
+        if (!narrowed && smoothing_ > kLeastSmoothing) smoothing_ *= kSmoothingDecay;
+        auto next = kinked_->smoothed(smoothing_, {targets_.data(), n_, C_});
+        std::vector<double> shifted(n_ * C_);
+        loss_->shift_targets(shifted_.data(), *next, program_.y, shifted.data());
+        std::copy(shifted.begin(), shifted.end(), targets_.begin());
+        loss_ = std::move(next);
+        lipschitz_ = 0;
+        ++n_iter_;
+    }
+
     /// theta (n, C) at predictions f; sums to zero where the intercept is free.
     std::vector<double> dual_point(const double* f) {
         smooth(f);
@@ -237,9 +277,9 @@ class Solver {
     }
 
     /// Largest dual objective on the ray through theta, given the largest score.
-    double dual_value(const std::vector<double>& theta, double largest_score) const {
+    double dual_value(const Loss& loss, const std::vector<double>& theta, double largest_score) const {
         const double cap = largest_score > 0 ? program_.alpha / largest_score : kInfinity;
-        return loss_->dual_value(theta.data(), loss_->best_scale(theta.data(), cap));
+        return loss.dual_value(theta.data(), loss.best_scale(theta.data(), cap));
     }
 
     /// out <- prox of step * (alpha |.| + indicator of the cone) at z, for the program's block `global`; its
@@ -385,11 +425,14 @@ class Solver {
     const SolveOptions& options_;
     const Observer& observer_;
     Index n_, d_, C_, S_, dim_;
-    std::unique_ptr<Loss> loss_;
+    std::unique_ptr<Loss> loss_;    // what the steps descend on
+    std::unique_ptr<Loss> kinked_;  // the program's own, if its kinks are rounded off in `loss_`
+    std::vector<double> targets_;   // those of `loss_`, if they are
+    double smoothing_ = kSmoothing;
     MaskedOperator<X> full_;
     std::optional<Cones<X>> cones_;
     std::vector<Facets> score_facets_, prox_facets_;
-    std::vector<double> intercept_, shifted_, theta_;
+    std::vector<double> intercept_, stated_intercept_, shifted_, theta_;
     std::vector<double> masks_, added_, removed_, system_;  // of the factorised Newton system, to be reused
     std::optional<Eigen::SelfAdjointEigenSolver<Matrix>> row_moments_;
     bool single_range_;  // whether products of the data stay far inside the range of single precision
@@ -434,7 +477,7 @@ double Solver<X>::first_lipschitz(const Working<X>& work) {
         if (!(value > 0)) return 1e-300;
         v = g;
     }
-    return loss_->smoothness() * value / static_cast<double>(n_);
+    return loss_->typical_curvature() * value / static_cast<double>(n_);
 }
 
 /// Accelerated proximal steps with backtracking and restart; `momentum` carries over to the next call while
@@ -1121,7 +1164,7 @@ std::vector<double> Solver<X>::solve_working_set(const Working<X>& work, Point& 
     const auto try_dual = [&](std::vector<double> theta) {
         adjoint(work.op, theta.data(), G.data());
         const std::vector<double> score = scores(work.groups, G.data(), program_.alpha);
-        const double dual = dual_value(theta, largest(score));
+        const double dual = dual_value(*loss_, theta, largest(score));
         if (dual > best_dual || best_theta.empty()) {
             best_dual = dual;
             best_theta = std::move(theta);
@@ -1210,9 +1253,9 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
     const Index P = program_.groups();
 
     SolveReport report;
-    report.objective_at_zero = smooth(std::vector<double>(n_ * C_, 0.0).data());
+    report.objective_at_zero = stated_smooth(std::vector<double>(n_ * C_, 0.0).data());
     // A constant network that fits up to rounding is as good as one that fits.
-    const double at_zero = loss_->value(std::vector<double>(n_ * C_, 0.0).data());
+    const double at_zero = stated_loss().value(std::vector<double>(n_ * C_, 0.0).data());
     const double tolerance = options_.tol * std::max({report.objective_at_zero, kNoise * at_zero,
                                                       std::numeric_limits<double>::min()});
 
@@ -1220,10 +1263,17 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
     std::vector<Index> all(P);
     for (Index g = 0; g < P; ++g) all[g] = g;
     std::vector<double> G(C_ * P * dim_), theta;
-    double best_dual = -kInfinity;
+    double best_dual = -kInfinity, rounded_dual = -kInfinity, rounded_before = kInfinity;
+    double gap_at_shift = kInfinity;
+    struct {
+        double objective = kInfinity;
+        std::vector<double> blocks, intercept;
+        Index n_active = 0;
+    } best;  // of the program's own objective, which the rounded program's need not lower
     Working<X> work{{}, MaskedOperator<X>(program_.rows, program_.arrangements, {}, options_.threads)};
     Point point;
     point.f.assign(n_ * C_, 0.0);
+    double rounded_gap = kInfinity, rounded_tolerance = tolerance;
     int stalled = 0;
     Index groups_before = 0;
     std::vector<char> used(P, 0);
@@ -1246,7 +1296,8 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         if (report.history.empty()) {
             take_up_used();
             evaluate(work.op, point);
-            if (point.penalty > 0 && !(point.objective() < report.objective_at_zero)) {  // no use as a start
+            if (point.penalty > 0 && !(stated_smooth(point.f.data()) + point.penalty <
+                                       report.objective_at_zero)) {  // no use as a start
                 std::fill(blocks.data, blocks.data + blocks.size(), 0.0);
                 std::fill(used.begin(), used.end(), 0);
                 take_up_used();
@@ -1257,36 +1308,59 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         if (theta.empty()) theta = dual_point(point.f.data());
         adjoint(full_, theta.data(), G.data());
         // While the gap is wide, bounds on the scores do.
-        const bool wide = report.history.empty() ? point.penalty == 0 : report.gap > kWideGap * tolerance;
+        const bool wide =
+            report.history.empty() ? point.penalty == 0 : rounded_gap > kWideGap * rounded_tolerance;
         std::vector<double> score;
         const auto bounds = [&] { score = scores(all, G.data(), program_.alpha, 1); };
         if (wide && !until_stop(bounds)) bounds();
         if (!stopped_ && (!wide || largest(score) < 2 * program_.alpha))
             until_stop([&] { score = scores(all, G.data(), program_.alpha); });
         if (stopped_ && score.empty()) bounds();
-        best_dual = std::max(best_dual, dual_value(theta, largest(score)));
+        const double rounded = point.objective();
+        rounded_dual = std::max(rounded_dual, dual_value(*loss_, theta, largest(score)));
+        best_dual = std::max(best_dual, dual_value(stated_loss(), theta, largest(score)));
         const double gap_before = report.gap;
         report.n_iter = n_iter_;
-        report.objective = point.objective();
+        const double stated = stated_smooth(point.f.data()) + point.penalty;
+        if (!kinked_ || !(stated >= best.objective)) {
+            best.objective = stated;
+            best.intercept = stated_intercept_;
+            best.n_active = 0;
+            for (Index b = 0; b < blocks.rows; ++b)
+                best.n_active += Map(blocks.row(b), dim_).squaredNorm() > 0;
+            if (kinked_) best.blocks.assign(blocks.data, blocks.data + blocks.size());
+        }
+        report.objective = best.objective;
+        report.n_active = best.n_active;
         report.dual_objective = best_dual;
         report.gap = report.objective - best_dual;
         if (report.gap < 0) report.gap = 0;  // rounding; not a number stays one
-        report.n_active = 0;
-        for (Index b = 0; b < blocks.rows; ++b) report.n_active += Map(blocks.row(b), dim_).squaredNorm() > 0;
         report.seconds = clock_.seconds();
         report.round = static_cast<Index>(report.history.size());
         report.n_groups = static_cast<Index>(work.groups.size());
         report.target_gap = tolerance;
         report.converged = report.gap <= tolerance;
-        const double fallen =
-            report.history.empty() ? kInfinity : report.history.back().objective - report.objective;
+        const double fallen = rounded_before - rounded;
+        rounded_before = rounded;
         report.history.push_back(report);
         if (observer_.record) until_stop([&] { observer_.record(report); });
         if (report.converged || n_iter_ >= options_.max_iter || stopped_) break;
+        rounded_tolerance = kinked_ ? std::max(0.3 * tolerance, kShiftGap * report.gap) : tolerance;
+        rounded_gap = kinked_ ? std::max(rounded - rounded_dual, 0.0) : report.gap;
+        const bool shifts = kinked_ && rounded_gap <= rounded_tolerance;
         // Rounding has the last word: nothing moves and no group is left to add.
-        const bool moving = fallen > 1e-15 * report.objective || report.gap < 0.9 * gap_before;
+        const bool moving = (fallen > 1e-15 * rounded && !shifts) || report.gap < 0.9 * gap_before;
         stalled = moving ? 0 : stalled + 1;
-        if (stalled >= 5) break;
+        if (stalled >= (kinked_ ? kMostShifts : 5)) break;
+        if (shifts) {
+            shift_targets(point, report.gap < 0.5 * gap_at_shift);
+            gap_at_shift = report.gap;
+            rounded_dual = -kInfinity;
+            rounded_before = kInfinity;
+            theta.clear();
+            evaluate(work.op, point);
+            continue;
+        }
 
         // Next working set: the groups in use and the best of the others, at least doubling what is in use.
         std::vector<std::pair<double, Index>> violators;
@@ -1307,10 +1381,10 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         const bool grown = count > groups_before;
         if (grown) lipschitz_ = 0;
         groups_before = count;
-        const bool near = newton_pays_ && report.gap <= kWideGap * tolerance;
+        const bool near = newton_pays_ && rounded_gap <= kWideGap * rounded_tolerance;
         // As long as groups come in, with cones to settle in each, a closer solution would not last.
         const double share = cones_ && grown ? 0.5 : 0.1;
-        const double target = std::max(0.3 * tolerance, share * report.gap);
+        const double target = std::max(0.3 * rounded_tolerance, share * rounded_gap);
         if (!until_stop([&] { theta = solve_working_set(work, point, target, near); })) theta.clear();
         const std::vector<double> before(blocks.data, blocks.data + blocks.size());
         for (Index b = 0; b < C_ * count * S_; ++b)
@@ -1325,19 +1399,20 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         if (!until_stop([&] { moved |= put_on_cones(blocks); })) moved |= put_on_cones(blocks);
         if (moved) take_up();
         // Numbers may be so large that rounding undoes the descent.
-        if (!(point.objective() <= report.objective * (1 + kLost))) {
+        if (!(point.objective() <= rounded * (1 + kLost))) {
             std::copy(before.begin(), before.end(), blocks.data);
             take_up();
         }
     }
     report.stopped = stopped_ && !report.converged;
-    smooth(point.f.data());  // sets the intercept that belongs to the point
-    std::copy(intercept_.begin(), intercept_.end(), intercept.begin());
+    if (kinked_) std::copy(best.blocks.begin(), best.blocks.end(), blocks.data);
+    std::copy(best.intercept.begin(), best.intercept.end(), intercept.begin());
     return report;
 }
 
 template <class X>
 double Solver<X>::alpha_max() {
+    if (kinked_) loss_ = kinked_->smoothed(kLeastSmoothing, program_.y);
     const std::vector<double> theta = dual_point(std::vector<double>(n_ * C_, 0.0).data());
     std::vector<double> G(C_ * program_.groups() * dim_);
     adjoint(full_, theta.data(), G.data());

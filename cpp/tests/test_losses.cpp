@@ -25,6 +25,10 @@ struct Data {
             std::fill(y.begin(), y.end(), 0.0);
             for (Index i = 0; i < n; ++i) y[i * C + static_cast<Index>(random() >> 1) % C] = 1;
         }
+        if (loss == "poisson")
+            for (double& value : y) value = std::max(0.0, std::floor(value + 1.5));
+        if (loss == "gamma")
+            for (double& value : y) value = std::exp(value);
         f = normal<double>(random, n * C);
         w = normal<double>(random, n);
         for (double& value : w) value = value > -1 ? std::abs(value) : 0;  // some rows weigh nothing
@@ -70,7 +74,8 @@ void slopes_and_curvatures_are_derivatives(const std::string& name) {
             CHECK_NEAR(expected, (below[j] - above[j]) / (2 * step), 1e-8);
             column += std::abs(expected);
         }
-        CHECK(column <= data.w[k / C] / n * loss->smoothness() + 1e-15);  // bounds the norm
+        CHECK(data.w[k / C] == 0 ||
+              column <= data.w[k / C] / n * loss->smoothness() + 1e-15);  // bounds the norm
     }
 }
 
@@ -94,7 +99,8 @@ void duality_is_weak_everywhere_and_strong_at_the_dual_point(const std::string& 
     for (const double cap : {0.1, 0.7, 5.0}) {
         const double s = loss->best_scale(theta.data(), cap);
         CHECK(0 <= s && s <= cap);
-        if (name != "log_loss" && name != "multinomial")
+        const bool safe = name == "log_loss" || name == "multinomial" || name == "poisson" || name == "gamma";
+        if (!safe)
             for (double other = 0; other <= cap; other += 0.01 * cap)
                 CHECK(loss->dual_value(theta.data(), s) >= loss->dual_value(theta.data(), other) - 1e-13);
     }
@@ -153,6 +159,50 @@ void bits_do_not_depend_on_threads(const std::string& name) {
         one->optimal_intercept(data.f.data(), first.data());
         more->optimal_intercept(data.f.data(), second.data());
         CHECK(first == second);
+    }
+}
+
+// A quantile as a kinked loss and with its kink rounded off: the second is the largest below the first with
+// this conjugate, mu u^2 / 2 higher, and the shift of targets is where the slopes are the same.
+void a_kink_is_rounded_off_from_below() {
+    const Data data("quantile", 200, 2, 47);
+    const LossSpec spec("quantile", {0.2, 0.7});
+    const auto kinked = make_loss(spec, {data.y.data(), 200, 2}, {data.w.data(), 200}, 1);
+    std::vector<double> y = data.y, theta(400), again(400), shifted(400);
+    double before = 0;
+    for (const double share : {1.0, 0.1, 1e-3, 1e-8}) {
+        const auto rounded = kinked->smoothed(share, {y.data(), 200, 2});
+        CHECK(rounded->value(data.f.data()) <= kinked->value(data.f.data()));
+        CHECK(rounded->value(data.f.data()) >= before);
+        before = rounded->value(data.f.data());
+        rounded->dual_point(data.f.data(), theta.data());
+        CHECK(kinked->dual_value(theta.data(), 1) >= rounded->dual_value(theta.data(), 1));
+        CHECK(std::isfinite(kinked->dual_value(theta.data(), 1)));
+        // f that has the slopes u at y has them at y - mu u for the loss centered there, where (f - y) / mu
+        // is twice what it was.
+        rounded->shift_targets(data.f.data(), *rounded, {y.data(), 200, 2}, shifted.data());
+        const auto next = kinked->smoothed(share, {shifted.data(), 200, 2});
+        next->dual_point(data.f.data(), again.data());
+        for (Index k = 0; k < 400; ++k) CHECK(std::abs(again[k]) >= std::abs(theta[k]) * (1 - 1e-12));
+    }
+    CHECK_NEAR(before, kinked->value(data.f.data()), 1e-7);
+    CHECK(make_loss("huber", {data.y.data(), 200, 2}, {data.w.data(), 200}, 1)->smoothed(1, {}) == nullptr);
+}
+
+// The share of the weight above the best constant is that of the level.
+void the_best_constant_is_the_quantile() {
+    const Data data("quantile", 500, 1, 48);
+    for (const double level : {0.05, 0.5, 0.93}) {
+        const auto loss = make_loss({"quantile", {level}}, {data.y.data(), 500, 1}, {data.w.data(), 500}, 1);
+        const std::vector<double> zero(500, 0.0);
+        double b = 0, at = 0, below = 0, total = 0;
+        loss->optimal_intercept(zero.data(), &b);
+        for (Index i = 0; i < 500; ++i) {
+            total += data.w[i];
+            if (data.y[i] < b) below += data.w[i];
+            if (data.y[i] <= b) at += data.w[i];
+        }
+        CHECK(below < level * total && level * total <= at);
     }
 }
 
@@ -216,11 +266,19 @@ void wrong_input_is_refused() {
     const std::vector<double> y{1, 0}, w{1, 1};
     const MatView<const double> targets{y.data(), 2, 1};
     CHECK_REFUSED(make_loss("log_loss", targets, {w.data(), 2}, 1),
-                  "y has the entry 0; this loss expects -1 or +1");
+                  "y has the entry 0 in row 1; this loss expects -1 or +1");
+    CHECK_REFUSED(make_loss("gamma", targets, {w.data(), 2}, 1),
+                  "y has the entry 0 in row 1; this loss expects numbers above 0");
+    CHECK_REFUSED(make_loss({"squared_error", {1.0}}, targets, {w.data(), 2}, 1),
+                  "loss 'squared_error' came with 1 parameters; expected none");
+    CHECK_REFUSED(make_loss({"quantile", {0.5, 0.5}}, targets, {w.data(), 2}, 1),
+                  "loss 'quantile' came with 2 parameters; expected one for each output");
+    CHECK_REFUSED(make_loss({"quantile", {1.0}}, targets, {w.data(), 2}, 1),
+                  "quantile is 1; expected a number above 0 and below 1");
     CHECK_REFUSED(make_loss("squared_error", targets, {w.data(), 1}, 1), "w has shape (1,); expected (2,)");
     CHECK_REFUSED(make_loss("hinge", targets, {w.data(), 2}, 1),
-                  "loss is 'hinge'; expected 'squared_error', 'log_loss', 'huber', 'squared_hinge' or "
-                  "'multinomial'");
+                  "loss is 'hinge'; expected one of 'squared_error', 'absolute_error', 'quantile', 'huber', "
+                  "'poisson', 'gamma', 'log_loss', 'squared_hinge', 'multinomial'");
     CHECK_REFUSED(make_loss("multinomial", targets, {w.data(), 2}, 1),
                   "y has one column; this loss expects one for each class");
     CHECK_REFUSED(make_loss("multinomial", {w.data(), 1, 2}, {w.data(), 1}, 1),
@@ -233,13 +291,17 @@ void wrong_input_is_refused() {
 }  // namespace
 
 int main() {
-    for (const char* name : {"squared_error", "log_loss", "huber", "squared_hinge", "multinomial"}) {
+    for (const char* name :
+         {"squared_error", "log_loss", "huber", "squared_hinge", "multinomial", "poisson", "gamma"}) {
         slopes_and_curvatures_are_derivatives(name);
         duality_is_weak_everywhere_and_strong_at_the_dual_point(name);
         intercept_balances_the_dual_point(name);
         optimal_intercept_stays_where_it_is(name);
         bits_do_not_depend_on_threads(name);
     }
+    bits_do_not_depend_on_threads("quantile");
+    a_kink_is_rounded_off_from_below();
+    the_best_constant_is_the_quantile();
     two_classes_are_the_logistic_loss();
     extreme_logits_stay_finite();
     extreme_margins_stay_finite();

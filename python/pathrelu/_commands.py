@@ -32,6 +32,7 @@ from pathrelu import (
     PathReLURegressorCV,
     __version__,
     load,
+    losses,
 )
 from pathrelu import certify as certified
 from pathrelu._files import json_bytes, write_file
@@ -190,7 +191,7 @@ target_option = click.option(
 @click.option("--low-rank", type=int, help="Train on so many principal scores.")
 @click.option(
     "--loss",
-    type=click.Choice(["squared_error", "huber"]),
+    type=click.Choice(losses.REGRESSION),
     help="Of a regression.  [default: squared_error]",
 )
 @click.option("--activation", type=click.Choice(["relu", "gated"]), default="relu", show_default=True)
@@ -322,7 +323,7 @@ def inspect(model: Path, data: Path | None, top: int, as_json: bool) -> None:
 @click.option("--alpha", type=float, help="Of the training, for a file that does not tell.")
 @click.option(
     "--loss",
-    type=click.Choice(["squared_error", "huber"]),
+    type=click.Choice(losses.REGRESSION),
     help="Of a regression, for a file that does not tell.",
 )
 @click.option("--method", type=click.Choice(METHODS), default="auto", show_default=True)

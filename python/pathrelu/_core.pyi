@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 _Rows = NDArray[np.floating[Any]]  # float32 or float64
 _Row = tuple[int, float, float, float, int, float, int, int, float]
+_Loss = str | tuple[str, list[float]]  # its name, and its parameter for each output
 _Callback = Callable[[_Row], object] | None
 
 def default_threads() -> int: ...
@@ -73,11 +74,11 @@ def dual_point(
     f: NDArray[np.float64],
     y: NDArray[np.float64],
     w: NDArray[np.float64],
-    loss: str,
+    loss: _Loss,
     fit_intercept: bool,
 ) -> NDArray[np.float64]: ...
 def dual_bound(
-    theta: NDArray[np.float64], y: NDArray[np.float64], w: NDArray[np.float64], loss: str, cap: float
+    theta: NDArray[np.float64], y: NDArray[np.float64], w: NDArray[np.float64], loss: _Loss, cap: float
 ) -> float: ...
 def product(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]: ...
 def triangular_factor(a: NDArray[np.float64]) -> NDArray[np.float64]: ...
@@ -147,7 +148,7 @@ def solve(
     w: NDArray[np.float64],
     arrangements: Arrangements,
     alpha: float,
-    loss: str,
+    loss: _Loss,
     relu: bool,
     options: SolveOptions,
     blocks: NDArray[np.float64],
@@ -161,7 +162,7 @@ def alpha_max(
     y: NDArray[np.float64],
     w: NDArray[np.float64],
     arrangements: Arrangements,
-    loss: str,
+    loss: _Loss,
     relu: bool,
     fit_intercept: bool,
     threads: int,
@@ -172,7 +173,7 @@ def search(
     w: NDArray[np.float64],
     alpha: float,
     width: list[int],
-    loss: str,
+    loss: _Loss,
     relu: bool,
     solve_options: SolveOptions,
     search_options: SearchOptions,
@@ -181,7 +182,32 @@ def search(
     seconds: float = ...,
     start: tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.int8], NDArray[np.int64]] | None = None,
 ) -> tuple[Arrangements, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Report, int, int]: ...
-def mean_loss(f: NDArray[np.float64], y: NDArray[np.float64], w: NDArray[np.float64], loss: str) -> float: ...
+
+class LossSpec:
+    def __init__(self, named: _Loss) -> None: ...
+
+class LossTraits:
+    @property
+    def name(self) -> str: ...
+    @property
+    def parameter(self) -> str: ...
+    @property
+    def default_value(self) -> float: ...
+    @property
+    def below(self) -> float: ...
+    @property
+    def in_spreads(self) -> bool: ...
+    @property
+    def log_link(self) -> bool: ...
+    @property
+    def targets(self) -> str: ...
+
+def losses() -> list[LossTraits]: ...
+def loss_bounds(loss: _Loss, outputs: int) -> tuple[float, float]: ...
+def best_constant(y: NDArray[np.float64], w: NDArray[np.float64], loss: _Loss) -> NDArray[np.float64]: ...
+def mean_loss(
+    f: NDArray[np.float64], y: NDArray[np.float64], w: NDArray[np.float64], loss: _Loss
+) -> float: ...
 def fewest_columns(F: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.float64]: ...
 def network_predict(
     X: _Rows,

@@ -142,7 +142,8 @@ class Portable:
             "objective": json.dumps(float(self.objective_)),
             "dual_gap": json.dumps(float(self.dual_gap_)),
         }
-        to_onnx(self.network_, path, dtype=dtype, metadata=metadata)
+        exponential = getattr(self, "log_link", False)
+        to_onnx(self.network_, path, dtype=dtype, metadata=metadata, exponential=exponential)
 
     # What skl2onnx asks an estimator for that it does not know.
 

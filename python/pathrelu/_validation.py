@@ -14,15 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
-from pathrelu import _core
+from pathrelu import _core, losses
 
 Rows: TypeAlias = NDArray[np.floating[Any]]  # float32 or float64
 Doubles: TypeAlias = NDArray[np.float64]
 RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 
 ACTIVATIONS = ("relu", "gated")
-LOSSES = ("squared_error", "huber", "log_loss", "squared_hinge")
-BINARY_LOSSES = ("log_loss", "squared_hinge")
 MOST_THREADS = 1024
 MOST_LAYERS = 64
 MOST_NAMED = 5  # columns in one message
@@ -227,7 +225,7 @@ def targets(y: ArrayLike, n: int, loss: str, *, both: bool = True) -> tuple[Doub
             return np.eye(len(values))[code], False
     if loss == "log_loss" and array.shape[1] > 1:
         _one_hot(array, both)
-    elif loss in BINARY_LOSSES:
+    elif loss in losses.BINARY:
         for column in array.T:
             values = np.unique(column)
             if not (np.isin(values, (0, 1)).all() or np.isin(values, (-1, 1)).all()):
@@ -253,11 +251,6 @@ def _one_hot(array: Doubles, both: bool) -> None:
     if both and not array.any(axis=0).all():
         column = int(np.flatnonzero(~array.any(axis=0))[0])
         raise ValueError(f"y has no row of class {column}; log_loss expects each of the {array.shape[1]}")
-
-
-def core_loss(loss: str, n_outputs: int) -> str:
-    """The core's name of a loss: with several outputs, log_loss is that of the joint softmax."""
-    return "multinomial" if loss == "log_loss" and n_outputs > 1 else loss
 
 
 def raw_weights(sample_weight: ArrayLike | None, n: int) -> Doubles:

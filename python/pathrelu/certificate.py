@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pathrelu import _core
+from pathrelu import _core, losses
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements, RowSpace, enumerate_arrangements
@@ -532,7 +532,7 @@ def certify(
         raise TypeError(f"net has type {type(net).__name__}; expected ParallelReLUNetwork")
     alpha = check.penalty(alpha)
     method = check.choice(method, "method", METHODS)
-    loss = check.choice(loss, "loss", check.LOSSES)
+    loss = check.choice(loss, "loss", losses.NAMES)
     if kappa is not None:
         if method != "low_rank":
             raise ValueError(f"kappa is {kappa!r} with the method {method!r}; it is for 'low_rank'")
@@ -561,11 +561,11 @@ def certify(
     if has_bias:
         table = np.column_stack([table, np.full(len(table), net.bias_scale)])
         leaves = np.concatenate([leaves, net.leaf_bias[..., np.newaxis] / net.bias_scale], axis=2)
-    if check.core_loss(loss, net.n_outputs) == "multinomial":
+    if losses.core_name(loss, net.n_outputs) == "multinomial":
         raise ValueError(
             f"the network has {net.n_outputs} classes, whose joint softmax has no certificate; expected two"
         )
-    if loss in check.BINARY_LOSSES and net.classes is not None and np.ndim(y) == 1:
+    if loss in losses.BINARY and net.classes is not None and np.ndim(y) == 1:
         y = net._encode(np.asarray(y))
     target, _ = check.targets(y, len(table), loss)
     weight = check.weights(sample_weight, len(table))
@@ -601,13 +601,13 @@ def certify(
             options = _core.SolveOptions(
                 tol=tol or 1e-6, max_iter=10_000, fit_intercept=has_intercept, threads=threads
             )
-            solution = run(Problem(table, column, True, weight, "relu", loss), groups, alpha, options)
+            solution = run(Problem(table, column, True, weight, "relu", loss, loss), groups, alpha, options)
             bounds.append(Bound("solver", solution.dual_objective, 1.0, solution.objective, 1))
             covered += len(groups)
             continue
         rows = space.left * space.values if space.rank else np.zeros((int(used.sum()), 1))
         problem = Problem(
-            rows, np.ascontiguousarray(column[used]), True, check.unit_mean(weight[used]), "relu", loss
+            rows, np.ascontiguousarray(column[used]), True, check.unit_mean(weight[used]), "relu", loss, loss
         )
         output = Output(
             problem, alpha, has_intercept, net.width, threads, net.skip_connection, space.residual

@@ -16,7 +16,7 @@ from sklearn.utils import Tags, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from pathrelu import _core, program
+from pathrelu import _core, losses, program
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu._portable import Portable
@@ -65,6 +65,7 @@ class Data:
     w: NDArray[np.float64]
     loss: str
     classes: Sequence[Label] | None = None
+    parameter: float | None = None  # of the loss; None for its default
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,15 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         weight = check.unit_mean(w)
         joint = loss == "log_loss" and y.shape[1] > 1
         problems = [
-            Problem(table, np.ascontiguousarray(part), not joint, weight, settings.activation, loss)
+            Problem(
+                table,
+                np.ascontiguousarray(part),
+                not joint,
+                weight,
+                settings.activation,
+                loss,
+                losses.specification(loss, data.parameter, part, weight),
+            )
             for part in ([y] if joint else y.T[:, :, np.newaxis])
         ]
         return problems, Standardization(center, scale, empty)
@@ -333,8 +342,15 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         over which the duality gap is then a certificate.
     n_arrangements : int, default=500
         Used by "sample".
-    loss : {"squared_error", "huber"}, default="squared_error"
-        "huber" is linear where a residual is above 1, in the units of `y`.
+    loss : {"squared_error", "absolute_error", "quantile", "huber", "poisson", "gamma"}, \
+            default="squared_error"
+        As for `solve`. Of "poisson" (`y` of at least 0) and "gamma" (`y` above 0) the network's outputs are
+        logarithms of means; `predict` gives the means.
+    quantile : float, optional
+        Level of the loss "quantile", between 0 and 1; None for 0.5, the median.
+    threshold : float, optional
+        Where the loss "huber" becomes linear, in units of the spread of `y`; see `solve`. None for residuals
+        of 1 in the units of `y`.
     bias : bool, default=True
         Whether units have biases: a column of ones, penalised like any other. Without it columns are scaled
         but not centered.
@@ -428,6 +444,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         arrangements: str = "search",
         n_arrangements: int = 500,
         loss: str = "squared_error",
+        quantile: float | None = None,
+        threshold: float | None = None,
         bias: bool = True,
         fit_intercept: bool = True,
         standardize: bool = True,
@@ -451,6 +469,8 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         self.arrangements = arrangements
         self.n_arrangements = n_arrangements
         self.loss = loss
+        self.quantile = quantile
+        self.threshold = threshold
         self.bias = bias
         self.fit_intercept = fit_intercept
         self.standardize = standardize
@@ -501,12 +521,19 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         """
         return self._train(self._settings(), self._data(X, y, sample_weight))
 
+    @property
+    def log_link(self) -> bool:
+        """Whether outputs of the network are logarithms of what `predict` gives."""
+        return losses.TABLE[self.loss].log_link
+
     def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Data:
-        loss = check.choice(self.loss, "loss", ("squared_error", "huber"))
+        loss = check.choice(self.loss, "loss", losses.REGRESSION)
+        parameter = losses.parameter(loss, self.quantile, self.threshold)
         table, y = check.table(self, X, y, y_numeric=True, multi_output=True)
         target, _ = check.targets(y, len(table), loss)
         weight = check.raw_weights(sample_weight, len(table))
-        return Data(*canonical(table, target, weight), loss)
+        losses.check_targets(target, weight, loss)
+        return Data(*canonical(table, target, weight), loss, parameter=parameter)
 
     def predict(self, X: ArrayLike) -> check.Rows:
         """Predicted targets.
@@ -518,9 +545,11 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_samples,), or (n_samples, n_outputs) if there are several
-            float32 for float32 rows.
+            float32 for float32 rows. For the losses "poisson" and "gamma" means, exponentials of the outputs
+            of the network.
         """
-        return self._outputs(X)
+        outputs = self._outputs(X)
+        return np.exp(outputs) if self.log_link else outputs
 
 
 class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
@@ -763,7 +792,10 @@ def automatic_alpha(problem: Problem, fitted: Solution | None = None) -> float:
     share = problem.w / len(problem.w)
     gradient = _loss_gradient(problem, _constant(problem) if fitted is None else _fitted(problem, fitted))
     noise = float(np.mean(algebra.weighted_sum(share, gradient**2)))
-    if problem.loss != "log_loss":  # no less than a constant target leaves: the rounding of its mean
+    if problem.loss in (
+        "squared_error",
+        "huber",
+    ):  # no less than a constant target leaves: the rounding of its mean
         mean = float(np.abs(algebra.weighted_sum(share, problem.y)).max())
         noise = max(noise, (len(share) * np.finfo(np.float64).eps * mean) ** 2)
     rows = algebra.inner(share, np.sum(problem.X.astype(np.float64) ** 2, axis=1))
@@ -772,7 +804,7 @@ def automatic_alpha(problem: Problem, fitted: Solution | None = None) -> float:
 
 def _constant(problem: Problem) -> NDArray[np.float64]:
     if problem.loss != "log_loss":
-        return algebra.weighted_sum(problem.w, problem.y) / len(problem.w)
+        return _core.best_constant(problem.y, problem.w, problem.core_loss)
     # A class may have too small a part in the weight for 1 less that part, or for a float, to tell.
     sides = [problem.y < 0, problem.y > 0] if problem.single else [problem.y]
     weights = [algebra.weighted_sum(problem.w, side.astype(np.float64)) for side in sides]

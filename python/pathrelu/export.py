@@ -74,6 +74,7 @@ def to_onnx(
     *,
     dtype: DTypeLike = np.float32,
     metadata: Mapping[str, str] | None = None,
+    exponential: bool = False,
 ) -> None:
     """Write the network to an ONNX file (opset 17, IR version 8); see `ParallelReLUNetwork.to_onnx`.
 
@@ -84,6 +85,8 @@ def to_onnx(
     dtype : {float32, float64}, default=float32
     metadata : mapping of str to str, optional
         More entries for ``metadata_props``.
+    exponential : bool, default=False
+        Whether the file gives exponentials of the network's outputs.
     """
     precision = _precision(dtype)
     labels = _label_array(network)
@@ -109,6 +112,8 @@ def to_onnx(
 
     graph = Plain()
     outputs = _outputs(network, graph, "X", precision)
+    if exponential:
+        outputs = graph.node("Exp", outputs)
     if labels is None:
         results = {"variable": (outputs, _element_type(precision), ["n_rows", network.n_outputs])}
     else:
@@ -438,6 +443,8 @@ def skl2onnx_convert(scope: Any, operator: Any, container: Any) -> None:
     if not isinstance(given.type, DoubleTensorType | FloatTensorType):
         X = graph.node("Cast", X, to=_element_type(precision))
     values = [_outputs(network, graph, X, precision)]
+    if getattr(operator.raw_operator, "log_link", False):
+        values = [graph.node("Exp", *values)]
     if labels is not None:
         raw = _wants_raw_scores(scope, container, operator.raw_operator)
         values = list(_classify(graph, values[0], labels, network.n_outputs, precision, raw))

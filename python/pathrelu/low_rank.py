@@ -10,10 +10,6 @@ import numpy as np
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 
-# Bounds on the second derivative of the loss of one sample, and on the first where there is one; of several
-# outputs, on the norms of Hessian and gradient.
-SMOOTHNESS = {"squared_error": 1.0, "huber": 1.0, "log_loss": 0.25, "squared_hinge": 1.0, "multinomial": 0.5}
-LIPSCHITZ = {"huber": 1.0, "log_loss": 1.0, "multinomial": math.sqrt(2)}
 BATCH = 4096  # rows in one call of the core, which no interrupt can stop
 
 
@@ -64,7 +60,15 @@ def batches(X: check.Rows) -> list[slice]:
     return [slice(begin, begin + size) for begin in range(0, len(X), size)]
 
 
-def ratio_bound(loss: str, n: int, paths: int, residual: float, alpha: float, objective: float) -> float:
+def ratio_bound(
+    smoothness: float,
+    lipschitz: float,
+    n: int,
+    paths: int,
+    residual: float,
+    alpha: float,
+    objective: float,
+) -> float:
     r"""Bound on the optimum over rows of low rank, over the optimum P over the rows as they are.
 
     Projecting the rows moves the outputs of an optimal network of path norm R by at most
@@ -77,12 +81,14 @@ def ratio_bound(loss: str, n: int, paths: int, residual: float, alpha: float, ob
 
     Parameters
     ----------
+    smoothness, lipschitz : float
+        Bounds on the second derivative of the loss of one sample and on the first; of several outputs, on the
+        norms of Hessian and gradient. Infinite where there is none.
     objective : float
         Any upper bound on P.
     """
     moved = math.sqrt(paths) * residual / (math.sqrt(n) * alpha)
-    e = moved * math.sqrt(SMOOTHNESS[loss] * objective / 2)
-    excess = 4 / math.sqrt(27) * e + e**2
-    if loss in LIPSCHITZ:
-        excess = min(excess, LIPSCHITZ[loss] * moved)
-    return 1 + excess
+    if moved == 0:
+        return 1.0
+    e = moved * math.sqrt(smoothness * objective / 2) if objective > 0 else 0.0
+    return 1 + min(4 / math.sqrt(27) * e + e**2, lipschitz * moved)

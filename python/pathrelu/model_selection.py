@@ -333,7 +333,7 @@ class PathReLURegressorCV(_AlphaCV, PathReLURegressor):
     n_jobs : int, optional
         Folds fitted at the same time, through joblib and so by its backends; None means 1 unless in a
         `joblib.parallel_config`. The result does not depend on it.
-    activation, arrangements, n_arrangements, loss, bias, fit_intercept, standardize
+    activation, arrangements, n_arrangements, loss, quantile, threshold, bias, fit_intercept, standardize
         As for `PathReLURegressor`.
     skip_connection, prune, low_rank, tol, max_iter, n_threads, random_state
         As for `PathReLURegressor`.
@@ -397,6 +397,8 @@ class PathReLURegressorCV(_AlphaCV, PathReLURegressor):
         arrangements: str = "search",
         n_arrangements: int = 500,
         loss: str = "squared_error",
+        quantile: float | None = None,
+        threshold: float | None = None,
         bias: bool = True,
         fit_intercept: bool = True,
         standardize: bool = True,
@@ -425,6 +427,8 @@ class PathReLURegressorCV(_AlphaCV, PathReLURegressor):
         self.arrangements = arrangements
         self.n_arrangements = n_arrangements
         self.loss = loss
+        self.quantile = quantile
+        self.threshold = threshold
         self.bias = bias
         self.fit_intercept = fit_intercept
         self.standardize = standardize

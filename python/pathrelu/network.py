@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pathrelu import _core, _files
+from pathrelu import _core, _files, losses
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements, n_edges
 
@@ -304,6 +304,8 @@ class _Network:
         alpha: float,
         *,
         loss: str = "squared_error",
+        quantile: float | None = None,
+        threshold: float | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> float:
         """Objective of the training problem, ``mean(w * loss) + alpha * path_norm``, in float64.
@@ -318,7 +320,7 @@ class _Network:
             "squared_hinge".
         alpha : float
             At least 0.
-        loss : {"squared_error", "huber", "log_loss", "squared_hinge"}, default="squared_error"
+        loss, quantile, threshold
             As for `solve`.
         sample_weight : array-like of shape (n_rows,), optional
             Scaled to mean 1.
@@ -328,17 +330,19 @@ class _Network:
         float
         """
         alpha = check.at_least_zero(alpha, "alpha")
-        loss = check.choice(loss, "loss", check.LOSSES)
+        loss = check.choice(loss, "loss", losses.NAMES)
+        value = losses.parameter(loss, quantile, threshold)
         table = np.ascontiguousarray(check.rows(X), dtype=np.float64)
         n = len(table)
-        if loss in check.BINARY_LOSSES and self.classes is not None and np.ndim(y) == 1:
+        if loss in losses.BINARY and self.classes is not None and np.ndim(y) == 1:
             y = self._encode(np.asarray(y))
         target, _ = check.targets(y, n, loss, both=False)
         check.shape(target, (n, self.n_outputs), "y")
         weight = check.weights(sample_weight, n)
         outputs = self._outputs(table, check.threads(None))
-        loss = check.core_loss(loss, self.n_outputs)
-        return _core.mean_loss(_double(outputs), target, weight, loss) + alpha * self.path_norm()
+        losses.check_targets(target, weight, loss)
+        core_loss = losses.specification(loss, value, target, weight)
+        return _core.mean_loss(_double(outputs), target, weight, core_loss) + alpha * self.path_norm()
 
     def _encode(self, y: NDArray[Any]) -> NDArray[np.float64]:
         """Labels as 0 and 1, (n, n_outputs)."""

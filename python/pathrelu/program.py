@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from pathrelu import _core
+from pathrelu import _core, losses
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements
@@ -262,24 +262,32 @@ class Problem:
     w: NDArray[np.float64]
     activation: str
     loss: str
+    core_loss: _core._Loss  # what the core makes it of
 
     @classmethod
     def check(
-        cls, X: ArrayLike, y: ArrayLike, activation: str, loss: str, sample_weight: ArrayLike | None
+        cls,
+        X: ArrayLike,
+        y: ArrayLike,
+        activation: str,
+        loss: str,
+        sample_weight: ArrayLike | None,
+        quantile: float | None = None,
+        threshold: float | None = None,
     ) -> Problem:
         activation = check.choice(activation, "activation", check.ACTIVATIONS)
-        loss = check.choice(loss, "loss", check.LOSSES)
+        loss = check.choice(loss, "loss", losses.NAMES)
+        value = losses.parameter(loss, quantile, threshold)
         table = check.rows(X)
         target, single = check.targets(y, len(table), loss)
         check.representable(table, "X", 4)
         check.representable(target, "y", 2)
-        if check.core_loss(loss, target.shape[1]) in check.BINARY_LOSSES and not single:
+        if losses.core_name(loss, target.shape[1]) in losses.BINARY and not single:
             raise ValueError(f"y has shape {target.shape}; {loss} expects ({len(table)},)")
-        return cls(table, target, single, check.weights(sample_weight, len(table)), activation, loss)
-
-    @property
-    def core_loss(self) -> str:
-        return check.core_loss(self.loss, self.y.shape[1])
+        weight = check.weights(sample_weight, len(table))
+        losses.check_targets(target, weight, loss)
+        core_loss = losses.specification(loss, value, target, weight)
+        return cls(table, target, single, weight, activation, loss, core_loss)
 
     def require(self, arrangements: Arrangements) -> None:
         if not isinstance(arrangements, Arrangements):
@@ -445,18 +453,24 @@ class Projection:
 
     def __init__(self, X: check.Rows, w: check.Doubles, rank: int) -> None:
         self.dtype = X.dtype
+        self.core_loss: _core._Loss = ""
         self.components, self.residual = principal_components(X, w, rank)
         self.scores = scores(X, self.components)
 
     def project(self, problem: Problem) -> Problem:
+        self.core_loss = problem.core_loss
         return replace(problem, X=self.scores)
 
     def lift(self, found: Solution) -> Solution:
         arrangements = found.arrangements
         gates = None if arrangements.gates is None else algebra.product(arrangements.gates, self.components)
-        loss = check.core_loss(found.loss, len(found.parts))
         guarantee = ratio_bound(
-            loss, len(self.scores), arrangements.paths, self.residual, found.alpha, found.objective
+            *_core.loss_bounds(self.core_loss, len(found.parts)),
+            len(self.scores),
+            arrangements.paths,
+            self.residual,
+            found.alpha,
+            found.objective,
         )
         return replace(
             found,
@@ -537,6 +551,8 @@ def solve(
     *,
     activation: str = "relu",
     loss: str = "squared_error",
+    quantile: float | None = None,
+    threshold: float | None = None,
     sample_weight: ArrayLike | None = None,
     fit_intercept: bool = False,
     tol: float = 1e-6,
@@ -571,10 +587,20 @@ def solve(
     activation : {"relu", "gated"}, default="relu"
         "relu" keeps every block in the cone where its patterns are the true ones, and so gives a ReLU
         network; "gated" leaves blocks free and gives a gated ReLU network.
-    loss : {"squared_error", "huber", "log_loss", "squared_hinge"}, default="squared_error"
-        ``(f - y)**2 / 2``; the same up to ``|f - y| = 1`` and ``|f - y| - 1/2`` beyond; with y in {-1, +1},
-        ``log(1 + exp(-y * f))`` or ``max(0, 1 - y * f)**2 / 2``. With several classes "log_loss" is that of
-        their joint softmax, ``logsumexp(f) - f[y]``; the intercepts then sum to zero.
+    loss : {"squared_error", "absolute_error", "quantile", "huber", "poisson", "gamma", "log_loss", \
+            "squared_hinge"}, default="squared_error"
+        ``(f - y)**2 / 2``; ``|f - y|``; ``q * (y - f)`` for f below y and ``(1 - q) * (f - y)`` above, for
+        ``q = quantile``; ``(f - y)**2 / 2`` up to ``|f - y| = t`` and ``t * (|f - y| - t / 2)`` beyond, for
+        the `threshold` t. Half the deviance of counts ("poisson", y of at least 0) and of amounts ("gamma", y
+        above 0) whose mean is ``exp(f)``. With y in {-1, +1}, ``log(1 + exp(-y * f))`` or
+        ``max(0, 1 - y * f)**2 / 2``. With several classes "log_loss" is that of their joint softmax,
+        ``logsumexp(f) - f[y]``; the intercepts then sum to zero.
+    quantile : float, optional
+        Level of "quantile", between 0 and 1; None for 0.5.
+    threshold : float, optional
+        Of "huber", in units of the spread of each column of y: its weighted median absolute deviation over
+        that of normal numbers of standard deviation 1, or its standard deviation where that is 0. None for 1
+        in the units of y themselves.
     sample_weight : array-like of shape (n_rows,), optional
         Not negative, not all zero; scaled to mean 1.
     fit_intercept : bool, default=False
@@ -627,7 +653,7 @@ def solve(
     """
     options = solver_options(tol, max_iter, fit_intercept, n_threads)
     alpha = check.penalty(alpha)
-    problem = Problem.check(X, y, activation, loss, sample_weight)
+    problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold)
     problem.require(arrangements)
     watch = Watch(callback, on_interrupt, max_seconds)
     warn_of_float32(problem, options.tol)
@@ -644,6 +670,8 @@ def alpha_max(
     *,
     activation: str = "relu",
     loss: str = "squared_error",
+    quantile: float | None = None,
+    threshold: float | None = None,
     sample_weight: ArrayLike | None = None,
     fit_intercept: bool = False,
     n_threads: int | None = None,
@@ -652,7 +680,7 @@ def alpha_max(
 
     Parameters
     ----------
-    X, y, arrangements, activation, loss, sample_weight, fit_intercept, n_threads
+    X, y, arrangements, activation, loss, quantile, threshold, sample_weight, fit_intercept, n_threads
         As for `solve`.
 
     Returns
@@ -673,7 +701,7 @@ def alpha_max(
     """
     intercept = check.switch(fit_intercept, "fit_intercept")
     threads = check.threads(n_threads)
-    problem = Problem.check(X, y, activation, loss, sample_weight)
+    problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold)
     problem.require(arrangements)
     return largest_alpha(problem, arrangements, intercept, threads)
 
@@ -701,6 +729,8 @@ def solve_path(
     *,
     activation: str = "relu",
     loss: str = "squared_error",
+    quantile: float | None = None,
+    threshold: float | None = None,
     sample_weight: ArrayLike | None = None,
     fit_intercept: bool = False,
     tol: float = 1e-6,
@@ -723,7 +753,7 @@ def solve_path(
     n_alphas : int, default=100
     eps : float, default=1e-3
         Between 0 and 1.
-    activation, loss, sample_weight, fit_intercept, tol, max_iter, init, n_threads
+    activation, loss, quantile, threshold, sample_weight, fit_intercept, tol, max_iter, init, n_threads
         As for `solve`; `init` is for the largest alpha.
     callback, on_interrupt, max_seconds
         As for `solve`, for all values of alpha together.
@@ -759,7 +789,7 @@ def solve_path(
         )
         if len(given) == 0:
             raise ValueError("alphas is empty; expected at least one value")
-    problem = Problem.check(X, y, activation, loss, sample_weight)
+    problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold)
     problem.require(arrangements)
     start(problem, arrangements, init)
     watch = Watch(callback, on_interrupt, max_seconds)
@@ -798,6 +828,8 @@ def search(
     prune: bool = False,
     random_state: check.RandomState = None,
     loss: str = "squared_error",
+    quantile: float | None = None,
+    threshold: float | None = None,
     sample_weight: ArrayLike | None = None,
     fit_intercept: bool = False,
     tol: float = 1e-6,
@@ -835,7 +867,8 @@ def search(
         `ParallelReLUNetwork.prune` would leave them.
     random_state : int, RandomState, Generator or None, default=None
         Where random starts come from.
-    loss, sample_weight, fit_intercept, tol, max_iter, n_threads, callback, on_interrupt, max_seconds
+    loss, quantile, threshold, sample_weight, fit_intercept, tol, max_iter, n_threads, callback, \
+            on_interrupt, max_seconds
         As for `solve`.
 
     Returns
@@ -863,7 +896,7 @@ def search(
     shape = check.tree_width(depth, width)
     settings = search_options(n_starts, max_rounds, random_state, skip_connection)
     check.switch(prune, "prune")
-    problem = Problem.check(X, y, activation, loss, sample_weight)
+    problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold)
     watch = Watch(callback, on_interrupt, max_seconds)
     warn_of_float32(problem, options.tol)
     with watch:
@@ -888,6 +921,8 @@ def solve_low_rank(
     prune: bool = False,
     random_state: check.RandomState = None,
     loss: str = "squared_error",
+    quantile: float | None = None,
+    threshold: float | None = None,
     sample_weight: ArrayLike | None = None,
     fit_intercept: bool = False,
     tol: float = 1e-6,
@@ -916,7 +951,8 @@ def solve_low_rank(
         As for `search`; not used with `arrangements`.
     activation, skip_connection, prune
         As for `search`.
-    loss, sample_weight, fit_intercept, tol, max_iter, n_threads, callback, on_interrupt, max_seconds
+    loss, quantile, threshold, sample_weight, fit_intercept, tol, max_iter, n_threads, callback, \
+            on_interrupt, max_seconds
         As for `solve`.
 
     Returns
@@ -955,7 +991,7 @@ def solve_low_rank(
         raise TypeError(
             f"arrangements has type {type(arrangements).__name__}; expected None or a function of the scores"
         )
-    problem = Problem.check(X, y, activation, loss, sample_weight)
+    problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold)
     watch = Watch(callback, on_interrupt, max_seconds)
     warn_of_float32(problem, options.tol)
 

@@ -1,10 +1,21 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <pathrelu/types.hpp>
 
 namespace pathrelu {
+
+/// A loss by name, and its parameters: none for the default, or one for each output.
+struct LossSpec {
+    std::string name;
+    std::vector<double> parameters;
+
+    LossSpec(const char* name) : name(name) {}
+    LossSpec(std::string name, std::vector<double> parameters = {})
+        : name(std::move(name)), parameters(std::move(parameters)) {}
+};
 
 /// Mean weighted loss  (1/n) sum_i w_i loss(f_i, y_i)  of predictions f (n, C), and what its dual needs.
 ///
@@ -22,21 +33,48 @@ class Loss {
     /// a row are coupled, the row's Hessian is diag(h) - h h^T / sum(h).
     virtual void curvature(const double* f, double* h) const = 0;
     virtual bool coupled() const { return false; }
-    /// Bound on loss'', or on the norm of a row's Hessian, without the weights.
+    /// Bound on loss'', or on the norm of a row's Hessian, without the weights; infinite if there is none.
     virtual double smoothness() const = 0;
+    /// The same where outputs are as large as the targets': what a first step is measured by.
+    virtual double typical_curvature() const { return smoothness(); }
+    /// Bound on the norm of a row's gradient, without the weight; infinite if there is none.
+    virtual double lipschitz() const = 0;
     /// -(1/n) sum_i w_i loss*(-n s theta_i / w_i, y_i): the dual objective at s * theta.
     virtual double dual_value(const double* theta, double s) const = 0;
     /// The s in [0, cap] that maximises the dual objective at s * theta, or a good one.
     virtual double best_scale(const double* theta, double cap) const = 0;
     /// Adds to b (C) the shift that minimises the loss of f + b over b, starting at b; f is without it.
     virtual void optimal_intercept(const double* f, double* b) const = 0;
+
+    /// A loss with kinks: that with the term  -mu u^2 / 2  in its conjugate, for targets y (n, C) read in
+    /// place. mu is `share` of the spread of each output's own targets. Null for losses without kinks.
+    virtual std::unique_ptr<Loss> smoothed(double share, MatView<const double> y) const;
+    /// y (n, C) <- the targets less mu u, for the slopes u of this smoothed loss at f + b, where `next` has
+    /// the mu and `original` the targets: the step of the proximal point method on the dual.
+    virtual void shift_targets(const double* f, const Loss& next, MatView<const double> original,
+                               double* y) const;
 };
 
-/// "squared_error": (f - y)^2 / 2.  "huber": the same up to |f - y| = 1, then |f - y| - 1/2.
-/// For y = -1 or +1, "log_loss": log(1 + exp(-y f)); "squared_hinge": max(0, 1 - y f)^2 / 2.
-/// For rows y of one 1 and zeros, "multinomial": log sum_c exp(f_c) - sum_c y_c f_c; coupled.
-/// y (n, C) and w (n), of mean 1, are read in place. Throws std::invalid_argument for an unknown name.
-std::unique_ptr<Loss> make_loss(const std::string& name, MatView<const double> y, VecView<const double> w,
+/// What targets a loss takes.
+enum class Targets { real, signs, one_hot, nonnegative, positive };
+
+/// What there is to know of a loss without data.
+struct LossTraits {
+    std::string name;
+    std::string parameter;  ///< its name; empty if there is none
+    double default_value;   ///< of the parameter
+    double below;           ///< the parameter is above 0 and below this
+    bool in_spreads;        ///< the parameter is in units of targets
+    Targets targets;
+    bool log_link;  ///< outputs are logarithms of means
+};
+
+/// All losses, by which name they are made.
+std::vector<LossTraits> losses();
+
+/// For the names and formulas see losses/entrywise.cpp and losses/multinomial.cpp. y (n, C) and w (n), of
+/// mean 1, are read in place. Throws std::invalid_argument for an unknown name or a parameter out of range.
+std::unique_ptr<Loss> make_loss(const LossSpec& spec, MatView<const double> y, VecView<const double> w,
                                 int threads);
 
 }  // namespace pathrelu

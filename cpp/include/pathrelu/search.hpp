@@ -42,7 +42,7 @@ struct SearchResult {
 /// The same bits for any number of threads.
 template <class X>
 SearchResult search(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
-                    const std::string& loss, bool relu, const TreeShape& shape,
+                    const LossSpec& loss, bool relu, const TreeShape& shape,
                     const SolveOptions& solve_options, const SearchOptions& options,
                     const Observer& observer = {}, const StartTrees& from = {});
 

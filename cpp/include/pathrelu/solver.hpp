@@ -3,6 +3,7 @@
 #include <vector>
 
 #include <pathrelu/arrangements.hpp>
+#include <pathrelu/losses.hpp>
 
 namespace pathrelu {
 
@@ -19,7 +20,7 @@ struct Program {
     VecView<const double> w;  ///< (n), mean 1
     const Arrangements& arrangements;
     double alpha;
-    std::string loss;
+    LossSpec loss;
     bool relu;
 
     Index outputs() const { return y.cols; }

@@ -13,6 +13,7 @@ from sklearn.metrics import accuracy_score, check_scoring, r2_score
 from sklearn.utils import compute_sample_weight
 
 from pathrelu import _validation as check
+from pathrelu import losses
 from pathrelu.arrangements import Arrangements
 from pathrelu.inspection import Network, network_of, table_for
 from pathrelu.network import GatedReLUNetwork, assemble
@@ -135,7 +136,7 @@ class RegularizationPathDisplay:
             raise TypeError(f"scoring is {scoring!r}; expected a function of a network, X and y")
         scores, name = None, "Score"
         if X is not None and y is not None:
-            classes = path.solutions[0].loss in check.BINARY_LOSSES
+            classes = path.solutions[0].loss in losses.BINARY
             name = _score_name(scoring, classes)
             measure = scoring or (_accuracy if classes else _r2)
             scores = np.array([measure(solution.network(), X, y) for solution in path.solutions])
@@ -395,6 +396,8 @@ def _path_of(
     options: dict[str, Any] = {
         "activation": network.kind,
         "loss": "log_loss" if is_classifier(estimator) else estimator.loss,
+        "quantile": getattr(estimator, "quantile", None),
+        "threshold": getattr(estimator, "threshold", None),
         "sample_weight": weight,
         "fit_intercept": estimator.fit_intercept,
         "tol": estimator.tol,

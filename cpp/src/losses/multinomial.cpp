@@ -1,0 +1,204 @@
+#include <pathrelu/error.hpp>
+
+#include <Eigen/Dense>
+#include <cmath>
+#include <limits>
+
+#include "losses/row_loss.hpp"
+#include "losses/table.hpp"
+
+namespace pathrelu {
+namespace {
+
+/// log sum_c exp(f_c) - f_y for y that is one in the column of the row's class and zero elsewhere.
+class Multinomial final : public RowLoss {
+  public:
+    Multinomial(MatView<const double> y, VecView<const double> w, int threads) : RowLoss(y, w, threads) {}
+
+    void check_targets(MatView<const double> y) const override {
+        require(y.cols > 1, "y has one column; this loss expects one for each class");
+        for (Index i = 0; i < y.rows; ++i) {
+            Index ones = 0;
+            for (Index c = 0; c < y.cols; ++c) {
+                require(y(i, c) == 0 || y(i, c) == 1, "y has the entry ", y(i, c),
+                        "; this loss expects 0 or 1");
+                ones += y(i, c) == 1;
+            }
+            require(ones == 1, "y has ", ones, " ones in row ", i, "; this loss expects one");
+        }
+    }
+
+    double value(const double* f) const override {
+        return sum([&](Index i) { return w_[i] * row_value(i, f + i * C()); });
+    }
+
+    void dual_point(const double* f, double* theta) const override {
+        probabilities(f, theta);
+        each_row([&](Index i, Index k) { theta[k] = w_[i] / n() * (y_.data[k] - theta[k]); });
+    }
+
+    void curvature(const double* f, double* h) const override {
+        probabilities(f, h);
+        each_row([&](Index i, Index k) { h[k] *= w_[i] / n(); });
+    }
+
+    bool coupled() const override { return true; }
+
+    double smoothness() const override { return 0.5; }
+    double lipschitz() const override { return std::sqrt(2.0); }
+
+    /// The conjugate at u is sum_c p_c log p_c for probabilities p = u + y, infinite for other p but for
+    /// rounding.
+    double dual_value(const double* theta, double s) const override {
+        return -sum([&](Index i) {
+            if (!(w_[i] > 0)) return 0.0;
+            double entropy = 0, total = 0, least = 0;
+            for (Index c = 0; c < C(); ++c) {
+                const double p = y_(i, c) - n() * s * theta[i * C() + c] / w_[i];
+                total += p;
+                least = std::min(least, p);
+                if (p > 0) entropy += p * std::log(p);
+            }
+            const bool inside = least >= -1e-12 && std::abs(total - 1) <= 1e-12 * static_cast<double>(C());
+            return inside ? w_[i] * entropy : std::numeric_limits<double>::infinity();
+        });
+    }
+
+    /// As for the logistic loss: s = 1 is safe, more is not.
+    double best_scale(const double*, double cap) const override { return std::min(1.0, cap); }
+
+    void optimal_intercept(const double* f, double* b) const override;
+
+  private:
+    using Vector = Eigen::VectorXd;
+    using Matrix = Eigen::MatrixXd;
+
+    /// The loss of f + b with its derivatives in b, and the size of the terms that make up the gradient.
+    struct Shifted {
+        Vector b, gradient;
+        Matrix hessian;
+        double value = 0, size = 0;
+    };
+
+    Index C() const { return y_.cols; }
+
+    template <class Visit>
+    void each_row(Visit visit) const {
+        each_block([&](Index, Index begin, Index end) {
+            for (Index i = begin; i < end; ++i)
+                for (Index c = 0; c < C(); ++c) visit(i, i * C() + c);
+        });
+    }
+
+    /// With the class's own output taken off, so that small losses keep their digits.
+    double row_value(Index i, const double* f) const {
+        double own = 0, top = -std::numeric_limits<double>::infinity();
+        for (Index c = 0; c < C(); ++c)
+            if (y_(i, c) == 1) own = f[c];
+        for (Index c = 0; c < C(); ++c) top = std::max(top, f[c] - own);
+        // log(exp(-top) + sum of the others'); the largest of all terms is one.
+        double others = 0;
+        for (Index c = 0; c < C(); ++c)
+            if (y_(i, c) != 1) others += std::exp(f[c] - own - top);
+        return top > 0 ? top + std::log(std::exp(-top) + others) : std::log1p(others);
+    }
+
+    /// p <- softmax of the rows of f.
+    void probabilities(const double* f, double* p) const {
+        each_block([&](Index, Index begin, Index end) {
+            for (Index i = begin; i < end; ++i) {
+                const double* row = f + i * C();
+                double* out = p + i * C();
+                const double top = *std::max_element(row, row + C());
+                double total = 0;
+                for (Index c = 0; c < C(); ++c) total += out[c] = std::exp(row[c] - top);
+                for (Index c = 0; c < C(); ++c) out[c] /= total;
+            }
+        });
+    }
+
+    Shifted shifted(const double* f, Vector b) const;
+};
+
+Multinomial::Shifted Multinomial::shifted(const double* f, Vector b) const {
+    std::vector<Shifted> partial(blocks());
+    each_block([&](Index block, Index begin, Index end) {
+        Shifted& part = partial[block];
+        part.gradient = Vector::Zero(C());
+        part.hessian = Matrix::Zero(C(), C());
+        Vector row(C()), p(C());
+        for (Index i = begin; i < end; ++i) {
+            const Eigen::Map<const Vector> y(y_.row(i), C());
+            row = Eigen::Map<const Vector>(f + i * C(), C()) + b;
+            part.value += w_[i] * row_value(i, row.data());
+            p = (row.array() - row.maxCoeff()).exp();
+            p /= p.sum();
+            part.hessian.selfadjointView<Eigen::Lower>().rankUpdate(p, -w_[i]);
+            part.hessian.diagonal() += w_[i] * p;
+            part.gradient += w_[i] * (p - y);
+            part.size += w_[i] * (p - y).cwiseAbs().sum();
+        }
+    });
+    Shifted total{std::move(b), Vector::Zero(C()), Matrix::Zero(C(), C())};
+    for (const Shifted& part : partial) {
+        total.value += part.value;
+        total.size += part.size;
+        total.gradient += part.gradient;
+        total.hessian += part.hessian;
+    }
+    return total;
+}
+
+/// Newton steps, shortened until neither the loss nor the slope along them says that they are too long. The
+/// same shift of all classes changes nothing: the shifts sum to zero. The start may belong to outputs far
+/// from these; where it leaves every row certain of its class, and the Hessian zero, the ridge makes the step
+/// one down the gradient.
+void Multinomial::optimal_intercept(const double* f, double* intercept) const {
+    Eigen::Map<Vector> out(intercept, C());
+    Shifted now = shifted(f, out.array() - out.mean());
+    if (now.value > n() * std::log(static_cast<double>(C()))) {
+        Shifted unshifted = shifted(f, Vector::Zero(C()));
+        if (unshifted.value < now.value) now = std::move(unshifted);
+    }
+    for (int step = 0; step < 100; ++step) {
+        const double left = now.gradient.cwiseAbs().sum();
+        if (left <= 1e-16 * now.size) break;
+        const double reach = 10 * (1 + now.b.cwiseAbs().maxCoeff());
+        // The term of ones makes the matrix regular. The ridge keeps the step within reach, and vanishes with
+        // the gradient.
+        const double scale = now.hessian.trace();
+        Matrix system = now.hessian.selfadjointView<Eigen::Lower>();
+        system.array() += scale / static_cast<double>(C());
+        system.diagonal().array() +=
+            std::max({1e-15 * scale, now.gradient.norm() / reach, std::numeric_limits<double>::min()});
+        Vector d = -system.ldlt().solve(now.gradient);
+        d.array() -= d.mean();
+        const double slope = now.gradient.dot(d);
+        if (!(slope < 0)) break;
+        bool moved = false;
+        for (double t = 1; t > 1e-10 && !moved; t *= 0.5) {
+            const Vector b = now.b + t * d;
+            if (b == now.b) break;
+            Shifted next = shifted(f, b);
+            if (next.gradient.dot(d) > -0.5 * slope || next.value > now.value * (1 + 1e-14)) continue;
+            // What rounding leaves of the gradient does not shrink.
+            if (left <= 1e-12 * now.size && next.gradient.cwiseAbs().sum() >= 0.5 * left) break;
+            now = std::move(next);
+            moved = true;
+        }
+        if (!moved) break;
+    }
+    out = now.b;
+}
+
+LossPointer multinomial(const LossSpec&, MatView<const double> y, VecView<const double> w, int threads) {
+    return std::make_unique<Multinomial>(y, w, threads);
+}
+
+}  // namespace
+
+std::vector<LossEntry> multinomial_losses() {
+    return {{{"multinomial", "", 0, kUnbounded, false, Targets::one_hot, false}, multinomial}};
+}
+
+}  // namespace pathrelu
