@@ -45,13 +45,12 @@ void register_linear_algebra(py::module_& m) {
         py::arg("a").noconvert(), "R (min(n, d), d) of a = Q R.");
     m.def(
         "singular_values",
-        [](const Array<double>& a, bool all) {
+        [](const Array<double>& a) {
             const auto rows = matrix(a, "a");
-            const auto found = without_gil([&] { return singular_values(rows, all); });
+            const auto found = without_gil([&] { return singular_values(rows); });
             return py::make_tuple(vector_of(found.values), rows_of(found.vectors, rows.cols));
         },
-        py::arg("a").noconvert(), py::arg("all") = false,
-        "Singular values, largest first, and right singular vectors as rows.");
+        py::arg("a").noconvert(), "Singular values, largest first, and right singular vectors as rows.");
     m.def(
         "eigenvalues",
         [](const Array<double>& a) {
@@ -60,14 +59,6 @@ void register_linear_algebra(py::module_& m) {
             return py::make_tuple(vector_of(found.values), rows_of(found.vectors, rows.cols));
         },
         py::arg("a").noconvert(), "Eigenvalues of a symmetric matrix, smallest first, and vectors as rows.");
-    m.def(
-        "least_squares",
-        [](const Array<double>& a, const Array<double>& b) {
-            const auto rows = matrix(a, "a");
-            const auto right = vector(b, "b");
-            return vector_of(without_gil([&] { return least_squares(rows, right); }));
-        },
-        py::arg("a").noconvert(), py::arg("b").noconvert(), "The shortest x of least |a x - b|.");
 }
 
 }  // namespace pathrelu

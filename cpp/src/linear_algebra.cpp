@@ -40,10 +40,10 @@ std::vector<double> triangular_factor(MatView<const double> a) {
     return columns(upper(a).transpose());
 }
 
-SingularValues singular_values(MatView<const double> a, bool all) {
+SingularValues singular_values(MatView<const double> a) {
     // A tall matrix has the singular values and right vectors of its triangular factor.
     const Matrix factor = a.rows > a.cols ? upper(a) : Matrix(mapped(a));
-    const Eigen::BDCSVD<Matrix> svd(factor, all ? Eigen::ComputeFullV : Eigen::ComputeThinV);
+    const Eigen::BDCSVD<Matrix> svd(factor, Eigen::ComputeThinV);
     return {stored(svd.singularValues()), columns(svd.matrixV())};
 }
 
@@ -51,12 +51,6 @@ Eigenvalues eigenvalues(MatView<const double> a) {
     require_shape("a", a, a.cols, a.cols);
     const Eigen::SelfAdjointEigenSolver<Matrix> found((Matrix(mapped(a))));
     return {stored(found.eigenvalues()), columns(found.eigenvectors())};
-}
-
-std::vector<double> least_squares(MatView<const double> a, VecView<const double> b) {
-    require_size("b", b, a.rows);
-    const Eigen::CompleteOrthogonalDecomposition<Matrix> decomposition((Matrix(mapped(a))));
-    return stored(decomposition.solve(Eigen::Map<const Vector>(b.data, b.size)));
 }
 
 }  // namespace pathrelu

@@ -63,19 +63,14 @@ def triangular_factor(a: check.Rows) -> check.Doubles:
     return _core.triangular_factor(_double(a))
 
 
-def singular_values(a: check.Rows, *, all_vectors: bool = False) -> tuple[check.Doubles, check.Doubles]:
-    """Singular values of a (n, d), largest first, and right singular vectors as rows; at will all d."""
-    return _core.singular_values(_double(a), all_vectors)
+def singular_values(a: check.Rows) -> tuple[check.Doubles, check.Doubles]:
+    """Singular values of a (n, d), largest first, and right singular vectors as rows."""
+    return _core.singular_values(_double(a))
 
 
 def eigenvalues(a: check.Doubles) -> tuple[check.Doubles, check.Doubles]:
     """Eigenvalues of a symmetric matrix, smallest first, and eigenvectors as rows."""
     return _core.eigenvalues(_double(a))
-
-
-def least_squares(a: check.Doubles, b: check.Doubles) -> check.Doubles:
-    """The shortest x of least ``norm(a @ x - b)``."""
-    return _core.least_squares(_double(a), _double(b))
 
 
 def geometric_grid(largest: float, ratio: float, count: int) -> NDArray[np.float64]:

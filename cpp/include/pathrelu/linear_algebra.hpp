@@ -15,13 +15,12 @@ void product(MatView<const double> a, MatView<const double> b, MatView<double> o
 std::vector<double> triangular_factor(MatView<const double> a);
 
 struct SingularValues {
-    std::vector<double> values;  ///< (min(n, d)), largest first
-    std::vector<double>
-        vectors;  ///< right singular vectors as rows (min(n, d), d), or (d, d) if all are wanted
+    std::vector<double> values;   ///< (min(n, d)), largest first
+    std::vector<double> vectors;  ///< right singular vectors as rows (min(n, d), d)
 };
 
-/// Of a (n, d); with `all`, the vectors are a basis of the whole space.
-SingularValues singular_values(MatView<const double> a, bool all);
+/// Of a (n, d).
+SingularValues singular_values(MatView<const double> a);
 
 struct Eigenvalues {
     std::vector<double> values;   ///< (d), smallest first
@@ -30,8 +29,5 @@ struct Eigenvalues {
 
 /// Of the symmetric a (d, d), whose lower triangle is read.
 Eigenvalues eigenvalues(MatView<const double> a);
-
-/// The shortest x (d) of least |a x - b| for a (n, d).
-std::vector<double> least_squares(MatView<const double> a, VecView<const double> b);
 
 }  // namespace pathrelu
