@@ -122,13 +122,14 @@ def project(A: Array, z: Array) -> Array:
     A, scale = unit_rows(A), np.linalg.norm(z)
     if not len(A) or scale == 0:
         return z.copy()
-    # Each of the two stops short on some degenerate rows. Multipliers are >= 0 in both; the better is the one
-    # nearer to the other conditions: A v >= 0 and no multiplier on a row with slack.
+    # Each of the solvers stops short on some degenerate rows. Multipliers are >= 0 in all; the best are those
+    # nearest to the other conditions: A v >= 0 and no multiplier on a row with slack.
     target = -z / scale
-    first = (
-        nnls(A.T, target, maxiter=100 * len(A))[0],
-        lsq_linear(A.T, target, (0, np.inf), method="bvls", tol=1e-14).x,
-    )
+    first = [lsq_linear(A.T, target, (0, np.inf), method="bvls", tol=1e-14).x]
+    try:
+        first.append(nnls(A.T, target, maxiter=100 * len(A))[0])
+    except RuntimeError:  # SciPy 1.13 reaches its maximum number of iterations where columns nearly agree
+        first.append(multipliers_of_clarabel(A, -target))
     multipliers = [*first, *(refined(A.T, target, a) for a in first)]
     points = [z + scale * (A.T @ a) for a in multipliers]
     return min(points, key=lambda v: max(-(A @ v).min() * scale, abs(v @ (z - v))))
@@ -152,6 +153,12 @@ def project_cvxpy(A: Array, z: Array) -> Array:
     v = cp.Variable(len(z))
     cp.Problem(cp.Minimize(cp.sum_squares(v - z)), [unit_rows(A) @ v >= 0]).solve(**CLARABEL)
     return v.value
+
+
+def multipliers_of_clarabel(A: Array, z: Array) -> Array:
+    a = cp.Variable(len(A))
+    cp.Problem(cp.Minimize(cp.sum_squares(A.T @ a + z)), [a >= 0]).solve(**CLARABEL)
+    return np.maximum(a.value, 0)
 
 
 # With its usual steps of up to 0.99 Clarabel gives up on some degenerate programs.

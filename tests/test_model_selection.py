@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from interrupt import IMPORT
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
@@ -270,26 +271,24 @@ def test_a_target_without_a_grid_is_refused():
 
 
 def test_an_interrupt_takes_the_best_so_far():
-    code = """
-import os, signal, threading, time
+    code = f"""
 import numpy as np
 from pathrelu import PathReLURegressorCV
-
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job may not have
+{IMPORT}
 rng = np.random.default_rng(0)
 X = rng.standard_normal((400, 8))
 y = np.abs(X[:, 0]) + rng.standard_normal(400)
 model = PathReLURegressorCV(alphas=np.geomspace(1, 1e-9, 60), cv=3, patience=None, random_state=0)
 model.set_params(on_interrupt="return")
-threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start()
-start = time.monotonic()
+answered = interrupt_after(2, answer_within=20)  # the fit of all rows follows
 model.fit(X, y)
+answered.set()
 assert 0 < len(model.alphas_) < 60, len(model.alphas_)
 assert model.alpha_ in model.alphas_
 print(model.predict(X).shape, len(model.alphas_))
 """
     done = subprocess.run(
-        [sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, timeout=100
+        [sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert "stopped by an interrupt after" in done.stderr
