@@ -142,12 +142,11 @@ Arrangements arrangements_from_trees(Rows<X> rows, MatView<const double> W, MatV
     const Index per_task = std::max<Index>(1, 64 / paths);
     const Index tasks = (P + per_task - 1) / per_task;
     const int team = threads_for(rows.size() * P * paths, threads);
-    in_team(team, [&] {
+    in_team(team, tasks, [&](Tasks& shared) {
         LeafProduct<double> product;
         std::vector<double> tile(kTileRows * rows.cols);
         std::vector<double> value(units);
-#pragma omp for schedule(dynamic)
-        for (Index task = 0; task < tasks; ++task) {
+        for (Index task; shared.take(task);) {
             const Index g0 = task * per_task, count = std::min(per_task, P - g0);
             product.set_weights(W.row(g0), count * paths, rows.cols, rows.cols);
             for (Index i0 = 0; i0 < rows.rows; i0 += kTileRows) {

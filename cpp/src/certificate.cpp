@@ -245,7 +245,6 @@ Correlation exact_correlation(MatView<const double> rows, VecView<const double> 
     Correlation out;
     const Index m = f.lines.size();
     if (m == 0) return out;
-    const Index per_piece = std::max<Index>(1, (Index{1} << 20) / m);
 
     // A value that is easily had, so that few cells are worth a look.
     Point easy{-1, 1, {}};
@@ -259,7 +258,7 @@ Correlation exact_correlation(MatView<const double> rows, VecView<const double> 
     const Walker walker(f);
     const Index walks = r == 3 ? m : 1;
     std::vector<Point> found(2 * walks);
-    for_each_polled(walks, per_piece, threads, poll, [&](Index i) {
+    for_each_polled(walks, m, threads, poll, [&](Index i) {
         Point best[2];
         walker.walk(r == 3 ? walker.chart_line(i) : walker.base(), r == 3 ? i : -1, easy.value, best);
         found[2 * i] = std::move(best[0]);
@@ -516,8 +515,10 @@ Correlation Branching<R>::run(const BranchOptions& options, const Poll& poll) co
     for (;;) {
         std::vector<Point> points(batch.size());
         const double before = (1 + options.tol) * reached();
-        for_each_polled(static_cast<Index>(batch.size()), Index{kBatch}, options.threads, poll,
-                        [&](Index k) { examine(batch[k], before, points[k]); });
+        std::size_t lines = 0;
+        for (const Node& node : batch) lines += node.open.size();
+        for_each_polled(static_cast<Index>(batch.size()), static_cast<Index>(lines / batch.size()),
+                        options.threads, poll, [&](Index k) { examine(batch[k], before, points[k]); });
         out.n_nodes += static_cast<Index>(batch.size());
         for (Point& point : points) keep(point);
         const double enough = (1 + options.tol) * reached();

@@ -176,10 +176,7 @@ Cells cells_of_circle(const Lines& lines) {
 class Chart {
   public:
     Chart(const Lines& lines, double tol, int threads, const Poll& poll)
-        : m_(lines.size()),
-          per_piece_(std::max<Index>(1, (Index{1} << 20) / m_)),
-          threads_(threads),
-          poll_(poll) {
+        : m_(lines.size()), threads_(threads), poll_(poll) {
         for (int attempt = 0;; ++attempt) {
             require(attempt < 8,
                     "the rows lie so close to degenerate position that their arrangements cannot "
@@ -218,7 +215,7 @@ class Chart {
         starts_.resize(m_ * (m_ - 1));
         position_.resize(m_ * m_);
         std::vector<char> generic_line(m_, 1);
-        for_each_polled(m_, per_piece_, threads_, poll_, [&](Index i) {
+        for_each_polled(m_, m_, threads_, poll_, [&](Index i) {
             thread_local std::vector<Crossing> crossings;
             crossings.clear();
             for (Index j = 0; j < m_; ++j) {
@@ -244,7 +241,7 @@ class Chart {
         if (!std::all_of(generic_line.begin(), generic_line.end(), [](char ok) { return ok; })) return false;
 
         std::vector<char> agrees(m_, 1);
-        for_each_polled(m_, per_piece_, threads_, poll_, [&](Index i) {
+        for_each_polled(m_, m_, threads_, poll_, [&](Index i) {
             for (Index begin = 0; begin < m_ - 1;) {
                 const Index end = vertex_end(i, begin);
                 for (Index k = begin; k < end; ++k) {
@@ -316,7 +313,7 @@ class Chart {
     }
 
     static constexpr double kGeneric = 1e-13;
-    Index m_, per_piece_;
+    Index m_;
     int threads_;
     const Poll& poll_;
     double frame_[3][3];
@@ -331,7 +328,7 @@ Cells Chart::cells(const Lines& lines) const {
     const RowBits rows(lines);
     const Index words = rows.words();
     std::vector<Index> offset(m_ + 1, 0);
-    for_each_polled(m_, per_piece_, threads_, poll_, [&](Index i) {
+    for_each_polled(m_, m_, threads_, poll_, [&](Index i) {
         Index count = 0;
         walk(i, [](Index) {}, [&](Index, Index, Index) { ++count; });
         offset[i + 1] = 2 * count;
@@ -357,7 +354,7 @@ Cells Chart::cells(const Lines& lines) const {
         for (Index j = 0; j < m_; ++j) rows.set(j, positive[j], bits_of(cell));
         ++cell;
     });
-    for_each_polled(m_, std::max<Index>(1, per_piece_ / (1 + words / 8)), threads_, poll_, [&](Index i) {
+    for_each_polled(m_, m_ * (1 + words / 8), threads_, poll_, [&](Index i) {
         thread_local Bits bits;
         bits.assign(words, 0);
         for (Index j = 0; j < m_; ++j) {

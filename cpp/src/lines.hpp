@@ -75,16 +75,20 @@ inline Crossing crossing(const ChartLine& on, const double* normal, Index line) 
     return {-q / t, q, t, line};
 }
 
-/// body(i) for i < count in parallel, in pieces of about `per_piece`, with polls between them.
+/// Lines visited between two polls: some tens of milliseconds.
+constexpr Index kPolledLines = Index{1} << 20;
+/// Multiplications of a masked product in the time of one line's visit: 20 to 150 ns against 0.018 ns.
+constexpr Index kLineWork = 1000;
+
+/// body(i), which visits so many lines, for i < count in parallel, with polls between pieces.
 template <class Body>
-void for_each_polled(Index count, Index per_piece, int threads, const Poll& poll, Body body) {
-    per_piece = std::max<Index>(per_piece, threads);
+void for_each_polled(Index count, Index lines, int threads, const Poll& poll, Body body) {
+    const Index per_piece = std::max<Index>(kPolledLines / std::max<Index>(1, lines), threads);
     for (Index begin = 0; begin < count; begin += per_piece) {
         if (poll) poll();
-        const Index end = std::min(count, begin + per_piece);
-        in_team(threads, [&] {
-#pragma omp for schedule(dynamic)
-            for (Index i = begin; i < end; ++i) body(i);
+        const Index piece = std::min(count - begin, per_piece);
+        in_team(threads_for(piece * lines * kLineWork, threads), piece, [&](Tasks& tasks) {
+            for (Index i; tasks.take(i);) body(begin + i);
         });
     }
 }

@@ -54,17 +54,16 @@ bool predict(Rows<X> rows, const NetworkView& net, MatView<X> out, int threads) 
     const std::vector<X> skip_bias = narrowed<X>(net.skip_bias.data, net.skip_bias.size);
     std::vector<double> inverse(d);
     for (Index j = 0; j < d; ++j) inverse[j] = 1 / net.scale[j];
-    const Index blocks = (n + kernel.rows - 1) / kernel.rows;
+    const Index rows_of_task = 32 * kernel.rows;
     const int team = threads_for(rows.size() * (K * shape.paths() + C), threads);
     std::atomic<bool> finite{true};
-    in_team(team, [&] {
+    in_team(team, (n + rows_of_task - 1) / rows_of_task, [&](Tasks& tasks) {
         const Index size =
             gated ? kernel.gated_scratch(shape.units(), shape.paths()) : kernel.rows * shape.units();
         std::vector<X> z(kernel.rows * d), f(kernel.rows * C), scratch(size);
         std::vector<double> wide(gated ? kernel.rows * d : 0), gates(gated ? size : 0);
-#pragma omp for schedule(dynamic, 32)
-        for (Index block = 0; block < blocks; ++block) {
-            const Index i0 = block * kernel.rows, count = std::min(kernel.rows, n - i0);
+        const auto run = [&](Index i0) {
+            const Index count = std::min(kernel.rows, n - i0);
             if (!kernel.scale(rows.row(i0), d, count, net.center.data, inverse.data(), z.data()))
                 finite.store(false, std::memory_order_relaxed);
             for (Index c = 0; c < C; ++c)
@@ -87,6 +86,10 @@ bool predict(Rows<X> rows, const NetworkView& net, MatView<X> out, int threads) 
             }
             for (Index i = 0; i < count; ++i)
                 for (Index c = 0; c < C; ++c) out(i0 + i, c) = f[c * kernel.rows + i];
+        };
+        for (Index task; tasks.take(task);) {
+            const Index begin = task * rows_of_task, end = std::min(n, begin + rows_of_task);
+            for (Index i0 = begin; i0 < end; i0 += kernel.rows) run(i0);
         }
     });
     return finite;

@@ -47,9 +47,8 @@ MaskedOperator<X>::MaskedOperator(Rows<X> rows, const Arrangements& arrangements
             by_rows_[b * P + p] = static_cast<std::uint32_t>(mask[b / 2] >> (b % 2 * 32));
     }
     const int team = threads_for(n * P / 8, threads);
-    in_team(team, [&] {
-#pragma omp for schedule(static)
-        for (Index b = 0; b < blocks; ++b) {
+    in_team(team, blocks, [&](Tasks& tasks) {
+        for (Index b; tasks.take(b);) {
             const Index count = std::min<Index>(32, n - b * 32);
             for (Index c = 0; c * 32 < P; ++c) {
                 // Transpose of a 32 x 32 bit block in five rounds of swaps (Warren, Hacker's Delight, 7-3).

@@ -1,7 +1,5 @@
 #include "parallel.hpp"
 
-#include <atomic>
-
 #include <pathrelu/error.hpp>
 #include <pathrelu/threads.hpp>
 
@@ -61,6 +59,24 @@ void note_team() {
     static_cast<void>(watched);
 #endif
 #endif
+}
+
+Tasks::Tasks(Index count) : count_(count), next_(0), failed_(false) {}
+
+Tasks::~Tasks() = default;
+
+bool Tasks::take(Index& task) {
+    if (failed_.load(std::memory_order_relaxed)) return false;
+    task = next_.fetch_add(1, std::memory_order_relaxed);
+    return task < count_;
+}
+
+void Tasks::fail() noexcept {
+    if (!failed_.exchange(true)) first_ = std::current_exception();
+}
+
+void Tasks::rethrow() const {
+    if (first_) std::rethrow_exception(first_);
 }
 
 bool on_calling_thread() {

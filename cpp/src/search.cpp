@@ -268,10 +268,9 @@ void Search<X>::evaluate(const Trees& trees, Evaluation& out, bool keep_roots) c
     const auto& dense = kernels().dense<double>();
     const Index tile_size = dense.packed_size(kTile, d_);
     const int team = threads_for(n_ * K * dim_, solve_options_.threads);
-    in_team(team, [&] {
+    in_team(team, (n_ + kTile - 1) / kTile, [&](Tasks& tasks) {
         std::vector<double> pre(most * paths * kTile), scratch(units * (kWord + 1));
-#pragma omp for schedule(dynamic)
-        for (Index t = 0; t < (n_ + kTile - 1) / kTile; ++t)
+        for (Index t; tasks.take(t);)
             for (std::size_t s = 0; s + 1 < starts.size(); ++s) {
                 const Index k = starts[s], count = starts[s + 1] - k;
                 dense.multiply(trees.V.data() + k * dim_, count * paths, d_, d_,

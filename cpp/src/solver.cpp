@@ -9,7 +9,6 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
-#include <exception>
 #include <limits>
 #include <optional>
 
@@ -326,29 +325,17 @@ class Solver {
     }
 
     /// body(b, z, v) for every block in parallel, with scratch z, v (dim). The calling thread polls between
-    /// its blocks, since a sweep of projections can take long; what poll throws leaves after the sweep is cut
-    /// short.
+    /// its blocks, since a sweep of projections can take long.
     template <class Body>
     void for_blocks(Index blocks, Body body) {
         const int team = threads_for(blocks * dim_ * (cones_ ? n_ : 1), options_.threads);
-        std::atomic<bool> stop{false};
-        std::exception_ptr error;
-        in_team(team, [&] {
+        in_team(team, blocks, [&](Tasks& tasks) {
             std::vector<double> z(dim_), v(dim_);
-#pragma omp for schedule(dynamic)
-            for (Index b = 0; b < blocks; ++b) {
-                if (stop.load(std::memory_order_relaxed)) continue;
+            for (Index b; tasks.take(b);) {
                 body(b, z.data(), v.data());
-                if (!on_calling_thread()) continue;
-                try {
-                    poll();
-                } catch (...) {
-                    error = std::current_exception();
-                    stop = true;
-                }
+                if (on_calling_thread()) poll();
             }
         });
-        if (error) std::rethrow_exception(error);
     }
 
     // ---- inner solver
@@ -808,9 +795,8 @@ bool Solver<X>::solve_factored_dual(const Support& support, const Model& model, 
     added_.assign(plus_at[A] * N, 0.0);
     removed_.assign(minus_at[A] * N, 0.0);
     const int team = threads_for((plus_at[A] + minus_at[A]) * dim_ * N, options_.threads);
-    in_team(team, [&] {
-#pragma omp for schedule(dynamic)
-        for (Index a = 0; a < A; ++a) {
+    in_team(team, A, [&](Tasks& tasks) {
+        for (Index a; tasks.take(a);) {
             const double root = std::sqrt(weight(active[a]));
             std::vector<double> product(std::max(plus[a].cols(), minus[a].cols()) * N);
             Vector mask = Vector::Zero(N);
@@ -914,9 +900,8 @@ bool Solver<X>::solve_factored(const Support& support, const Model& model, const
     std::vector<Matrix> basis(A);
     std::vector<Index> offset(A + 1, 0);
     const int team = threads_for(A * dim_ * dim_ * kGramRows, options_.threads);
-    in_team(team, [&] {
-#pragma omp for schedule(dynamic)
-        for (Index a = 0; a < A; ++a) {
+    in_team(team, A, [&](Tasks& tasks) {
+        for (Index a; tasks.take(a);) {
             const Matrix N = tangent_basis(active[a]);
             const Vector u = N.transpose() * active[a].direction;
             basis[a] = active[a].root * N + (1 - active[a].root) * active[a].direction * u.transpose();
@@ -933,9 +918,8 @@ bool Solver<X>::solve_factored(const Support& support, const Model& model, const
         for (Index i = 0; i < count; ++i)
             for (Index j = 0; j < d_; ++j) rows(i, j) = static_cast<double>(program_.rows(i0 + i, j));
         Eigen::Map<RowMajor> E(buffer.data(), count, m);
-        in_team(team, [&] {
-#pragma omp for schedule(dynamic)
-            for (Index a = 0; a < A; ++a) {
+        in_team(team, A, [&](Tasks& tasks) {
+            for (Index a; tasks.take(a);) {
                 auto columns = E.middleCols(offset[a], basis[a].cols());
                 columns.setZero();
                 for (Index p = 0; p < paths; ++p) {

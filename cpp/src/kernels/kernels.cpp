@@ -261,10 +261,9 @@ void adjoint(const X* x, Index d, MaskWords M, const T* r, double* out, int thre
     const Index per_piece = (M.P + pieces - 1) / pieces;
     constexpr Index kWidest = kMaxVectors * kLanes<T>;
     Scratch<double> partial((parts - 1) * M.P * d);
-    in_team(threads, [&] {
+    in_team(threads, chunks.count * parts * pieces, [&](Tasks& tasks) {
         Scratch<T> source(kWord * kWidest), tables(kTables * 16 * kWidest), sums(per_piece * kWidest);
-#pragma omp for schedule(dynamic)
-        for (Index task = 0; task < chunks.count * parts * pieces; ++task) {
+        for (Index task; tasks.take(task);) {
             const Index c = task / pieces / parts, part = task / pieces % parts;
             const Index p0 = task % pieces * per_piece, count = least(per_piece, M.P - p0);
             if (count <= 0) continue;
@@ -277,12 +276,16 @@ void adjoint(const X* x, Index d, MaskWords M, const T* r, double* out, int thre
             run(x, d, M, r, chunks.first(c) * kLanes<T>, i0, i1, p0, count, source.data, tables.data,
                 sums.data, part == 0 ? out : partial.data + (part - 1) * M.P * d);
         }
-#pragma omp for schedule(static)
-        for (Index p = 0; p < M.P; ++p)
+    });
+    if (parts == 1) return;
+    in_team(threads, (M.P + kWord - 1) / kWord, [&](Tasks& tasks) {
+        for (Index word; tasks.take(word);) {
+            const Index begin = word * kWord * d, end = least(M.P, (word + 1) * kWord) * d;
             for (Index part = 1; part < parts; ++part) {
-                const double* more = partial.data + ((part - 1) * M.P + p) * d;
-                for (Index j = 0; j < d; ++j) out[p * d + j] += more[j];
+                const double* more = partial.data + (part - 1) * M.P * d;
+                for (Index k = begin; k < end; ++k) out[k] += more[k];
             }
+        }
     });
 }
 
@@ -322,10 +325,9 @@ template <class X, class T>
 void forward(const X* x, Index d, MaskWords M, const T* V, double* out, int threads) {
     const Chunks<T> chunks(d);
     constexpr Index kWidest = kMaxVectors * kLanes<T>;
-    in_team(threads, [&] {
+    in_team(threads, (M.n + kForwardRows - 1) / kForwardRows, [&](Tasks& tasks) {
         Scratch<T> source(kWord * kWidest), tables(kTables * 16 * kWidest), sums(kForwardRows * kWidest);
-#pragma omp for schedule(dynamic)
-        for (Index block = 0; block < (M.n + kForwardRows - 1) / kForwardRows; ++block) {
+        for (Index block; tasks.take(block);) {
             const Index i0 = block * kForwardRows, count = least(kForwardRows, M.n - i0);
             for (Index i = 0; i < count; ++i) out[i0 + i] = 0;
             for (Index c = 0; c < chunks.count; ++c) {
@@ -697,9 +699,8 @@ constexpr Index kGramColumns = 128;
 void add_gram(const double* a, Index rows, Index m, double* h, int threads) {
     const Eigen::Map<const RowMatrix> A(a, rows, m);
     Eigen::Map<Matrix> H(h, m, m);
-    in_team(threads, [&] {
-#pragma omp for schedule(dynamic)
-        for (Index task = 0; task < (m + kGramColumns - 1) / kGramColumns; ++task) {
+    in_team(threads, (m + kGramColumns - 1) / kGramColumns, [&](Tasks& tasks) {
+        for (Index task; tasks.take(task);) {
             const Index c = task * kGramColumns, count = least(kGramColumns, m - c);
             H.block(c, c, m - c, count).noalias() += A.rightCols(m - c).transpose() * A.middleCols(c, count);
         }
@@ -711,10 +712,9 @@ void masked_gram(const double* x, Index d, const double* masks, Index k, const d
     using Rows = Eigen::Map<const RowMatrix>;
     const Rows X(x, d, m), M(masks, k, m), P(plus, p, m), N(minus, q, m);
     Eigen::Map<Matrix> H(h, m, m);
-    in_team(threads, [&] {
+    in_team(threads, (m + kGramColumns - 1) / kGramColumns, [&](Tasks& tasks) {
         Matrix part;
-#pragma omp for schedule(dynamic)
-        for (Index task = 0; task < (m + kGramColumns - 1) / kGramColumns; ++task) {
+        for (Index task; tasks.take(task);) {
             const Index c = task * kGramColumns, count = least(kGramColumns, m - c), rest = m - c;
             auto block = H.block(c, c, rest, count);
             block.noalias() = X.rightCols(rest).transpose() * X.middleCols(c, count);

@@ -22,9 +22,8 @@ class RowLoss : public Loss {
     /// visit(block, begin, end) for every block of rows.
     template <class Visit>
     void each_block(Visit visit) const {
-        in_team(threads_, [&] {
-#pragma omp for schedule(static)
-            for (Index block = 0; block < blocks(); ++block)
+        in_team(threads_, blocks(), [&](Tasks& tasks) {
+            for (Index block; tasks.take(block);)
                 visit(block, block * kBlock, std::min((block + 1) * kBlock, y_.rows));
         });
     }
