@@ -17,14 +17,15 @@ from sklearn.datasets import load_breast_cancer
 import pathrelu
 from pathrelu import PathReLUClassifier, _core
 
-SOURCES = Path(__file__).parents[1]
+SOURCES = Path(__file__).parents[1] / "python"
 
 
 def main() -> None:
     assert SOURCES not in Path(pathrelu.__file__).parents, "this is the source tree, not an installed wheel"
     names = [str(file) for file in files("pathrelu") or []]
     assert {"pathrelu/py.typed", "pathrelu/_core.pyi"} <= set(names), names
-    assert [name for name in names if name.endswith((".cpp", ".hpp", ".txt", ".a"))] == []
+    suffixes = {Path(name).suffix for name in names if name.startswith("pathrelu/")}
+    assert suffixes <= {".py", ".pyi", ".pyc", ".typed", ".so", ".pyd"}, suffixes
 
     X, y = load_breast_cancer(return_X_y=True)
     model = PathReLUClassifier(alpha=0.01, random_state=0).fit(X, y)
