@@ -53,7 +53,7 @@ columns = make_column_transformer(
     (SimpleImputer(strategy="median", add_indicator=True), make_column_selector(dtype_include="number")),
     verbose_feature_names_out=False,
 ).set_output(transform="pandas")
-model = make_pipeline(columns, PathReLURegressor(alpha=0.01, random_state=0)).fit(shown, y)
+model = make_pipeline(columns, PathReLURegressor(alpha=0.03, random_state=0)).fit(shown, y)
 print(f"held-out R2 {model.score(held_out, truth):.3f} with {model[-1].n_subnetworks_} sub-networks")
 print("columns of the network:", ", ".join(model[-1].feature_names_in_))
 

@@ -37,11 +37,10 @@ plt.show()
 table, label = load_wine(return_X_y=True, as_frame=True)
 model = pr.PathReLUClassifier(alpha=0.03, random_state=0).fit(table, label)
 display = DecisionBoundaryDisplay.from_estimator(model, table, features=["flavanoids", "proline"])
-for c, color in enumerate(display.multiclass_colors_):
+for c, marker in enumerate("o^s"):
     rows = table[label == c]
-    display.ax_.scatter(
-        rows["flavanoids"], rows["proline"], color=color, edgecolor="black", label=f"class {c}"
-    )
+    style = {"color": "white", "edgecolor": "black", "marker": marker}
+    display.ax_.scatter(rows["flavanoids"], rows["proline"], **style, label=f"class {c}")
 display.ax_.legend()
 plt.show()
 

@@ -26,8 +26,8 @@ X = rng.standard_normal((300, 5))
 y = 2 * np.maximum(X[:, 0], 0) - np.maximum(X[:, 1] - X[:, 2], 0) + 0.3 * rng.standard_normal(300)
 shown, held_out = slice(0, 200), slice(200, 300)
 
-arrangements = pr.sample_arrangements(X[shown], 40, random_state=0).with_skip_connection()
-path = pr.solve_path(X[shown], y[shown], arrangements, n_alphas=30, fit_intercept=True, tol=1e-4)
+arrangements = pr.sample_arrangements(X[shown], 30, random_state=0).with_skip_connection()
+path = pr.solve_path(X[shown], y[shown], arrangements, n_alphas=20, fit_intercept=True, tol=1e-4)
 display = RegularizationPathDisplay.from_path(path, X[held_out], y[held_out])
 print(f"best alpha {display.alpha:.4f}, R² {np.max(display.scores):.3f}")
 plt.show()
@@ -42,7 +42,7 @@ X, y = load_breast_cancer(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
 model = pr.PathReLUClassifier(alpha=0.005, random_state=0).fit(X_train, y_train)
 display = RegularizationPathDisplay.from_estimator(
-    model, X_train, y_train, X_test=X_test, y_test=y_test, scoring="neg_log_loss", n_alphas=20
+    model, X_train, y_train, X_test=X_test, y_test=y_test, scoring="neg_log_loss", n_alphas=15
 )
 display.axes_[-1].set_ylabel("Negative log-loss")
 plt.show()
@@ -55,7 +55,7 @@ plt.show()
 # under the path over the arrangements of its network.
 
 X, y = load_iris(return_X_y=True)
-chosen = pr.PathReLUClassifierCV(random_state=0).fit(X, y)
+chosen = pr.PathReLUClassifierCV(cv=3, random_state=0).fit(X, y)
 display = RegularizationPathDisplay.from_estimator(chosen, X, y)
 display.axes_[-1].set_ylabel("Mean log-probability")
 plt.show()
