@@ -134,6 +134,14 @@ BAD_PARAMETERS = [
 ]
 
 
+BAD_PARAMETERS_OF_REGRESSIONS = [
+    ("quantile", 1.0, ValueError, r"quantile is 1\.0; expected a number above 0 and below 1"),
+    ("quantile", "half", TypeError, "quantile is 'half'; expected a number or None"),
+    ("threshold", 0, ValueError, "threshold is 0; expected a number above 0"),
+    ("threshold", "auto", TypeError, "threshold is 'auto'; expected a number or None"),
+]
+
+
 @pytest.mark.parametrize(("name", "value", "error", "message"), BAD_PARAMETERS)
 @pytest.mark.parametrize("estimator", BOTH)
 def test_a_bad_parameter_is_refused_by_name(estimator, name, value, error, message):
@@ -142,8 +150,15 @@ def test_a_bad_parameter_is_refused_by_name(estimator, name, value, error, messa
         estimator(**{name: value}).fit(X, y)
 
 
+@pytest.mark.parametrize(("name", "value", "error", "message"), BAD_PARAMETERS_OF_REGRESSIONS)
+def test_a_bad_parameter_of_a_regression_is_refused_by_name(name, value, error, message):
+    loss = {"quantile": "quantile", "threshold": "huber"}[name]
+    with pytest.raises(error, match=message):
+        PathReLURegressor(loss=loss, **{name: value}).fit(*problem())
+
+
 def test_every_parameter_has_a_bad_value_in_the_tests():
-    tested = {name for name, *_ in BAD_PARAMETERS} | {"loss", "class_weight"}
+    tested = {name for name, *_ in BAD_PARAMETERS + BAD_PARAMETERS_OF_REGRESSIONS} | {"loss", "class_weight"}
     for estimator in BOTH:
         assert set(estimator().get_params()) <= tested
 

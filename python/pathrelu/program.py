@@ -867,8 +867,9 @@ def search(
         `ParallelReLUNetwork.prune` would leave them.
     random_state : int, RandomState, Generator or None, default=None
         Where random starts come from.
-    loss, quantile, threshold, sample_weight, fit_intercept, tol, max_iter, n_threads, callback, \
-            on_interrupt, max_seconds
+    loss, quantile, threshold, sample_weight, fit_intercept, tol, max_iter
+        As for `solve`.
+    n_threads, callback, on_interrupt, max_seconds
         As for `solve`.
 
     Returns
@@ -951,8 +952,9 @@ def solve_low_rank(
         As for `search`; not used with `arrangements`.
     activation, skip_connection, prune
         As for `search`.
-    loss, quantile, threshold, sample_weight, fit_intercept, tol, max_iter, n_threads, callback, \
-            on_interrupt, max_seconds
+    loss, quantile, threshold, sample_weight, fit_intercept, tol, max_iter
+        As for `solve`.
+    n_threads, callback, on_interrupt, max_seconds
         As for `solve`.
 
     Returns
