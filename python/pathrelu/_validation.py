@@ -28,7 +28,7 @@ MOST_NAMED = 5  # columns in one message
 
 def table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     """`validate_data` for estimators, whose rows come out dense, C-ordered, finite, as float32 or float64."""
-    names = column_names(X)
+    names = None if hasattr(X, "collect_schema") and hasattr(X, "collect") else column_names(X)
     if names is not None:  # first of all, so that a frame with a column too many is told which
         validate_data(estimator, X, skip_check_array=True, reset=options.get("reset", True))
     X = of_numbers(np.asarray(X) if isinstance(X, list | tuple) else X, "X")
@@ -57,6 +57,8 @@ def column_names(X: Any) -> list[Any] | None:
 
 def of_numbers(X: Any, name: str) -> Any:
     """Refuse text, categories and times, in data frames by column; masked entries become NaN."""
+    if hasattr(X, "collect_schema") and hasattr(X, "collect"):  # polars
+        raise TypeError(f"{name} is a {type(X).__name__}, which holds no rows yet; expected {name}.collect()")
     names = column_names(X)
     if names is not None:
         series = [X.iloc[:, k] if hasattr(X, "iloc") else X[:, k] for k in range(len(names))]

@@ -688,12 +688,12 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         return self._train(self._settings(), self._data(X, y, sample_weight))
 
     def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Data:
+        given = self.class_weight
         if not (
-            self.class_weight is None
-            or self.class_weight == "balanced"
-            or isinstance(self.class_weight, Mapping)
+            given is None or isinstance(given, Mapping) or (isinstance(given, str) and given == "balanced")
         ):
-            raise TypeError(f"class_weight is {self.class_weight!r}; expected a dict, 'balanced' or None")
+            shown = repr(given) if isinstance(given, str | int | float) else f"of type {type(given).__name__}"
+            raise TypeError(f"class_weight is {shown}; expected a dict, 'balanced' or None")
         table, y = check.table(self, X, y)
         check_classification_targets(y)
         weight = check.raw_weights(sample_weight, len(table))

@@ -199,6 +199,11 @@ class _AlphaCV:
 
     def _scorer(self) -> Any:
         if self.scoring is not None:
+            if not isinstance(self.scoring, str) and not callable(self.scoring):
+                raise TypeError(
+                    f"scoring is of type {type(self.scoring).__name__}; expected the name of one scorer, a function "
+                    "of (estimator, X, y) or None"
+                )
             return get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
         return log_score if is_classifier(self) else determination
 
@@ -256,7 +261,9 @@ def _fit_and_score(
     name, wanted = f"the score at alpha {alpha:g}", "a finite number"
     score = check.number(score, name, wanted)
     if not np.isfinite(score):
-        raise ValueError(f"{name} is {score:g}; expected {wanted}")
+        few = len(test) < 2 and scorer is determination
+        hint = ': R2 needs two rows in each fold; take scoring="neg_mean_squared_error"' if few else ""
+        raise ValueError(f"{name} is {score:g}; expected {wanted}{hint}")
     return model, (score, model.n_subnetworks_, seconds)
 
 
