@@ -10,14 +10,18 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 from interrupt import IMPORT
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_iris, make_regression
+from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import (
@@ -27,7 +31,7 @@ from sklearn.utils.estimator_checks import (
 )
 
 import pathrelu as pr
-from pathrelu import PathReLUClassifier, PathReLURegressor, PathReLURegressorCV
+from pathrelu import PathReLUClassifier, PathReLUClassifierCV, PathReLURegressor, PathReLURegressorCV
 from pathrelu.arrangements import Arrangements
 from pathrelu.estimators import canonical
 
@@ -171,8 +175,179 @@ def test_an_unknown_loss_and_class_weight_are_refused():
         PathReLUClassifier(class_weight=3).fit(X, y)
     with pytest.raises(TypeError, match="class_weight is 'even'; expected a dict, 'balanced' or None"):
         PathReLUClassifier(class_weight="even").fit(X, y)
-    with pytest.raises(ValueError, match="class_weight has the value 0; expected all above 0"):
-        PathReLUClassifier(class_weight={0: 0}).fit(X, y)
+    for bad, kind in ((np.array([1.0, 2.0]), "ndarray"), ([1, 2], "list"), (pd.Series([1, 2]), "Series")):
+        with pytest.raises(TypeError, match=f"class_weight is of type {kind}; expected a dict, 'balanced'"):
+            PathReLUClassifier(class_weight=bad).fit(X, y)
+    for bad, error, message in (
+        (
+            {0: 0},
+            ValueError,
+            r"y has the classes \[1\] in samples of weight above 0; expected at least 2 classes",
+        ),
+        ({0: np.nan}, ValueError, "class_weight of the class 0 is nan; expected a finite number >= 0"),
+        ({1: -2}, ValueError, "class_weight of the class 1 is -2; expected a finite number >= 0"),
+        ({1: "2"}, TypeError, "class_weight of the class 1 is '2'; expected a finite number >= 0"),
+        (
+            {1: 2, "O": 1},
+            ValueError,
+            r"class_weight has the keys \[1, 'O'\]; expected classes of y, \[0, 1\]",
+        ),
+        ({0: 1e300, 1: 1}, ValueError, "sample_weight times class_weight has the value inf at index"),
+    ):
+        with pytest.raises(error, match=message):
+            PathReLUClassifier(class_weight=bad).fit(X, y, sample_weight=np.full(len(y), 1e200))
+    assert PathReLUClassifier(class_weight={0: 1, 1: 2, 7: 3}).fit(X, y).classes_.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("estimator", BOTH)
+@pytest.mark.parametrize("kind", ["float", "object", "list", "Int64", "Float64", "polars"])
+def test_a_missing_target_is_refused_with_its_row(estimator, kind):
+    X = np.random.default_rng(0).standard_normal((12, 2))
+    plain = [None if k in (5, 7) else k % 2 for k in range(12)]
+    if kind == "polars":
+        y = pytest.importorskip("polars").Series(plain)
+    elif kind in ("Int64", "Float64"):
+        y = pd.Series(plain, dtype=kind)
+    else:
+        y = plain if kind == "list" else np.array(plain, kind)
+    message = r"y has missing values \(NaN or None\) in 2 of 12 rows, first in row 5; expected none"
+    with pytest.raises(ValueError, match=message):
+        estimator().fit(X, y)
+
+
+@pytest.mark.parametrize("mark", [None, np.nan, pd.NA, pd.NaT])
+def test_a_missing_label_of_text_is_refused_with_its_row(mark):
+    X = np.random.default_rng(0).standard_normal((6, 2))
+    with pytest.raises(ValueError, match=r"y has missing values .* in 1 of 6 rows, first in row 4"):
+        PathReLUClassifier().fit(X, np.array(["a", "b", "a", "b", mark, "a"], object))
+
+
+def test_frames_that_hold_no_rows_yet_are_refused_with_the_way_to_rows():
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"a": [0.0, 1.0, 2.0], "b": [1.0, 0.0, 1.0]})
+    with pytest.raises(
+        TypeError, match=r"X is a LazyFrame, which holds no rows yet; expected X\.collect\(\)"
+    ):
+        PathReLURegressor().fit(frame.lazy(), [0, 1, 2])
+    with pytest.raises(
+        TypeError, match=r"y is a LazyFrame, which holds no rows yet; expected y\.collect\(\)"
+    ):
+        PathReLURegressor().fit(frame, frame.select("a").lazy())
+    with pytest.raises(
+        TypeError, match=r"X is a LazyFrame, which holds no rows yet; expected X\.collect\(\)"
+    ):
+        PathReLURegressor(alpha=0.1).fit(frame, [0, 1, 2]).predict(frame.lazy())
+
+
+def test_a_missing_weight_is_refused_with_its_row():
+    X, y = problem(classes=2)
+    for nothing in (np.nan, None):
+        weight = np.ones(len(y), object)
+        weight[3] = nothing
+        with pytest.raises(ValueError, match="sample_weight has the value nan at index 3; expected finite"):
+            PathReLUClassifier().fit(X, y, weight)
+
+
+# ---- Classes of no weight ------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"skip_connection": True},
+        {"activation": "gated", "arrangements": "sample", "n_arrangements": 40},
+        {"low_rank": 2},
+        {"prune": True, "depth": 3, "width": 2},
+    ],
+)
+@pytest.mark.parametrize(("classes", "gone"), [(3, 0), (3, 1), (3, 2), (4, 1)])
+def test_a_class_without_weight_has_probability_zero_and_changes_no_other(
+    tmp_path, classes, gone, options, dtype
+):
+    X, y = problem(classes=classes)
+    X, labels = X.astype(dtype), np.array(list("abcd"))[y]
+    kept, model = y != gone, PathReLUClassifier(alpha=0.02, random_state=0, **options)
+    rest = clone(model).fit(X[kept], labels[kept])
+    full = clone(model).fit(X, labels, sample_weight=kept.astype(float))
+    by_class = clone(model).set_params(class_weight={"abcd"[gone]: 0}).fit(X, labels)
+
+    share, logarithm = full.predict_proba(X), full.predict_log_proba(X)
+    assert full.classes_.tolist() == list("abcd")[:classes]
+    assert (share[:, gone] == 0).all()
+    assert np.isneginf(logarithm[:, gone]).all()
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    np.testing.assert_allclose(np.delete(share, gone, axis=1), rest.predict_proba(X), atol=tolerance)
+    assert full.objective_ == rest.objective_
+    assert full.n_subnetworks_ == rest.n_subnetworks_
+    assert (full.predict(X) == rest.predict(X)).all()
+    np.testing.assert_array_equal(by_class.predict_proba(X), share)
+
+    scores = full.decision_function(X)
+    assert scores.shape == (len(X), classes)
+    assert (scores[:, gone] == np.finfo(dtype).min).all()
+    assert full.intercept_.shape == (classes,)
+    assert np.isneginf(full.intercept_[gone])
+    options = {"loss": "log_loss", "alpha": 0.02}
+    found = full.network_.objective(X, labels, sample_weight=kept.astype(float), **options)
+    np.testing.assert_allclose(found, full.objective_, rtol=1e-6)
+    assert full.network_.objective(X, labels, **options) == np.inf
+
+    full.save(tmp_path / "estimator.npz")
+    np.testing.assert_array_equal(pr.load(tmp_path / "estimator.npz").predict_proba(X), share)
+    for name in ("network.npz", "network.json"):
+        full.network_.save(tmp_path / name)
+        np.testing.assert_array_equal(pr.load(tmp_path / name).predict(X), full.network_.predict(X))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(full)).predict_proba(X), share)
+    again = full.set_params(warm_start=True).fit(X, labels, sample_weight=kept.astype(float))
+    assert (again.predict_proba(X)[:, gone] == 0).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_scikit_learn_combines_classifiers_that_have_a_class_without_weight():
+    X, y = problem(classes=3, n=120)
+    weight = (y != 1).astype(float)
+    ours = PathReLUClassifier(alpha=0.05, random_state=0)
+    vote = VotingClassifier([("a", ours), ("b", LogisticRegression())], voting="soft")
+    vote.fit(X, y, sample_weight=weight)
+    parts = [model.predict_proba(X) for model in vote.estimators_]
+    np.testing.assert_allclose(vote.predict_proba(X), (parts[0] + parts[1]) / 2)
+    assert (parts[0][:, 1] == 0).all()
+
+    for method in ("sigmoid", "isotonic"):
+        calibrated = CalibratedClassifierCV(ours, method=method, cv=3).fit(X, y, sample_weight=weight)
+        share = calibrated.predict_proba(X)
+        assert share.shape == (120, 3)
+        np.testing.assert_allclose(share.sum(axis=1), 1)
+        assert (share[:, 1] < 0.1).all()
+
+    for method, never in (("predict_proba", 0), ("predict_log_proba", -np.inf)):
+        found = cross_val_predict(ours, X, y, cv=3, method=method, params={"sample_weight": weight})
+        assert (found[:, 1] == never).all()
+        assert np.isfinite(found[:, [0, 2]]).all()
+    found = cross_val_predict(ours, X, y, cv=3, method="decision_function", params={"sample_weight": weight})
+    assert np.isfinite(found).all()
+
+    model = PathReLUClassifierCV(alphas=[0.1, 0.05], cv=3, random_state=0).fit(X, y, sample_weight=weight)
+    assert (model.predict_proba(X)[:, 1] == 0).all()
+    balanced = PathReLUClassifier(class_weight="balanced", random_state=0).fit(X, y, sample_weight=weight)
+    assert (balanced.predict_proba(X)[:, 1] == 0).all()
+
+
+def test_an_intercept_of_minus_infinity_is_that_of_a_class():
+    weights = np.ones((1, 1, 2))
+    network = pr.ParallelReLUNetwork(weights, intercept=[0, -np.inf, 1])
+    with pytest.raises(ValueError, match="loss is 'squared_error', and the network has the intercept -inf"):
+        network.objective(np.ones((2, 2)), np.ones((2, 3)), 0.1)
+    for bad in ([-np.inf], [-np.inf, -np.inf], [0, np.inf], [np.nan, 0]):
+        with pytest.raises(ValueError, match=r"intercept has the value -?(inf|nan) at index"):
+            pr.ParallelReLUNetwork(weights, intercept=bad)
+    regression = PathReLURegressor(alpha=0.1).fit(np.eye(3), np.eye(3))
+    regression.network_.intercept[1] = -np.inf
+    with pytest.raises(ValueError, match=r"load would refuse the file: .*intercept has the value -inf"):
+        regression.save("never written")
 
 
 def test_arrangements_of_ones_own_are_refused_with_the_way_to_use_them():
@@ -211,10 +386,10 @@ def test_bad_data_is_refused(estimator):
 def test_one_class_is_refused():
     X, _ = problem()
     with pytest.raises(
-        ValueError, match="y has one class, 'a', in samples of weight above 0; expected at least 2 classes"
+        ValueError, match=r"y has the classes \['a'\] in samples of weight above 0; expected at least 2"
     ):
         PathReLUClassifier().fit(X, ["a"] * 80)
-    with pytest.raises(ValueError, match="y has one class, 1"):
+    with pytest.raises(ValueError, match=r"y has the classes \[1\]"):
         PathReLUClassifier().fit(X, np.arange(80) % 2, sample_weight=np.arange(80) % 2)
 
 

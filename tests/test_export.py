@@ -317,6 +317,46 @@ def test_the_option_raw_scores_gives_the_decision_function(count):
         np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("options", [{}, {"skip_connection": True}, {"activation": "gated"}, {"alpha": 9.0}])
+def test_a_class_without_weight_has_probability_zero_in_every_export(tmp_path, options):
+    X = rows()
+    y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)
+    model = pr.PathReLUClassifier(**{"alpha": 0.05, "random_state": 0} | options)
+    model.fit(X, y, sample_weight=(y != 1).astype(float))
+    for dtype in (np.float32, np.float64):
+        model.to_onnx(tmp_path / "model.onnx", dtype=dtype)
+        label, share = session(tmp_path / "model.onnx").run(None, {"X": X.astype(dtype)})
+        assert (share[:, 1] == 0).all()
+        np.testing.assert_allclose(share, model.predict_proba(X), rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(label, model.predict(X.astype(dtype)))
+    skl2onnx = pytest.importorskip("skl2onnx")
+    register_skl2onnx()
+    converted = skl2onnx.to_onnx(model, X[:1], target_opset=17, options={id(model): {"raw_scores": True}})
+    scores = session(converted).run(None, {"X": X})[1]
+    np.testing.assert_allclose(scores, model.decision_function(X), rtol=1e-12, atol=1e-12)
+
+
+def test_a_torch_module_with_a_class_without_weight_trains():
+    torch = pytest.importorskip("torch")
+    X = rows()
+    y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)
+    model = pr.PathReLUClassifier(alpha=0.05, random_state=0).fit(X, y, sample_weight=(y != 1).astype(float))
+    module = model.network_.to_torch()
+    np.testing.assert_allclose(
+        module(torch.tensor(X)).detach().numpy(), model.network_.predict(X), rtol=1e-12
+    )
+    optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
+    kept = torch.tensor(y != 1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(module(torch.tensor(X))[kept], torch.tensor(y)[kept])
+        loss.backward()
+        optimizer.step()
+    outputs = module(torch.tensor(X)).detach().numpy()
+    assert np.isneginf(outputs[:, 1]).all()
+    assert np.isfinite(outputs[:, [0, 2]]).all()
+
+
 def test_options_that_are_not_known_are_refused():
     skl2onnx = pytest.importorskip("skl2onnx")
     register_skl2onnx()

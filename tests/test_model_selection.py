@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, make_scorer, mean_absolute_error
-from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneOut, StratifiedKFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import pathrelu as pr
@@ -253,6 +253,9 @@ def test_three_classes_pickle_and_files(tmp_path):
         ({"on_interrupt": "stop"}, ValueError, "on_interrupt is 'stop'"),
         ({"max_seconds": 0}, ValueError, "max_seconds is 0"),
         ({"cv": 1}, ValueError, "n_splits=1"),
+        ({"scoring": ["r2"]}, TypeError, "scoring is of type list; expected the name of one scorer"),
+        ({"cv": LeaveOneOut()}, ValueError, 'tests on 1 row; .* take scoring="neg_mean_squared_error"'),
+        ({"cv": LeaveOneOut(), "scoring": "r2"}, ValueError, 'take scoring="neg_mean_squared_error"'),
     ],
 )
 def test_bad_parameters_are_refused(parameters, error, message):

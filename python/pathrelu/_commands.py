@@ -676,9 +676,8 @@ def certify_file(
     of_classes = getattr(model, "class_weight", None)
     if of_classes is not None and network.classes is not None:
         weight = raw_weights(weight, len(y))
-        used = weight > 0
-        found, code = np.unique(y[used], return_inverse=True)
-        weight[used] *= class_weights(of_classes, found, code, weight[used])
+        found, code = np.unique(y, return_inverse=True)
+        weight *= class_weights(of_classes, found, code, weight)
     certificate = certified(
         network,
         X,

@@ -200,9 +200,13 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
 # ---- Arrays in JSON ------------------------------------------------------------
 
 
+MINUS_INFINITY = "-inf"  # JSON has no number for it
+
+
 def to_plain(array: NDArray[Any]) -> dict[str, Any]:
     """An array as JSON has it. Numbers are written so that they are read back bit for bit."""
-    return {"dtype": array.dtype.name, "shape": list(array.shape), "values": array.ravel().tolist()}
+    values = [MINUS_INFINITY if value == -math.inf else value for value in array.ravel().tolist()]
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "values": values}
 
 
 def from_plain(plain: object, name: str) -> NDArray[Any]:
@@ -213,6 +217,8 @@ def from_plain(plain: object, name: str) -> NDArray[Any]:
     if dtype is None or dtype.kind == "b":
         raise ValueError(f"{name} has dtype {plain['dtype']!r}")
     kinds = (int,) if dtype.kind in "iu" else (int, float)
+    if isinstance(values, list) and dtype.kind == "f":
+        values = [-math.inf if value == MINUS_INFINITY else value for value in values]
     if not isinstance(values, list) or any(type(value) not in kinds for value in values):
         raise ValueError(f"{name} has values that are not numbers of dtype {dtype}")
     if (

@@ -215,6 +215,7 @@ def _check_consistent(estimator: Any) -> None:
     ):
         raise ValueError(f"feature_names_in_ are not {network.n_features} strings")
     if not is_classifier(estimator):
+        check.finite(network.intercept, "intercept")
         return
     classes, expected = getattr(estimator, "classes_", None), max(2, network.n_outputs)
     if not isinstance(classes, np.ndarray) or classes.shape != (expected,):

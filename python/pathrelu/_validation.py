@@ -28,12 +28,14 @@ MOST_NAMED = 5  # columns in one message
 
 def table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     """`validate_data` for estimators, whose rows come out dense, C-ordered, finite, as float32 or float64."""
-    names = None if hasattr(X, "collect_schema") and hasattr(X, "collect") else column_names(X)
+    names = None if _lazy(X) else column_names(X)
     if names is not None:  # first of all, so that a frame with a column too many is told which
         validate_data(estimator, X, skip_check_array=True, reset=options.get("reset", True))
     X = of_numbers(np.asarray(X) if isinstance(X, list | tuple) else X, "X")
     if isinstance(X, np.ndarray) and X.dtype.kind != "c":  # scikit-learn refuses these in its own words
         numeric_dtype(X, "X")
+    if y:
+        none_missing(y[0], "y")
     checked = validate_data(
         estimator,
         X,
@@ -55,9 +57,44 @@ def column_names(X: Any) -> list[Any] | None:
     return list(X.columns) if hasattr(X, "columns") and hasattr(X, "dtypes") else None
 
 
+def _lazy(X: Any) -> bool:
+    """Whether this is a query of polars that has not been run."""
+    return hasattr(X, "collect_schema") and hasattr(X, "collect")
+
+
+def none_missing(y: Any, name: str) -> None:
+    """Refuse targets or labels with None, NaN or pandas' own marks of what is missing, naming the row."""
+    if _lazy(y):
+        raise TypeError(f"{name} is a {type(y).__name__}, which holds no rows yet; expected {name}.collect()")
+    try:
+        array = np.asarray(y)
+    except ValueError:  # ragged, which scikit-learn refuses
+        return
+    if array.ndim == 0 or array.dtype.kind not in "fOmM":
+        return
+    rows = array.reshape(len(array), -1)
+    if array.dtype.kind == "O":
+        missing = np.array([[_missing(value) for value in row] for row in rows], bool).reshape(rows.shape)
+    else:
+        missing = np.isnat(rows) if array.dtype.kind in "mM" else np.isnan(rows)
+    if missing.any():
+        row = int(missing.any(axis=1).argmax())
+        count = int(missing.any(axis=1).sum())
+        raise ValueError(
+            f"{name} has missing values (NaN or None) in {count} of {len(rows)} rows, first in row {row}; "
+            "expected none: leave these rows out"
+        )
+
+
+def _missing(value: object) -> bool:
+    if isinstance(value, numbers.Real | Decimal | np.datetime64 | np.timedelta64):
+        return bool(value != value)
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
 def of_numbers(X: Any, name: str) -> Any:
     """Refuse text, categories and times, in data frames by column; masked entries become NaN."""
-    if hasattr(X, "collect_schema") and hasattr(X, "collect"):  # polars
+    if _lazy(X):
         raise TypeError(f"{name} is a {type(X).__name__}, which holds no rows yet; expected {name}.collect()")
     names = column_names(X)
     if names is not None:

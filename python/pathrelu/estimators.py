@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import Tags, compute_sample_weight
+from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
@@ -64,8 +64,9 @@ class Data:
     y: NDArray[np.float64]
     w: NDArray[np.float64]
     loss: str
-    classes: Sequence[Label] | None = None
+    labels: NDArray[Any] | None = None  # of all classes
     parameter: float | None = None  # of the loss; None for its default
+    present: NDArray[np.intp] | None = None  # places of the classes trained on, if not all have weight
 
 
 @dataclass(frozen=True)
@@ -189,20 +190,30 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             ]
         if projection is not None:
             solutions = [projection.lift(solution) for solution in solutions]
+        intercept = np.concatenate([np.atleast_1d(solution.intercept) for solution in solutions])
+        outputs = None
+        if data.present is not None:
+            assert data.labels is not None
+            outputs = data.present[-len(intercept) :]  # the first of two classes has the log-odds 0
+            trained, intercept = intercept, np.full(len(data.labels), -np.inf)
+            intercept[data.present] = 0
+            intercept[outputs] = trained
         self.network_ = assemble(
             [part for solution in solutions for part in solution.parts],
             relu=settings.activation == "relu",
-            intercept=np.concatenate([np.atleast_1d(solution.intercept) for solution in solutions]),
+            intercept=intercept,
+            outputs=outputs,
             bias=settings.bias,
             center=standardization.center,
             scale=standardization.scale,
             empty=standardization.empty,
-            classes=data.classes,
+            classes=None if data.labels is None else _plain(data.labels),
             feature_names=getattr(self, "feature_names_in_", None),
         )
         alphas = [solution.alpha for solution in solutions]
         self.alpha_ = alphas[0] if len(alphas) == 1 else np.array(alphas)
-        self.intercept_ = solutions[0].intercept if len(solutions) == 1 else self.network_.intercept
+        alone = len(solutions) == 1 and outputs is None
+        self.intercept_ = solutions[0].intercept if alone else self.network_.intercept
         self.objective_ = sum(solution.objective for solution in solutions)
         self.dual_gap_ = sum(solution.gap for solution in solutions)
         self.n_iter_ = sum(max(1, solution.n_iter) for solution in solutions)
@@ -571,16 +582,17 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
     standardize, skip_connection, prune, low_rank
         As for `PathReLURegressor`.
     class_weight : dict, "balanced" or None, default=None
-        Weights of classes, which multiply those of samples; "balanced" gives all classes the same total.
+        Weights of classes, at least 0, which multiply those of samples; "balanced" gives all classes the same
+        total.
     tol, max_iter, n_threads, warm_start, random_state, verbose, callback, on_interrupt, max_seconds
         As for `PathReLURegressor`.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels of the samples of weight above 0, sorted.
+        Labels, sorted. A class whose samples all have weight 0 keeps its place, with probability 0.
     network_ : ParallelReLUNetwork or GatedReLUNetwork
-        One output for two classes, else one per class.
+        One output for two classes, else one per class; the intercept of a class of probability 0 is -inf.
     alpha_ : float
         The `alpha` used.
     intercept_ : float or ndarray of shape (n_classes,)
@@ -677,7 +689,8 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         Raises
         ------
         ValueError, TypeError
-            If a parameter or the data is out of range or of the wrong kind, or there is only one class.
+            If a parameter or the data is out of range or of the wrong kind, or there is only one class of
+            weight above 0.
             Columns of a data frame that hold missing values, text, categories or times are named.
 
         Warns
@@ -697,20 +710,25 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         table, y = check.table(self, X, y)
         check_classification_targets(y)
         weight = check.raw_weights(sample_weight, len(table))
-        used = weight > 0
-        labels, code = np.unique(np.asarray(y)[used], return_inverse=True)
-        if len(labels) < 2:
-            only = labels.tolist()[0]
+        labels, code = np.unique(np.asarray(y), return_inverse=True)
+        with np.errstate(over="ignore"):
+            weight = weight * class_weights(self.class_weight, labels, code, weight)
+        check.finite(weight, "sample_weight times class_weight")
+        total = np.bincount(code, weight > 0)
+        present = np.flatnonzero(total > 0)
+        if len(present) < 2:
             raise ValueError(
-                f"y has one class, {only!r}, in samples of weight above 0; expected at least 2 classes"
+                f"y has the classes {labels[present].tolist()} in samples of weight above 0; expected at "
+                "least 2 classes"
             )
-        weight = weight[used] * class_weights(self.class_weight, labels, code, weight[used])
-
-        rows, codes, weight = canonical(table[used], code[:, np.newaxis].astype(np.float64), weight)
-        several = len(labels) > 2
-        target = (codes == np.arange(len(labels))).astype(np.float64) if several else 2 * codes - 1
+        used = weight > 0
+        code = np.searchsorted(present, code[used])
+        rows, codes, weight = canonical(table[used], code[:, np.newaxis].astype(np.float64), weight[used])
+        several = len(present) > 2
+        target = (codes == np.arange(len(present))).astype(np.float64) if several else 2 * codes - 1
         self.classes_ = labels
-        return Data(rows, target, weight, "log_loss", _plain(labels))
+        absent = len(present) < len(labels)
+        return Data(rows, target, weight, "log_loss", labels, present=present if absent else None)
 
     def decision_function(self, X: ArrayLike) -> check.Rows:
         """Log-odds of the second of two classes, or the logits of all, of which only differences matter.
@@ -722,8 +740,11 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Of a class of probability 0 the lowest finite number, as
+            `sklearn.model_selection.cross_val_predict` has it for classes that a fold lacks.
         """
-        return self._outputs(X)
+        outputs = self._outputs(X)
+        return np.maximum(outputs, np.finfo(outputs.dtype).min)
 
     def predict_log_proba(self, X: ArrayLike) -> check.Rows:
         """Logarithms of `predict_proba`, exact where probabilities round to 0.
@@ -914,14 +935,26 @@ def class_weights(
     code: NDArray[np.intp],
     weight: NDArray[np.float64],
 ) -> NDArray[np.float64]:
+    """Factors of samples with the labels ``labels[code]``."""
+    if class_weight is None:
+        return np.ones(len(code))
     if isinstance(class_weight, str):
-        balanced: NDArray[np.float64] = weight.sum() / (len(labels) * np.bincount(code, weight))
+        totals = np.bincount(code, weight)
+        balanced: NDArray[np.float64] = weight.sum() / (
+            np.count_nonzero(totals) * np.where(totals > 0, totals, np.inf)
+        )
         return balanced[code]
-    factor: NDArray[np.float64] = compute_sample_weight(class_weight, labels[code])
-    check.finite(factor, "class_weight")
-    if (factor <= 0).any():
-        raise ValueError(f"class_weight has the value {factor.min():g}; expected all above 0")
-    return factor
+    factor, named = np.ones(len(labels)), 0
+    for place, label in enumerate(labels):
+        if label in class_weight:
+            name = f"class_weight of the class {labels.tolist()[place]!r}"
+            factor[place] = check.at_least_zero(class_weight[label], name)
+            named += 1
+    if named < min(len(labels), len(class_weight)):  # a key is misspelt, as a class went without weight
+        raise ValueError(
+            f"class_weight has the keys {list(class_weight)}; expected classes of y, {labels.tolist()}"
+        )
+    return factor[code]
 
 
 def _plain(labels: NDArray[Any]) -> list[Label] | None:

@@ -163,7 +163,8 @@ def check_float32(network: Network, *more: NDArray[Any]) -> None:
                 "expected an export in float64"
             )
     skip_weights, skip_bias = network.skip_weights, network.skip_bias
-    for array in (network.leaf_weights, network.leaf_bias, network.intercept, skip_weights, skip_bias, *more):
+    intercept = network.intercept[np.isfinite(network.intercept)]  # -inf, of a class of probability 0, stays
+    for array in (network.leaf_weights, network.leaf_bias, intercept, skip_weights, skip_bias, *more):
         if array is not None and (largest := float(np.abs(array).max(initial=0))) > most:
             raise ValueError(
                 f"a weight is {largest:g}, which float32 cannot hold; expected an export in float64"
@@ -348,8 +349,12 @@ def _classify(
         index = graph.node("Cast", positive, to=_element_type(np.dtype(np.int64)))
         index = graph.node("Reshape", index, graph.constant(np.array([-1], np.int64)))
     else:
-        probabilities = outputs if raw_scores else graph.node("Softmax", outputs, axis=1)
         index = graph.node("ArgMax", outputs, axis=1, keepdims=0)
+        if raw_scores:  # those of `decision_function`, finite for a class of probability 0 too
+            lowest = graph.constant(np.array(np.finfo(precision).min, precision))
+            probabilities = graph.node("Max", outputs, lowest)
+        else:
+            probabilities = graph.node("Softmax", outputs, axis=1)
     return graph.node("Gather", graph.constant(labels), index), probabilities
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import get_scorer
+from sklearn.metrics import get_scorer, r2_score
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils._metadata_requests import (
@@ -97,6 +97,13 @@ class _AlphaCV:
         settings, data = model._settings(), model._data(rows, targets, weights)
         split, score_params = self._routed(scorer, weights, groups, params)
         folds = list(check_cv(self.cv, targets, classifier=is_classifier(self)).split(rows, targets, **split))
+        if scorer is determination or getattr(scorer, "_score_func", None) is r2_score:
+            few = min(len(test) for _, test in folds)
+            if few < 2:
+                raise ValueError(
+                    f"cv has a fold that tests on {few} row{'s' * (few != 1)}; expected at least 2 for the "
+                    'score R2: take scoring="neg_mean_squared_error"'
+                )
         grid = given
         if grid is None:
             largest = model._largest_alpha(settings, data)
@@ -201,8 +208,8 @@ class _AlphaCV:
         if self.scoring is not None:
             if not isinstance(self.scoring, str) and not callable(self.scoring):
                 raise TypeError(
-                    f"scoring is of type {type(self.scoring).__name__}; expected the name of one scorer, a function "
-                    "of (estimator, X, y) or None"
+                    f"scoring is of type {type(self.scoring).__name__}; expected the name of one scorer, a "
+                    "function of (estimator, X, y) or None"
                 )
             return get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
         return log_score if is_classifier(self) else determination
@@ -261,9 +268,7 @@ def _fit_and_score(
     name, wanted = f"the score at alpha {alpha:g}", "a finite number"
     score = check.number(score, name, wanted)
     if not np.isfinite(score):
-        few = len(test) < 2 and scorer is determination
-        hint = ': R2 needs two rows in each fold; take scoring="neg_mean_squared_error"' if few else ""
-        raise ValueError(f"{name} is {score:g}; expected {wanted}{hint}")
+        raise ValueError(f"{name} is {score:g}; expected {wanted}")
     return model, (score, model.n_subnetworks_, seconds)
 
 

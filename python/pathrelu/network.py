@@ -92,7 +92,9 @@ class _Network:
         self.intercept = np.atleast_1d(check.numeric(intercept, "intercept")).astype(np.float64)
         if self.intercept.ndim != 1 or len(self.intercept) == 0:
             raise ValueError(f"intercept has shape {self.intercept.shape}; expected (n_outputs,)")
-        check.finite(self.intercept, "intercept")
+        # A class of probability 0 has the intercept -inf; some output is finite.
+        never = np.isneginf(self.intercept)
+        check.finite(self.intercept if never.all() else self.intercept[~never], "intercept")
         index = check.array_of(np.zeros(K) if output_index is None else output_index, (K,), "output_index")
         self.output_index = index.astype(np.int64)
         if (self.output_index != index).any() or (index < 0).any() or (index >= len(self.intercept)).any():
@@ -340,6 +342,19 @@ class _Network:
         check.shape(target, (n, self.n_outputs), "y")
         weight = check.weights(sample_weight, n)
         outputs = self._outputs(table, check.threads(None))
+        possible = np.isfinite(self.intercept)
+        if not possible.all():
+            if loss != "log_loss":
+                raise ValueError(
+                    f"loss is {loss!r}, and the network has the intercept -inf of a class of probability 0; "
+                    "expected 'log_loss'"
+                )
+            used = weight > 0
+            target, outputs, weight = target[used], outputs[used], check.unit_mean(weight[used])
+            if target[:, ~possible].any():
+                return math.inf
+            target = np.ascontiguousarray(target[:, possible])
+            outputs = np.ascontiguousarray(outputs[:, possible])
         losses.check_targets(target, weight, loss)
         core_loss = losses.specification(loss, value, target, weight)
         return _core.mean_loss(_double(outputs), target, weight, core_loss) + alpha * self.path_norm()
@@ -435,7 +450,7 @@ class _Network:
         dict
             ``format``, ``version``, ``pathrelu_version``, ``kind``, ``width``, ``bias_scale``, ``classes``,
             ``feature_names``, ``target`` and ``arrays``: for each array its ``dtype``, ``shape`` and
-            ``values`` in C order.
+            ``values`` in C order, with the text "-inf" for the intercept of a class of probability 0.
 
         Examples
         --------
@@ -562,6 +577,7 @@ class ParallelReLUNetwork(_Network):
     output_index : array-like of shape (K,), optional
         Which output each sub-network feeds; the first by default.
     intercept : float or array-like of shape (n_outputs,), default=0.0
+        -inf, but not for all outputs, for a class that has probability 0.
     center, scale : array-like of shape (n_features,), optional
         Zeros and ones by default.
     bias_scale : float, default=1.0
@@ -661,8 +677,11 @@ def assemble(
     empty: NDArray[np.bool_] | None = None,
     classes: Sequence[Label] | None = None,
     feature_names: Sequence[str] | None = None,
+    outputs: NDArray[np.intp] | None = None,
 ) -> ParallelReLUNetwork | GatedReLUNetwork:
     """The network of one set of arrangements and blocks (P, S, paths, columns) per output.
+
+    The parts may be those of some `outputs` only, by place; the others have nothing but their intercept.
 
     With `bias`, the last column of the blocks is the weight of a column of ones. Weights and gates of `empty`
     columns, which were zero in all rows, are rounding noise and become zero.
@@ -672,7 +691,8 @@ def assemble(
     leaves, gates, signs, output_sign, output_index = [], [], [], [], []
     # The block of the linear group, if there is one: its first path (the others are zero), output sign +1.
     skip = [blocks[arrangements.linear, 0, 0].sum(axis=0) for arrangements, blocks in parts]
-    for output, (arrangements, blocks) in enumerate(parts):
+    outputs = np.arange(len(intercept)) if outputs is None else outputs
+    for output, (arrangements, blocks) in zip(outputs, parts, strict=True):
         group, side = subnetworks(arrangements, blocks)
         leaves.append(blocks[group, side])
         signs.append(arrangements.signs[group])
@@ -697,7 +717,8 @@ def assemble(
         "feature_names": feature_names,
     }
     if parts[0][0].skip_connection:
-        linear = np.stack(skip)
+        linear = np.zeros((len(intercept), weights.shape[2]), weights.dtype)
+        linear[outputs] = np.stack(skip)
         linear[:, no_weight] = 0
         shared["skip_weights"] = linear[:, :columns]
         shared["skip_bias"] = linear[:, -1] if bias else None
