@@ -11,12 +11,14 @@ from reference import loss_conjugates, loss_slopes, loss_values, project
 
 import pathrelu as pr
 from pathrelu import _core
-from pathrelu._validation import LOSSES
 from pathrelu.arrangements import RowSpace
 from pathrelu.certificate import Certificate, Output, spectral_norm
 from pathrelu.program import Problem
 
 EPS = float(np.finfo(np.float64).eps)
+
+
+LOSSES = ["squared_error", "huber", "log_loss", "squared_hinge"]
 
 
 @pytest.fixture
@@ -145,7 +147,7 @@ def test_no_tree_correlates_more_than_the_bound_for_trees(rng, width):
     ratios = []
     for kind in ("gaussian", "positive", "integer"):
         Z, theta = rows_and_theta(rng, 9, 2, kind)
-        problem = Problem(Z, theta[:, np.newaxis], True, np.ones(len(Z)), "relu", "squared_error")
+        problem = Problem(Z, theta[:, np.newaxis], True, np.ones(len(Z)), "relu", *["squared_error"] * 2)
         output = Output(problem, 1.0, False, width, 1)
 
         def most(t, Z=Z):
@@ -275,7 +277,7 @@ def test_no_network_is_better_than_the_lower_bound(part):
     assert np.mean(close) > 0.3
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", [*LOSSES, "poisson", "gamma"])
 @pytest.mark.parametrize(
     ("rank", "intercept", "weighted"), [(1, True, False), (2, False, True), (3, True, True)]
 )
@@ -284,6 +286,8 @@ def test_up_to_rank_three_the_gap_closes(rng, loss, rank, intercept, weighted):
     y = np.abs(X[:, 0]) + 0.2 * rng.standard_normal(20)
     if loss in ("log_loss", "squared_hinge"):
         y = np.where(y > np.median(y), 1.0, 0.0)
+    if loss in ("poisson", "gamma"):
+        y = np.exp(y) if loss == "gamma" else np.floor(np.exp(y))
     options = {"loss": loss, "fit_intercept": intercept}
     if weighted:
         options["sample_weight"] = rng.random(20) + 0.1
@@ -495,3 +499,20 @@ def test_row_spaces_of_rounded_rows(rng):
     assert space.rank == 2
     assert space.residual < 1e-13
     np.testing.assert_allclose(space.left * space.values @ space.basis.T, X, atol=1e-12)
+
+
+def test_kinks_and_parameters_of_losses(rng):
+    X, y = rng.standard_normal((20, 2)), rng.standard_normal(20)
+    options = {"loss": "quantile", "quantile": 0.8, "fit_intercept": True}
+    arrangements = pr.enumerate_arrangements(X)
+    solution = pr.solve(X, y, arrangements, 0.05, tol=1e-9, **options)
+    with pytest.raises(ValueError, match="loss is 'quantile', which has kinks, with the method 'auto'"):
+        pr.certify(solution.network(), X, y, 0.05, **options)
+    certificate = pr.certify(
+        solution.network(), X, y, 0.05, "solver", arrangements=arrangements, tol=1e-9, **options
+    )
+    assert certificate.upper == pytest.approx(solution.objective, rel=1e-12)
+    assert certificate.relative_gap < 1e-7
+    options = {"loss": "huber", "threshold": 0.5}
+    solution = pr.solve(X, y, arrangements, 0.02, tol=1e-9, **options)
+    assert pr.certify(solution.network(), X, y, 0.02, **options).relative_gap < 1e-6

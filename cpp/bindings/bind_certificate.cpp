@@ -6,10 +6,12 @@
 namespace pathrelu {
 namespace {
 
+constexpr double kNever = std::numeric_limits<double>::infinity();
+
 /// Runs work(poll) without the GIL: (bound, values (k), points (k, r), signs (k), n_nodes).
 template <class Work>
-py::tuple correlation(Index r, Work work) {
-    const Observer observer = observer_for(py::none());
+py::tuple correlation(Index r, double seconds, Work work) {
+    const Observer observer = observer_for(py::none(), {nullptr, seconds});
     Correlation found;
     {
         const WithoutGil nogil;
@@ -26,26 +28,27 @@ py::tuple correlation(Index r, Work work) {
 void register_certificate(py::module_& m) {
     m.def(
         "exact_correlation",
-        [](const Array<double>& z, const Array<double>& theta, int threads) {
+        [](const Array<double>& z, const Array<double>& theta, int threads, double seconds) {
             const auto rows = matrix(z, "rows");
             const auto t = vector(theta, "theta");
-            return correlation(rows.cols,
+            return correlation(rows.cols, seconds,
                                [&](const Poll& poll) { return exact_correlation(rows, t, threads, poll); });
         },
         py::arg("rows").noconvert(), py::arg("theta").noconvert(), py::arg("threads"),
+        py::arg("seconds") = kNever,
         "Largest |theta . (rows u)_+| over unit u: (bound, values, points, signs, 0).");
     m.def(
         "branch_and_bound",
         [](const Array<double>& z, const Array<double>& theta, double floor, double tol, Index max_nodes,
-           bool until_found, int threads) {
+           bool until_found, int threads, double seconds) {
             const auto rows = matrix(z, "rows");
             const auto t = vector(theta, "theta");
             const BranchOptions options{floor, tol, max_nodes, until_found, threads};
-            return correlation(rows.cols,
+            return correlation(rows.cols, seconds,
                                [&](const Poll& poll) { return branch_and_bound(rows, t, options, poll); });
         },
         py::arg("rows").noconvert(), py::arg("theta").noconvert(), py::arg("floor"), py::arg("tol"),
-        py::arg("max_nodes"), py::arg("until_found"), py::arg("threads"),
+        py::arg("max_nodes"), py::arg("until_found"), py::arg("threads"), py::arg("seconds") = kNever,
         "Bound on |theta . (rows u)_+| over unit u: (bound, values, points, signs, n_nodes).");
     m.def(
         "dual_point",
@@ -61,6 +64,7 @@ void register_certificate(py::module_& m) {
                 for (Index c = 0; c < targets.cols; ++c) shifted[i * targets.cols + c] += b[c];
             Array<double> theta({targets.rows, targets.cols});
             l->dual_point(shifted.data(), theta.mutable_data());
+            if (fit_intercept) l->balance(theta.mutable_data());
             return theta;
         },
         py::arg("f").noconvert(), py::arg("y").noconvert(), py::arg("w").noconvert(), py::arg("loss"),

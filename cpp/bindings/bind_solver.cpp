@@ -73,6 +73,7 @@ void register_solver(py::module_& m) {
         .def_readonly("dual_objective", &SolveReport::dual_objective)
         .def_readonly("gap", &SolveReport::gap)
         .def_readonly("objective_at_zero", &SolveReport::objective_at_zero)
+        .def_readonly("rounding", &SolveReport::rounding)
         .def_readonly("converged", &SolveReport::converged)
         .def_readonly("stopped", &SolveReport::stopped)
         .def_readonly("n_iter", &SolveReport::n_iter)
@@ -90,6 +91,7 @@ void register_solver(py::module_& m) {
         .def_readonly("default_value", &LossTraits::default_value)
         .def_readonly("below", &LossTraits::below)
         .def_readonly("in_spreads", &LossTraits::in_spreads)
+        .def_readonly("kinked", &LossTraits::kinked)
         .def_readonly("log_link", &LossTraits::log_link)
         .def_property_readonly("targets", [](const LossTraits& traits) {
             const char* names[] = {"real", "signs", "one_hot", "nonnegative", "positive"};

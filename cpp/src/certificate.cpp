@@ -258,17 +258,19 @@ Correlation exact_correlation(MatView<const double> rows, VecView<const double> 
     const Walker walker(f);
     const Index walks = r == 3 ? m : 1;
     std::vector<Point> found(2 * walks);
-    for_each_polled(walks, m, threads, poll, [&](Index i) {
-        Point best[2];
-        walker.walk(r == 3 ? walker.chart_line(i) : walker.base(), r == 3 ? i : -1, easy.value, best);
-        found[2 * i] = std::move(best[0]);
-        found[2 * i + 1] = std::move(best[1]);
+    const bool complete = runs_to_its_end([&] {
+        for_each_polled(walks, m, threads, poll, [&](Index i) {
+            Point best[2];
+            walker.walk(r == 3 ? walker.chart_line(i) : walker.base(), r == 3 ? i : -1, easy.value, best);
+            found[2 * i] = std::move(best[0]);
+            found[2 * i + 1] = std::move(best[1]);
+        });
     });
     found.erase(std::remove_if(found.begin(), found.end(), [](const Point& p) { return p.u.empty(); }),
                 found.end());
     found.push_back(easy);
     store(std::move(found), out);
-    out.bound = out.values[0] + f.slack();
+    out.bound = complete ? out.values[0] + f.slack() : kInfinity;
     return out;
 }
 
@@ -517,8 +519,11 @@ Correlation Branching<R>::run(const BranchOptions& options, const Poll& poll) co
         const double before = (1 + options.tol) * reached();
         std::size_t lines = 0;
         for (const Node& node : batch) lines += node.open.size();
-        for_each_polled(static_cast<Index>(batch.size()), static_cast<Index>(lines / batch.size()),
-                        options.threads, poll, [&](Index k) { examine(batch[k], before, points[k]); });
+        // Cones that are not looked into keep the bound of the cone that they are half of.
+        const bool stopped = !runs_to_its_end([&] {
+            for_each_polled(static_cast<Index>(batch.size()), static_cast<Index>(lines / batch.size()),
+                            options.threads, poll, [&](Index k) { examine(batch[k], before, points[k]); });
+        });
         out.n_nodes += static_cast<Index>(batch.size());
         for (Point& point : points) keep(point);
         const double enough = (1 + options.tol) * reached();
@@ -532,7 +537,7 @@ Correlation Branching<R>::run(const BranchOptions& options, const Poll& poll) co
             std::push_heap(heap.begin(), heap.end());
         }
         const bool found = options.until_found && reached() > (1 + options.tol) * options.floor;
-        const bool spent = out.n_nodes >= options.max_nodes || open > kMostOpen;
+        const bool spent = stopped || out.n_nodes >= options.max_nodes || open > kMostOpen;
         if (heap.empty() || heap[0].bound <= enough || spent || found) break;
         batch.clear();
         for (int k = 0; k < kBatch && !heap.empty() && heap[0].bound > enough; ++k) {

@@ -770,7 +770,7 @@ void Search<X>::solve_from(const Arrangements& arrangements, Index max_iter, std
     SolveOptions options = solve_options_;
     if (max_iter < solve_options_.max_iter || program.blocks() * dim_ <= kCheap)
         options.tol = std::min(options.tol, kPolishTol);
-    options.max_iter = std::clamp<Index>(solve_options_.max_iter - n_iter_, 1, max_iter);
+    options.max_iter = std::clamp<Index>(solve_options_.max_iter - n_iter_, 0, max_iter);
     const Poll last_polls = [this, until = seconds() + kLastPolish] {
         if (seconds() > until) throw Stop();
     };

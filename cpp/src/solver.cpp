@@ -136,6 +136,15 @@ class Solver {
         for (Index k = 0; k < program.y.size(); ++k)
             largest_y = std::max(largest_y, std::abs(program.y.data[k]));
         single_range_ = ordinary(largest_x) && ordinary(largest_y);
+        row_norms_.resize(n_);
+        for (Index i = 0; i < n_; ++i) {
+            double square = 0;
+            for (Index j = 0; j < d_; ++j) {
+                const double x = static_cast<double>(program.rows(i, j));
+                square += x * x;
+            }
+            row_norms_[i] = std::sqrt(square * static_cast<double>(dim_ / d_));
+        }
         if (program.relu) {
             cones_.emplace(program.rows, program.arrangements);
             score_facets_.resize(program.blocks());
@@ -275,9 +284,20 @@ class Solver {
         return block_index(b / (k * S_), groups[b / S_ % k], b % S_);
     }
 
-    /// Largest dual objective on the ray through theta, given the largest score.
+    /// A dual point that gives a bound: it sums to zero where the intercept is free.
+    std::vector<double> feasible(std::vector<double> theta) const {
+        if (options_.fit_intercept) loss_->balance(theta.data());
+        return theta;
+    }
+
+    /// Largest dual objective on the ray through theta, given the largest score. Terms that nearly cancel
+    /// leave a score the rounding of their sum.
     double dual_value(const Loss& loss, const std::vector<double>& theta, double largest_score) const {
-        const double cap = largest_score > 0 ? program_.alpha / largest_score : kInfinity;
+        double size = 0;
+        for (Index i = 0; i < n_; ++i)
+            for (Index c = 0; c < C_; ++c) size += std::abs(theta[i * C_ + c]) * row_norms_[i];
+        const double score = largest_score + std::numeric_limits<double>::epsilon() * size;
+        const double cap = score > 0 ? program_.alpha / score : kInfinity;
         return loss.dual_value(theta.data(), loss.best_scale(theta.data(), cap));
     }
 
@@ -419,6 +439,7 @@ class Solver {
     MaskedOperator<X> full_;
     std::optional<Cones<X>> cones_;
     std::vector<Facets> score_facets_, prox_facets_;
+    std::vector<double> row_norms_;  // sqrt(paths) |x_i|
     std::vector<double> intercept_, stated_intercept_, shifted_, theta_;
     std::vector<double> masks_, added_, removed_, system_;  // of the factorised Newton system, to be reused
     std::optional<Eigen::SelfAdjointEigenSolver<Matrix>> row_moments_;
@@ -1145,7 +1166,8 @@ std::vector<double> Solver<X>::solve_working_set(const Working<X>& work, Point& 
     evaluate(work.op, point);
     std::vector<double> G(C_ * work.op.n_paths() * d_), best_theta;
     double best_dual = -kInfinity, gap = kInfinity;
-    const auto try_dual = [&](std::vector<double> theta) {
+    const auto try_dual = [&](std::vector<double> point_theta) {
+        std::vector<double> theta = feasible(std::move(point_theta));
         adjoint(work.op, theta.data(), G.data());
         const std::vector<double> score = scores(work.groups, G.data(), program_.alpha);
         const double dual = dual_value(*loss_, theta, largest(score));
@@ -1227,8 +1249,8 @@ double Solver<X>::typical_step(const Point& point) const {
 
 template <class X>
 SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
-    require(options_.tol > 0 && options_.max_iter > 0 && options_.threads > 0,
-            "tol, max_iter and threads must be positive");
+    require(options_.tol > 0 && options_.max_iter >= 0 && options_.threads > 0,
+            "tol and threads must be positive, and max_iter not below zero");
     require(program_.alpha > 0 && program_.alpha < kInfinity, "alpha is ", program_.alpha,
             "; expected a positive finite number");
     require_shape("blocks", blocks, program_.blocks(), dim_);
@@ -1239,8 +1261,8 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
     SolveReport report;
     report.objective_at_zero = stated_smooth(std::vector<double>(n_ * C_, 0.0).data());
     // A constant network that fits up to rounding is as good as one that fits.
-    const double at_zero = stated_loss().value(std::vector<double>(n_ * C_, 0.0).data());
-    const double tolerance = options_.tol * std::max({report.objective_at_zero, kNoise * at_zero,
+    report.rounding = kNoise * stated_loss().value(std::vector<double>(n_ * C_, 0.0).data());
+    const double tolerance = options_.tol * std::max({report.objective_at_zero, report.rounding,
                                                       std::numeric_limits<double>::min()});
 
     if (!until_stop([&] { put_on_cones(blocks); })) keep_feasible(blocks);
@@ -1289,7 +1311,7 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
             }
         }
 
-        if (theta.empty()) theta = dual_point(point.f.data());
+        if (theta.empty()) theta = feasible(dual_point(point.f.data()));
         adjoint(full_, theta.data(), G.data());
         // While the gap is wide, bounds on the scores do.
         const bool wide =

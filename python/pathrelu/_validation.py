@@ -220,6 +220,16 @@ def representable(array: Rows, name: str, power: int) -> None:
         raise ValueError(f"{name} has no entry above {largest:.1e}; expected at least {least:.0e}: rescale")
 
 
+def narrowed(values: Doubles, dtype: np.dtype[Any], what: str) -> Rows:
+    """Values in the dtype of the rows, refused if they are too large for it."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if dtype == np.float32 and largest > float(np.finfo(np.float32).max):
+        raise ValueError(
+            f"X is float32, and {what} reach {largest:.1e}, which is too large for it; pass float64 rows"
+        )
+    return values.astype(dtype, copy=False)
+
+
 def shape(array: NDArray[Any], expected: tuple[int, ...], name: str) -> None:
     if array.shape != expected:
         raise ValueError(f"{name} has shape {array.shape}; expected {expected}")

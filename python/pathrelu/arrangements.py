@@ -358,6 +358,7 @@ def enumerate_arrangements(
     width: int | Sequence[int] = 1,
     max_arrangements: int = 1_000_000,
     n_threads: int | None = None,
+    max_seconds: float | None = None,
 ) -> Arrangements:
     r"""All arrangements of the rows, so that the gap of `solve` is a gap of the training problem.
 
@@ -385,6 +386,8 @@ def enumerate_arrangements(
     n_threads : int, optional
         Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one. The result
         does not depend on it.
+    max_seconds : float, optional
+        Give up after this time: some of the arrangements would not do for all.
 
     Returns
     -------
@@ -397,6 +400,8 @@ def enumerate_arrangements(
         If there are more than `max_arrangements`, with their number: exact at depth 2 up to rank 2, and
         elsewhere at depth 2 that of rows in general position, which no others exceed. Beyond depth 2, the
         number of choices for the children of the roots, each of which has at least one arrangement.
+    TimeoutError
+        If `max_seconds` have passed.
 
     Notes
     -----
@@ -418,6 +423,7 @@ def enumerate_arrangements(
     shape = check.tree_width(depth, width)
     most = check.count(max_arrangements, "max_arrangements")
     threads = check.threads(n_threads)
+    seconds = math.inf if max_seconds is None else check.positive(max_seconds, "max_seconds")
     space = RowSpace.of(table, float(np.finfo(table.dtype).eps))
     paths = math.prod(shape)
     if space.rank == 0:
@@ -425,7 +431,7 @@ def enumerate_arrangements(
         core = _core.Arrangements.from_trees(table, np.zeros((0, paths * d)), signs, shape, threads)
         return Arrangements(core, np.zeros((0, paths, d)))
     tol = SAME_LINE * max(1.0, 1e-3 * float(space.values[0] / space.values[-1]))
-    core, weights = _core.enumerate_cells(space.left, shape, most, tol, threads)
+    core, weights = _core.enumerate_cells(space.left, shape, most, tol, threads, seconds)
     leaves = algebra.product(weights.reshape(len(core), paths, space.rank), (space.basis / space.values).T)
     leaves /= np.sqrt((leaves**2).sum(axis=(1, 2), keepdims=True))
     return Arrangements(core, leaves)

@@ -16,7 +16,7 @@ from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements, RowSpace, enumerate_arrangements
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
-from pathrelu.program import Problem, run
+from pathrelu.program import Problem, Watch, run
 
 METHODS = ("auto", "enumeration", "branch_and_bound", "low_rank", "spectral", "solver")
 EXACT_RANK = 3  # up to which all regions are walked through
@@ -24,6 +24,7 @@ MOST_BRANCH_RANK = 16
 BRANCH_RANK = 6  # up to which "auto" branches until it is done
 SHORT_BRANCH_RANK, SHORT_NODES = 12, 50_000  # and up to which, and how long, it has a try
 RETRIES = 2
+FIRST_NODES = 10_000  # of one look at rank 4 and more, fourfold each time that they do not do
 EXACT_ROWS = 10_000  # at rank 3, up to which "auto" walks through all regions
 FEW_NODES = 4000  # of branch and bound before all regions are walked through
 TINY = 20_000  # joint arrangements of a deeper tree that "auto" and "enumeration" list
@@ -120,7 +121,9 @@ class Output:
         threads: int,
         skip: bool = False,
         residual: float = 0.0,
+        watch: Watch | None = None,
     ) -> None:
+        self.watch = watch or Watch()  # each solve and each look for units ends at its time
         self.skip = skip
         self.residual = residual  # of the rows, as that of their row space
         self.problem = problem
@@ -133,8 +136,8 @@ class Output:
         # The objective of the best constant, by which the solver measures its gap.
         self.start = _core.dual_bound(self.theta(np.zeros_like(problem.y)), *self._loss(), np.inf)
 
-    def _loss(self) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
-        return self.problem.y, self.problem.w, self.problem.loss
+    def _loss(self) -> tuple[NDArray[np.float64], NDArray[np.float64], _core._Loss]:
+        return self.problem.y, self.problem.w, self.problem.core_loss
 
     def theta(self, f: NDArray[np.float64]) -> NDArray[np.float64]:
         """The dual point (n, 1) of predictions (n, 1), which are shifted by the best intercept first."""
@@ -152,6 +155,9 @@ class Output:
             return bound
         linear = algebra.norm(algebra.product(self.rows.T, theta))
         return max(bound, math.hypot(linear, self.residual * algebra.norm(theta)))
+
+    def spectral(self, theta: Vector) -> float:
+        return math.hypot(spectral_norm(self.rows, theta), self.residual * algebra.norm(theta))
 
     def tree_bound(self, theta: Vector, most: Callable[[Vector], float]) -> float:
         r"""Bound on ``abs(theta @ h)`` over trees h of path norm 1, by one on units, ``most(theta)``.
@@ -206,7 +212,7 @@ def solved(
     options = _core.SolveOptions(
         tol=tol, max_iter=MOST_STEPS, fit_intercept=output.fit_intercept, threads=output.threads
     )
-    solution = run(problem, arrangements, alpha, options, init)
+    solution = run(problem, arrangements, alpha, options, init, output.watch)
     network = solution.network()
     f = network.predict(X, n_threads=output.threads).reshape(-1, 1).astype(np.float64, copy=False)
     return Solved(solution.objective, alpha * network.path_norm(), output.theta(f), solution.blocks)
@@ -250,7 +256,7 @@ class Correlation:
     bound: float
     points: NDArray[np.float64]  # (k, r), the largest first
     n_nodes: int = 0
-    complete: bool = True  # or the nodes did not last
+    complete: bool = True  # or the nodes, or the time, did not last
 
 
 class Oracle:
@@ -261,9 +267,15 @@ class Oracle:
 
     nodes_left: int = 2**62  # for calls to come
 
-    def __init__(self, Z: NDArray[np.float64], threads: int) -> None:
+    def __init__(self, Z: NDArray[np.float64], threads: int, watch: Watch | None = None) -> None:
         self.Z = np.ascontiguousarray(Z)
         self.threads = threads
+        self.watch = watch or Watch()
+
+    @property
+    def spent(self) -> bool:
+        """Whether there is no node or no time left."""
+        return self.nodes_left <= 0 or self.watch.left <= 0
 
     def __call__(self, theta: Vector, floor: float, tol: float, stop: bool = False) -> Correlation:
         raise NotImplementedError
@@ -276,18 +288,29 @@ class ExactOracle(Oracle):
         if self.Z.shape[1] == 0:
             return Correlation(0.0, self.Z[:0])
         bound, values, points, _, nodes = _core.branch_and_bound(
-            self.Z, theta, floor, 1e-9, FEW_NODES, False, self.threads
+            self.Z, theta, floor, 1e-9, FEW_NODES, False, self.threads, self.watch.left
         )
         if not bound <= (1 + 2e-9) * max(floor, float(values.max(initial=0.0))):
-            bound, values, points, _, _ = _core.exact_correlation(self.Z, theta, self.threads)
+            exact = _core.exact_correlation(self.Z, theta, self.threads, self.watch.left)
+            if not np.isfinite(exact[0]):
+                bound = min(bound, spectral_norm(self.Z, theta))
+                return Correlation(bound, points[values > floor], nodes, False)
+            bound, values, points, _, _ = exact
         return Correlation(bound, points[values > floor], nodes)
 
 
 class BranchOracle(Oracle):
     """A bound by branch and bound with a budget of nodes for all calls, and for each."""
 
-    def __init__(self, Z: NDArray[np.float64], threads: int, max_nodes: int, each: int | None = None) -> None:
-        super().__init__(Z, threads)
+    def __init__(
+        self,
+        Z: NDArray[np.float64],
+        threads: int,
+        max_nodes: int,
+        each: int | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        super().__init__(Z, threads, watch)
         self.nodes_left = max_nodes
         self.each = max_nodes if each is None else each
 
@@ -296,10 +319,13 @@ class BranchOracle(Oracle):
             return Correlation(0.0, self.Z[:0])
         budget = max(min(self.nodes_left, self.each), 1)
         bound, values, points, _, nodes = _core.branch_and_bound(
-            self.Z, theta, floor, tol, budget, stop, self.threads
+            self.Z, theta, floor, tol, budget, stop, self.threads, self.watch.left
         )
         self.nodes_left -= nodes
-        return Correlation(bound, points[values > floor], nodes, nodes < budget)
+        complete = nodes < budget and self.watch.left > 0
+        if not complete:
+            bound = min(bound, spectral_norm(self.Z, theta))
+        return Correlation(bound, points[values > floor], nodes, complete)
 
 
 @dataclass
@@ -333,8 +359,8 @@ def column_generation(
 ) -> NDArray[np.float64]:
     """Depth 2: solve, find the sub-networks that the dual point leaves out most, add them, solve again.
 
-    Until the relative gap of this program over all arrangements is `tol`; returns the last dual point. It
-    improves `result` where that program is the training problem.
+    Until the relative gap of this program over all arrangements is `tol`, or the oracle gives up; returns the
+    last dual point. It improves `result` where that program is the training problem.
     """
     accuracy, share, lower, best = 1e-3, 1.0, -np.inf, np.inf
     for _ in range(max_rounds):
@@ -354,7 +380,7 @@ def column_generation(
             result.best_objective = best
             result.improve(value, bound / alpha)
         gap = reference - lower
-        if gap <= tol * reference or oracle.nodes_left <= 0:
+        if gap <= tol * reference or oracle.spent:
             break
         if len(found.points):
             master.add(found.points[:NEW_GATES])
@@ -371,20 +397,24 @@ def over_alphas(
     dual: Callable[[float], NDArray[np.float64]],
     most: Callable[[Vector], float],
     result: Bound,
+    spent: Callable[[], bool],
 ) -> None:
     """For a bound that is not tight: dual points of programs with smaller alpha.
 
     If the bound at the dual point of the program with alpha' is B, the point times alpha / B is feasible. The
     best has B = alpha, which takes some alpha' < alpha.
     """
-    alpha = output.alpha
+    alpha, best = output.alpha, -np.inf
     for _ in range(ALPHAS):
         theta = dual(alpha)
-        bound = output.largest(theta, output.tree_bound(np.ascontiguousarray(theta[:, 0]), most))
-        before = result.lower
-        result.improve(output.lower(theta, bound), bound / output.alpha)
-        if result.lower <= before * 1.001 or bound <= 1.01 * output.alpha:
+        if spent():  # this point depends on where it was cut off
             break
+        bound = output.largest(theta, output.tree_bound(np.ascontiguousarray(theta[:, 0]), most))
+        value = output.lower(theta, bound)
+        result.improve(value, bound / output.alpha)
+        if value <= best * 1.001 or bound <= 1.01 * output.alpha or spent():
+            break
+        best = value
         alpha *= max(output.alpha / bound, 0.1)
 
 
@@ -433,6 +463,8 @@ def certify(
     method: str = "auto",
     *,
     loss: str = "squared_error",
+    quantile: float | None = None,
+    threshold: float | None = None,
     sample_weight: ArrayLike | None = None,
     bias: bool | None = None,
     fit_intercept: bool | None = None,
@@ -442,6 +474,7 @@ def certify(
     max_rounds: int = 100,
     max_nodes: int = 1_000_000,
     n_threads: int | None = None,
+    max_seconds: float | None = None,
 ) -> Certificate:
     r"""Bound how far a network is from the global optimum of its training problem.
 
@@ -481,8 +514,9 @@ def certify(
 
         From depth 3 on (but for listed joint arrangements) B comes from units' maxima and grows up to
         ``sqrt(paths)`` times too large, so the gap does not close.
-    loss : {"squared_error", "huber", "log_loss", "squared_hinge"}, default="squared_error"
-        As for `solve`, but "log_loss" for two classes only.
+    loss, quantile, threshold
+        As for `solve`, but "log_loss" for two classes only, and losses with kinks ("absolute_error",
+        "quantile") with the method "solver" only.
     sample_weight : array-like of shape (n_rows,), optional
     bias, fit_intercept : bool, optional
         Whether the problem has a column of ones (penalised) and an intercept (not penalised). By default as
@@ -496,11 +530,13 @@ def certify(
     max_rounds : int, default=100
         Most programs solved for each output.
     max_nodes : int, default=1_000_000
-        Most cones "branch_and_bound" looks into for each output; "low_rank" looks into at most as many, and
-        50,000, for each theta.
+        Most cones "branch_and_bound" looks into for each output; more of them never lower the bound.
+        "low_rank" looks into 50,000 for each theta.
     n_threads : int, optional
         Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one. The result
         does not depend on it.
+    max_seconds : float, optional
+        Return the best bound so far after this time; if there is none yet, that of "spectral".
 
     Returns
     -------
@@ -523,6 +559,7 @@ def certify(
     ('enumeration', True)
     """
     begin = time.perf_counter()
+    watch = Watch(max_seconds=max_seconds)
     if isinstance(net, GatedReLUNetwork):
         raise TypeError(
             "net is a GatedReLUNetwork, whose gates are not its own patterns: it is no candidate for the "
@@ -542,7 +579,14 @@ def certify(
     max_rounds = check.count(max_rounds, "max_rounds")
     max_nodes = check.count(max_nodes, "max_nodes")
     threads = check.threads(n_threads)
-    upper = net.objective(X, y, alpha, loss=loss, sample_weight=sample_weight)
+    value = losses.parameter(loss, quantile, threshold)
+    if loss in losses.KINKED and method != "solver":
+        raise ValueError(
+            f"loss is {loss!r}, which has kinks, with the method {method!r}; expected the method 'solver'"
+        )
+    upper = net.objective(
+        X, y, alpha, loss=loss, quantile=quantile, threshold=threshold, sample_weight=sample_weight
+    )
     biases = bool(net.leaf_bias.any() or (net.skip_bias is not None and net.skip_bias.any()))
     has_bias = biases if bias is None else check.switch(bias, "bias")
     has_intercept = (
@@ -587,6 +631,7 @@ def certify(
     for c in range(net.n_outputs):
         own = net.output_index == c
         column = np.ascontiguousarray(target[:, c : c + 1])
+        core_loss = losses.specification(loss, value, column, weight)
         if method == "solver":
             groups = arrangements
             if groups is None:
@@ -601,16 +646,23 @@ def certify(
             options = _core.SolveOptions(
                 tol=tol or 1e-6, max_iter=10_000, fit_intercept=has_intercept, threads=threads
             )
-            solution = run(Problem(table, column, True, weight, "relu", loss, loss), groups, alpha, options)
+            own_problem = Problem(table, column, True, weight, "relu", loss, core_loss)
+            solution = run(own_problem, groups, alpha, options, None, watch)
             bounds.append(Bound("solver", solution.dual_objective, 1.0, solution.objective, 1))
             covered += len(groups)
             continue
         rows = space.left * space.values if space.rank else np.zeros((int(used.sum()), 1))
         problem = Problem(
-            rows, np.ascontiguousarray(column[used]), True, check.unit_mean(weight[used]), "relu", loss, loss
+            rows,
+            np.ascontiguousarray(column[used]),
+            True,
+            check.unit_mean(weight[used]),
+            "relu",
+            loss,
+            core_loss,
         )
         output = Output(
-            problem, alpha, has_intercept, net.width, threads, net.skip_connection, space.residual
+            problem, alpha, has_intercept, net.width, threads, net.skip_connection, space.residual, watch
         )
         gates = algebra.product(leaves[own], space.basis if space.rank else np.zeros((leaves.shape[2], 1)))
         share = upper if net.n_outputs == 1 else np.inf
@@ -665,7 +717,7 @@ def bounded(
     if output.paths > 1 and method in ("auto", "enumeration") and rank <= EXACT_RANK:
         complete = listed(output, tol or 1e-6)
         if complete is not None:
-            return complete
+            return complete if output.watch.left > 0 else at_least_spectral(output, complete)
     if method == "auto":
         if rank <= 2 or (rank <= EXACT_RANK and n <= EXACT_ROWS):
             method = "enumeration"
@@ -677,12 +729,9 @@ def bounded(
                 names.append("branch_and_bound")
             tries: list[Bound] = []
             for name in names:
-                tries.append(
-                    bounded(
-                        output, space, gates, name, upper, None, tol, max_rounds, min(max_nodes, SHORT_NODES)
-                    )
-                )
-                if tries[-1].lower >= (1 - (tol or 1e-6)) * upper:
+                nodes = min(max_nodes, SHORT_NODES)
+                tries.append(bounded(output, space, gates, name, upper, None, tol, max_rounds, nodes))
+                if tries[-1].lower >= (1 - (tol or 1e-6)) * upper or output.watch.left <= 0:
                     break
             return max(tries, key=lambda bound: bound.lower)
 
@@ -691,12 +740,11 @@ def bounded(
     if method in ("enumeration", "branch_and_bound"):
         result.tight = output.paths == 1
         branch = method == "branch_and_bound" and rank > 0
-        # Some nodes are for theta of smaller alpha, should the others be too few.
-        reserve = max_nodes // 3
+        first = FIRST_NODES if output.paths == 1 else max_nodes
         oracle = (
-            BranchOracle(rows, output.threads, max_nodes - reserve, max_nodes)
+            BranchOracle(rows, output.threads, max_nodes, first, output.watch)
             if branch
-            else ExactOracle(rows[:, :rank], output.threads)
+            else ExactOracle(rows[:, :rank], output.threads, output.watch)
         )
 
         def total(found: Correlation, theta: Vector) -> float:
@@ -705,19 +753,28 @@ def bounded(
 
         if output.paths == 1:
             goal = tol or (1e-2 if branch else 1e-6)
-            column_generation(
-                output, master, oracle, space.residual, output.alpha, upper, goal, max_rounds, result
-            )
-            if oracle.nodes_left <= 0:
+            while True:
+                column_generation(
+                    output, master, oracle, space.residual, output.alpha, upper, goal, max_rounds, result
+                )
+                best = min(upper, result.best_objective)
+                if oracle.spent or best - result.lower <= goal * best or not isinstance(oracle, BranchOracle):
+                    break
+                # The nodes of one look do not do: theta of smaller alpha, then more nodes for each look. What
+                # happens is the same for any `max_nodes`, which only says when it ends.
                 smaller, share = output.alpha, result.correlation
                 for _ in range(RETRIES):
-                    oracle.nodes_left = reserve // RETRIES
+                    if oracle.spent or not 1 < share < np.inf:
+                        break
                     smaller *= max(1 / share, 0.1)
                     theta = master.solve(smaller, 1e-5).theta
                     bound = total(oracle(theta[:, 0].copy(), output.alpha, 1e-2), theta)
                     share = output.largest(theta, bound) / output.alpha
                     result.improve(output.lower(theta, share * output.alpha), share)
-            return result
+                if oracle.each >= max_nodes:
+                    break
+                oracle.each *= 4
+            return at_least_spectral(output, result)
 
         def most(theta: Vector) -> float:
             return total(oracle(theta, 0.0, 2e-2), theta)
@@ -725,8 +782,11 @@ def bounded(
         def dual(alpha: float) -> NDArray[np.float64]:
             return column_generation(output, master, oracle, space.residual, alpha, np.inf, 1e-2, 20, result)
 
-        over_alphas(output, dual, most, result)
-        return result
+        over_alphas(output, dual, most, result, lambda: oracle.spent)
+        return at_least_spectral(output, result)
+
+    def out_of_time() -> bool:
+        return output.watch.left <= 0
 
     def own_dual(alpha: float) -> NDArray[np.float64]:
         return master.solve(alpha, 1e-5).theta
@@ -735,13 +795,14 @@ def bounded(
         over_alphas(
             output,
             own_dual,
-            lambda theta: math.hypot(spectral_norm(rows, theta), space.residual * algebra.norm(theta)),
+            output.spectral,
             result,
+            out_of_time,
         )
-        return result
+        return at_least_spectral(output, result)
 
     def leading(k: int) -> tuple[BranchOracle, Callable[[Vector], float]]:
-        scores = BranchOracle(rows[:, :k], output.threads, 2**62, min(max_nodes, SHORT_NODES))
+        scores = BranchOracle(rows[:, :k], output.threads, 2**62, SHORT_NODES, output.watch)
         rest, largest = rows[:, k:rank], float(space.values[k]) if k < rank else 0.0
         return scores, low_rank_bound(scores, rest, largest, space.residual)
 
@@ -750,15 +811,26 @@ def bounded(
         kappa = min(range(min(rank, BRANCH_RANK) + 1), key=lambda k: leading(k)[1](theta))
     result.kappa = kappa = min(kappa, rank)
     scores, most_k = leading(kappa)
-    over_alphas(output, own_dual, most_k, result)
-    if kappa > 0:
+    over_alphas(output, own_dual, most_k, result, out_of_time)
+    if kappa > 0 and not out_of_time():
         # The dual point of the program on the leading scores, which the paper's approximation solves.
         approximate = Master(output, starts[:, :kappa], rows[:, :kappa])
 
         def approximate_dual(alpha: float) -> NDArray[np.float64]:
             return column_generation(output, approximate, scores, 0.0, alpha, np.inf, 1e-2, 20, result)
 
-        over_alphas(output, approximate_dual, most_k, result)
+        over_alphas(output, approximate_dual, most_k, result, out_of_time)
+    return at_least_spectral(output, result) if out_of_time() else result
+
+
+def at_least_spectral(output: Output, result: Bound) -> Bound:
+    """The bound of a method that may have been cut off, or "spectral" at the best constant network."""
+    theta = output.theta(np.zeros_like(output.problem.y))
+    bound = output.largest(theta, output.tree_bound(np.ascontiguousarray(theta[:, 0]), output.spectral))
+    value = output.lower(theta, bound)
+    if value > result.lower:
+        result.method, result.tight = "spectral", False
+        result.improve(value, bound / output.alpha)
     return result
 
 
@@ -782,18 +854,21 @@ def low_rank_bound(
 def listed(output: Output, tol: float) -> Bound | None:
     """The program over all joint arrangements of deeper trees, or None if there are too many."""
     rows = output.problem.X
+    if output.watch.left <= 0:
+        return None
+    limit = None if np.isinf(output.watch.left) else output.watch.left
     try:
         arrangements = enumerate_arrangements(
-            rows, len(output.width) + 2, output.width, TINY, n_threads=output.threads
+            rows, len(output.width) + 2, output.width, TINY, n_threads=output.threads, max_seconds=limit
         )
-    except ValueError:
+    except (ValueError, TimeoutError):
         return None
     if output.skip:
         arrangements = arrangements.with_skip_connection()
     options = _core.SolveOptions(
         tol=0.1 * tol, max_iter=10_000, fit_intercept=output.fit_intercept, threads=output.threads
     )
-    solution = run(output.problem, arrangements, output.alpha, options)
+    solution = run(output.problem, arrangements, output.alpha, options, None, output.watch)
     result = Bound(method="enumeration", tight=True, n_rounds=1, best_objective=solution.objective)
     result.improve(solution.dual_objective, 1.0)
     return result

@@ -189,7 +189,10 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                 for problem, solution in zip(problems, solutions, strict=True)
             ]
         if projection is not None:
-            solutions = [projection.lift(solution) for solution in solutions]
+            solutions = [
+                projection.lift(solution, problem)
+                for solution, problem in zip(solutions, problems, strict=True)
+            ]
         intercept = np.concatenate([np.atleast_1d(solution.intercept) for solution in solutions])
         outputs = None
         if data.present is not None:

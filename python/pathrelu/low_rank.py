@@ -87,8 +87,8 @@ def ratio_bound(
     objective : float
         Any upper bound on P.
     """
-    moved = math.sqrt(paths) * residual / (math.sqrt(n) * alpha)
-    if moved == 0:
+    if residual == 0 or objective == 0:
         return 1.0
-    e = moved * math.sqrt(smoothness * objective / 2) if objective > 0 else 0.0
-    return 1 + min(4 / math.sqrt(27) * e + e**2, lipschitz * moved)
+    moved = math.sqrt(paths) * residual / math.sqrt(n) / alpha
+    e = moved * math.sqrt(smoothness * objective / 2)
+    return 1 + min(4 / math.sqrt(27) * e + e * e, lipschitz * moved)  # infinite for very small alpha

@@ -119,7 +119,7 @@ class Watch:
 
     def arguments(self, searching: bool = False) -> tuple[_core._Callback, Callable[[], bool] | None, float]:
         """The last arguments of the core's functions. A program after a stop ends at once."""
-        left = 0.0 if self.stopped_by else max(0.0, self.limit - (time.monotonic() - self.begin))
+        left = 0.0 if self.stopped_by else self.left
         callback = self.callback
         wanted = (lambda: bool(self.stopped_by)) if self.at_interrupt else None
         if callback is None or self.stopped_by:
@@ -133,6 +133,11 @@ class Watch:
                 raise
 
         return record, wanted, left
+
+    @property
+    def left(self) -> float:
+        """Seconds until the time is up."""
+        return max(0.0, self.limit - (time.monotonic() - self.begin))
 
     def stop(self, cause: str) -> None:
         if not self.stopped_by:
@@ -155,7 +160,7 @@ class Solution:
         Value of the program, a lower bound on its optimum, and their difference. The bound covers the
         arrangements of this solution, not those left out.
     converged : bool
-        Whether ``gap <= tol * objective_at_zero``, and a search came to its end.
+        Whether `relative_gap` is at most `tol`, and a search came to its end.
     n_iter : int
     n_active : int
         Blocks that are not zero, which is the number of sub-networks; a skip connection is one of them.
@@ -178,6 +183,8 @@ class Solution:
     interrupted : bool
         Whether an interrupt, the callback or `max_seconds` ended the solve or the search early. This is then
         the best point found until then, with its own objective and gap.
+    rounding : float
+        Objectives up to this are of networks that fit the targets up to rounding.
     """
 
     objective: float
@@ -198,11 +205,12 @@ class Solution:
     n_starts: int | None = None
     low_rank: LowRank | None = None
     interrupted: bool = False
+    rounding: float = 0.0
 
     @property
     def relative_gap(self) -> float:
-        """The gap over `objective_at_zero`, which is what `tol` bounds."""
-        return self.gap / max(self.objective_at_zero, np.finfo(np.float64).tiny)
+        """The gap over `objective_at_zero`, or `rounding` if that is more, which is what `tol` bounds."""
+        return self.gap / max(self.objective_at_zero, self.rounding, np.finfo(np.float64).tiny)
 
     @property
     def parts(self) -> list[tuple[Arrangements, check.Rows]]:
@@ -311,7 +319,7 @@ class Problem:
         n_rounds: int | None = None,
         n_starts: int | None = None,
     ) -> Solution:
-        result: check.Rows = blocks.reshape(self.block_shape(arrangements)).astype(self.X.dtype, copy=False)
+        result = check.narrowed(blocks.reshape(self.block_shape(arrangements)), self.X.dtype, "weights")
         return Solution(
             objective=report.objective,
             dual_objective=report.dual_objective,
@@ -330,6 +338,7 @@ class Problem:
             n_rounds=n_rounds,
             n_starts=n_starts,
             interrupted=report.stopped,
+            rounding=report.rounding,
         )
 
 
@@ -452,7 +461,7 @@ class Projection:
     """Programs over the leading principal scores of rows, and their solutions over the rows themselves."""
 
     def __init__(self, X: check.Rows, w: check.Doubles, rank: int) -> None:
-        self.dtype = X.dtype
+        self.rows = X
         self.core_loss: _core._Loss = ""
         self.components, self.residual = principal_components(X, w, rank)
         self.scores = scores(X, self.components)
@@ -461,7 +470,11 @@ class Projection:
         self.core_loss = problem.core_loss
         return replace(problem, X=self.scores)
 
-    def lift(self, found: Solution) -> Solution:
+    def lift(self, found: Solution, problem: Problem) -> Solution:
+        """The solution of the projected problem over the rows, with its objective and gap there.
+
+        A row on the edge of a gate may be on the other side of the lifted one.
+        """
         arrangements = found.arrangements
         gates = None if arrangements.gates is None else algebra.product(arrangements.gates, self.components)
         guarantee = ratio_bound(
@@ -472,12 +485,20 @@ class Projection:
             found.alpha,
             found.objective,
         )
-        return replace(
+        lifted = replace(
             found,
-            blocks=algebra.product(found.blocks, self.components).astype(self.dtype, copy=False),
+            blocks=check.narrowed(algebra.product(found.blocks, self.components), self.rows.dtype, "weights"),
             arrangements=Arrangements(arrangements.core, gates, arrangements.source_index),
             low_rank=LowRank(len(self.components), self.components, self.residual, guarantee),
         )
+        y = problem.y[:, 0] if problem.single else problem.y
+        objective = lifted.network().objective(
+            self.rows, y, found.alpha, loss=found.loss, sample_weight=problem.w
+        )
+        gap = max(objective - found.dual_objective, 0.0)
+        # Twice the tolerance, for blocks that are rounded.
+        converged = found.converged and gap <= 2 * found.history[-1].target_gap
+        return replace(lifted, objective=objective, gap=gap, converged=converged)
 
 
 def pruned(problem: Problem, solution: Solution, threads: int, watch: Watch | None = None) -> Solution:
@@ -1011,7 +1032,7 @@ def solve_low_rank(
             solution = run(problem, given, alpha, options, None, watch)
     if prune:
         solution = pruned(problem, solution, options.threads, watch)
-    solution = projection.lift(solution)
+    solution = projection.lift(solution, problem)
     warn_of_gap([solution], options.tol, watch)
     return solution
 

@@ -8,7 +8,7 @@ namespace pathrelu {
 /// What is known of  max over |u| <= 1 and sigma = +1, -1 of sigma sum_i theta_i (z_i . u)_+ :  how much a
 /// depth-2 sub-network of path norm 1 can correlate with theta.
 struct Correlation {
-    double bound = 0;            ///< nothing is above it, rounding included
+    double bound = 0;            ///< nothing is above it, rounding included; infinite if stopped too early
     std::vector<double> values;  ///< at the points found, largest first
     std::vector<double> points;  ///< (k, r) of length 1
     std::vector<double> signs;   ///< sigma of each
@@ -20,14 +20,14 @@ struct Correlation {
 /// On each cell of the rows' hyperplanes the function is linear, g . u, so a maximum over the sphere is
 /// g / |g| inside a cell, or the same on the plane of a row, or a ray in which planes meet. Walks along each
 /// plane and keeps g by one addition at a time: every edge is tried, and so are cells with |g| above the best
-/// value so far. The points are the best of each plane.
+/// value so far. The points are the best of each plane. Stopped by a `Stop` of `poll`, it has no bound.
 Correlation exact_correlation(MatView<const double> rows, VecView<const double> theta, int threads,
                               const Poll& poll = {});
 
 struct BranchOptions {
     double floor = 0;           ///< values up to it do not matter
     double tol = 1e-2;          ///< stop at bound <= (1 + tol) * max(floor, best value)
-    Index max_nodes = 1 << 20;  ///< look into at most about as many cones, or what memory allows
+    Index max_nodes = 1 << 20;  ///< look into at most about as many cones, or what memory or `Stop` allows
     bool until_found = false;   ///< stop once a value above (1 + tol) * floor is found
     int threads = 1;
 };

@@ -39,8 +39,13 @@ class Loss {
     virtual double typical_curvature() const { return smoothness(); }
     /// Bound on the norm of a row's gradient, without the weight; infinite if there is none.
     virtual double lipschitz() const = 0;
-    /// -(1/n) sum_i w_i loss*(-n s theta_i / w_i, y_i): the dual objective at s * theta.
+    /// -(1/n) sum_i w_i loss*(-n s theta_i / w_i, y_i): the dual objective at s * theta, less what rounding
+    /// can have added to it.
     virtual double dual_value(const double* theta, double s) const = 0;
+    /// Makes the columns of theta (n, C) sum to zero up to the rounding of the sum, inside the domain of the
+    /// dual: what a bound needs where the intercept is free. Weights that differ by more than 1e16 leave
+    /// theta without a digit of its sum.
+    virtual void balance(double* theta) const = 0;
     /// The s in [0, cap] that maximises the dual objective at s * theta, or a good one.
     virtual double best_scale(const double* theta, double cap) const = 0;
     /// Adds to b (C) the shift that minimises the loss of f + b over b, starting at b; f is without it.
@@ -66,6 +71,7 @@ struct LossTraits {
     double below;           ///< the parameter is above 0 and below this
     bool in_spreads;        ///< the parameter is in units of targets
     Targets targets;
+    bool kinked;    ///< its derivative jumps
     bool log_link;  ///< outputs are logarithms of means
 };
 

@@ -52,6 +52,7 @@ struct Record {
 
 struct SolveReport : Record {
     double objective_at_zero = 0;
+    double rounding = 0;  ///< objectives up to it are of networks that fit up to rounding
     bool converged = false;
     bool stopped = false;  ///< by a `Stop`, before it converged
     std::vector<Record> history;

@@ -129,7 +129,8 @@ struct LogLoss {
     /// With q = -y u: q log q + (1 - q) log(1 - q) in [0, 1], infinite outside but for rounding.
     double conjugate(double u, double y) const {
         const double q = -y * u;
-        return q < -kOutside || q > 1 + kOutside ? kUnbounded : entropy(q) + entropy(1 - q);
+        if (q < -kOutside || q > 1 + kOutside) return kUnbounded;
+        return entropy(q) + (q > 0 && q < 1 ? (1 - q) * std::log1p(-q) : 0);
     }
     static constexpr Targets kTargets = Targets::signs;
 
@@ -235,9 +236,29 @@ class EntrywiseLoss final : public RowLoss {
     }
 
     double dual_value(const double* theta, double s) const override {
-        return -sum([&](Index i, Index c, Index k) {
-            return w_[i] > 0 ? w_[i] * of_[c].conjugate(-n() * s * theta[k] / w_[i], y_.data[k]) : 0.0;
-        });
+        const auto term = [&](Index i, Index c, Index k) {
+            return w_[i] > 0 ? -w_[i] * of_[c].conjugate(-n() * s * theta[k] / w_[i], y_.data[k]) : 0.0;
+        };
+        const auto size = [&](Index i, Index c, Index k) { return std::abs(term(i, c, k)); };
+        return Sum{sum(term), sum(size)}.least();
+    }
+
+    /// The side whose entries weigh more, those above zero or those below, is scaled down to the other. Every
+    /// conjugate is finite between 0 and where it is finite.
+    void balance(double* theta) const override {
+        for (Index c = 0; c < y_.cols; ++c) {
+            double above = 0, below = 0;
+            for (Index i = 0; i < y_.rows; ++i) {
+                const double t = theta[i * y_.cols + c];
+                (t > 0 ? above : below) += std::abs(t);
+            }
+            const double least = std::min(above, below);
+            for (Index i = 0; i < y_.rows; ++i) {
+                double& t = theta[i * y_.cols + c];
+                const double side = t > 0 ? above : below;
+                if (side > least) t *= least / side;
+            }
+        }
     }
 
     /// Where the conjugate is u y + mu u^2 / 2 on its domain the dual is a concave quadratic in s, kept in
@@ -338,13 +359,18 @@ class EntrywiseLoss final : public RowLoss {
         return newton_root(f, c, b);
     }
 
+    /// The second mean, of what the first leaves, makes that of equal residuals exact.
     double mean_residual(const double* f, Index c) const {
-        double total = 0, weight = 0;
-        for (Index i = 0; i < y_.rows; ++i) {
-            total += w_[i] * (y_(i, c) - f[i * y_.cols + c]);
-            weight += w_[i];
+        double b = 0;
+        for (int pass = 0; pass < 2; ++pass) {
+            double total = 0, weight = 0;
+            for (Index i = 0; i < y_.rows; ++i) {
+                total += w_[i] * (y_(i, c) - f[i * y_.cols + c] - b);
+                weight += w_[i];
+            }
+            b += total / weight;
         }
-        return total / weight;
+        return b;
     }
 
     /// Poisson: log of sum w y over sum w exp(f). Gamma: log of sum w y exp(-f) over sum w.
@@ -421,7 +447,8 @@ LossPointer make(const LossSpec& spec, MatView<const double> y, VecView<const do
 
 template <class L>
 LossEntry without_parameter(const char* name, bool log_link = false) {
-    return {{name, "", 0, kUnbounded, false, L::kTargets, log_link}, make<L>};
+    constexpr bool kinked = std::is_base_of_v<Pinball, L>;
+    return {{name, "", 0, kUnbounded, false, L::kTargets, kinked, log_link}, make<L>};
 }
 
 }  // namespace
@@ -430,8 +457,8 @@ std::vector<LossEntry> entrywise_losses() {
     return {
         without_parameter<SquaredError>("squared_error"),
         without_parameter<AbsoluteError>("absolute_error"),
-        {{"quantile", "quantile", kMedian, 1, false, Targets::real, false}, make<Quantile>},
-        {{"huber", "threshold", kHuber, kUnbounded, true, Targets::real, false}, make<Huber>},
+        {{"quantile", "quantile", kMedian, 1, false, Targets::real, true, false}, make<Quantile>},
+        {{"huber", "threshold", kHuber, kUnbounded, true, Targets::real, false, false}, make<Huber>},
         without_parameter<Poisson>("poisson", true),
         without_parameter<Gamma>("gamma", true),
         without_parameter<LogLoss>("log_loss"),

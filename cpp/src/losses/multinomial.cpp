@@ -10,6 +10,10 @@
 namespace pathrelu {
 namespace {
 
+/// Share of its entries up to which a column of a dual point may fail to sum to zero: Newton's method leaves
+/// 1e-12, and the intercepts that it multiplies are a few hundred at most.
+constexpr double kUnbalanced = 1e-9;
+
 /// log sum_c exp(f_c) - f_y for y that is one in the column of the row's class and zero elsewhere.
 class Multinomial final : public RowLoss {
   public:
@@ -50,7 +54,7 @@ class Multinomial final : public RowLoss {
     /// The conjugate at u is sum_c p_c log p_c for probabilities p = u + y, infinite for other p but for
     /// rounding.
     double dual_value(const double* theta, double s) const override {
-        return -sum([&](Index i) {
+        const double value = -sum([&](Index i) {
             if (!(w_[i] > 0)) return 0.0;
             double entropy = 0, total = 0, least = 0;
             for (Index c = 0; c < C(); ++c) {
@@ -62,6 +66,21 @@ class Multinomial final : public RowLoss {
             const bool inside = least >= -1e-12 && std::abs(total - 1) <= 1e-12 * static_cast<double>(C());
             return inside ? w_[i] * entropy : std::numeric_limits<double>::infinity();
         });
+        return Sum{value, std::abs(value)}.least();  // no term is below zero
+    }
+
+    /// Rows are coupled, so there is no scaling down. Where rounding is all there is, zero, whose bound is 0.
+    void balance(double* theta) const override {
+        double size = 0, off = 0;
+        for (Index c = 0; c < C(); ++c) {
+            double total = 0;
+            for (Index i = 0; i < y_.rows; ++i) {
+                total += theta[i * C() + c];
+                size += std::abs(theta[i * C() + c]);
+            }
+            off += std::abs(total);
+        }
+        if (off > kUnbalanced * size) std::fill(theta, theta + y_.size(), 0.0);
     }
 
     /// As for the logistic loss: s = 1 is safe, more is not.
@@ -198,7 +217,7 @@ LossPointer multinomial(const LossSpec&, MatView<const double> y, VecView<const 
 }  // namespace
 
 std::vector<LossEntry> multinomial_losses() {
-    return {{{"multinomial", "", 0, kUnbounded, false, Targets::one_hot, false}, multinomial}};
+    return {{{"multinomial", "", 0, kUnbounded, false, Targets::one_hot, false, false}, multinomial}};
 }
 
 }  // namespace pathrelu

@@ -2,6 +2,7 @@
 #include <pathrelu/losses.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "parallel.hpp"
@@ -10,6 +11,14 @@ namespace pathrelu {
 
 /// Rows whose terms are summed together; the partial sums are then added in order.
 constexpr Index kBlock = 2048;
+
+/// A sum and, for its rounding, that of the sizes of its terms.
+struct Sum {
+    double value = 0, size = 0;
+    /// What the sum is at least: each term and each partial sum is off by some of its last digit, in either
+    /// direction.
+    double least() const { return value - 2 * std::numeric_limits<double>::epsilon() * size; }
+};
 
 /// A loss that is a sum over the rows of f (n, C), in fixed blocks of rows.
 class RowLoss : public Loss {
