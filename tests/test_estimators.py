@@ -182,7 +182,12 @@ def test_an_unknown_loss_and_class_weight_are_refused():
         (
             {0: 0},
             ValueError,
-            r"y has the classes \[1\] in samples of weight above 0; expected at least 2 classes",
+            r"y has one class, 1, in samples of weight above 0; expected at least 2 classes",
+        ),
+        (
+            {0: 0, 1: 0},
+            ValueError,
+            "y has no class in samples of weight above 0; expected at least 2 classes",
         ),
         ({0: np.nan}, ValueError, "class_weight of the class 0 is nan; expected a finite number >= 0"),
         ({1: -2}, ValueError, "class_weight of the class 1 is -2; expected a finite number >= 0"),
@@ -386,10 +391,10 @@ def test_bad_data_is_refused(estimator):
 def test_one_class_is_refused():
     X, _ = problem()
     with pytest.raises(
-        ValueError, match=r"y has the classes \['a'\] in samples of weight above 0; expected at least 2"
+        ValueError, match="y has one class, 'a', in samples of weight above 0; expected at least 2 classes"
     ):
         PathReLUClassifier().fit(X, ["a"] * 80)
-    with pytest.raises(ValueError, match=r"y has the classes \[1\]"):
+    with pytest.raises(ValueError, match="y has one class, 1,"):
         PathReLUClassifier().fit(X, np.arange(80) % 2, sample_weight=np.arange(80) % 2)
 
 

@@ -720,10 +720,8 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         total = np.bincount(code, weight > 0)
         present = np.flatnonzero(total > 0)
         if len(present) < 2:
-            raise ValueError(
-                f"y has the classes {labels[present].tolist()} in samples of weight above 0; expected at "
-                "least 2 classes"
-            )
+            found = f"one class, {labels.tolist()[present[0]]!r}," if len(present) else "no class"
+            raise ValueError(f"y has {found} in samples of weight above 0; expected at least 2 classes")
         used = weight > 0
         code = np.searchsorted(present, code[used])
         rows, codes, weight = canonical(table[used], code[:, np.newaxis].astype(np.float64), weight[used])
