@@ -22,6 +22,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from pathrelu import _validation as check
+
 Arrays = dict[str, NDArray[Any]]
 Header = dict[str, Any]
 
@@ -52,7 +54,7 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
     owner where the system lets it. FIFOs and character devices are written to; what else is no regular file
     is refused, and so is a file that is not writable. Errors name `path`.
     """
-    path = os.fsdecode(path)  # a number would be an open file
+    path = check.path(path)
     if is_stream(path):
         with open(path, "wb") as stream:
             stream.write(content)

@@ -73,9 +73,11 @@ def eigenvalues(a: check.Doubles) -> tuple[check.Doubles, check.Doubles]:
     return _core.eigenvalues(_double(a))
 
 
-def geometric_grid(largest: float, ratio: float, count: int) -> NDArray[np.float64]:
-    """`count` numbers in geometric progression from `largest` down to ``ratio * largest``.
+def geometric_grid(largest: float, eps: float, count: int) -> NDArray[np.float64]:
+    """`count` numbers in geometric progression from `largest` down to ``eps * largest``.
 
     By the powers of the C library: those of NumPy depend on the instruction set.
     """
-    return np.array([largest * ratio ** (k / max(count - 1, 1)) for k in range(count)])
+    if largest * eps < np.finfo(np.float64).tiny:
+        raise ValueError(f"eps is {eps:g}, too small: expected {largest:g} * eps to be a normal float")
+    return np.array([largest * eps ** (k / max(count - 1, 1)) for k in range(count)])

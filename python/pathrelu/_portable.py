@@ -68,6 +68,7 @@ class Portable:
             Naming what is left out.
         """
         check_is_fitted(self)
+        path = check.path(path)
         if type(self) is not estimator_classes().get(type(self).__name__):
             raise TypeError(
                 f"{type(self).__module__}.{type(self).__qualname__} cannot be saved; expected one of "
@@ -104,7 +105,7 @@ class Portable:
         content = _files.archive_bytes(header | {"n_arrays": len(encode.arrays)}, encode.arrays)
         save_content(content, path)
         if left_out:
-            warnings.warn(f"left out of {os.fspath(path)}: {', '.join(left_out)}", stacklevel=2)
+            warnings.warn(f"left out of {path}: {', '.join(left_out)}", stacklevel=2)
 
     def to_onnx(self, path: str | os.PathLike[str], *, dtype: DTypeLike = np.float32) -> None:
         """Write the predictor to an ONNX file: opset 17, IR version 8, any number of rows.

@@ -31,11 +31,18 @@ def table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     names = None if _lazy(X) else column_names(X)
     if names is not None:  # first of all, so that a frame with a column too many is told which
         validate_data(estimator, X, skip_check_array=True, reset=options.get("reset", True))
-    X = of_numbers(np.asarray(X) if isinstance(X, list | tuple) else X, "X")
-    if isinstance(X, np.ndarray) and X.dtype.kind != "c":  # scikit-learn refuses these in its own words
-        numeric_dtype(X, "X")
-    if y:
-        none_missing(y[0], "y")
+    X = of_numbers(X, "X")
+    if not issparse(X) and names is None:
+        array = as_array(X, "X", "an array of shape (n_samples, n_features)")
+        if array.dtype.kind != "c":  # scikit-learn refuses these in its own words
+            numeric_dtype(array, "X")
+            of_floats(array, "X")
+        X = array if isinstance(X, list | tuple) else X
+    if y and y[0] is not None and not issparse(y[0]):  # as scikit-learn refuses those
+        array = none_missing(y[0], "y")
+        if options.get("y_numeric") and array.dtype.kind != "c":
+            numeric_dtype(array, "y")
+            of_floats(array, "y")
     checked = validate_data(
         estimator,
         X,
@@ -62,16 +69,13 @@ def _lazy(X: Any) -> bool:
     return hasattr(X, "collect_schema") and hasattr(X, "collect")
 
 
-def none_missing(y: Any, name: str) -> None:
-    """Refuse targets or labels with None, NaN or pandas' own marks of what is missing, naming the row."""
+def none_missing(y: Any, name: str) -> NDArray[Any]:
+    """Targets or labels; refused with None, NaN or pandas' own marks of what is missing, naming the row."""
     if _lazy(y):
         raise TypeError(f"{name} is a {type(y).__name__}, which holds no rows yet; expected {name}.collect()")
-    try:
-        array = np.asarray(y)
-    except ValueError:  # ragged, which scikit-learn refuses
-        return
-    if array.ndim == 0 or array.dtype.kind not in "fOmM":
-        return
+    array = as_array(y, name, "an array of shape (n_samples,)")
+    if array.size == 0 or array.dtype.kind not in "fOmM":
+        return array
     rows = array.reshape(len(array), -1)
     if array.dtype.kind == "O":
         missing = np.array([[_missing(value) for value in row] for row in rows], bool).reshape(rows.shape)
@@ -84,6 +88,7 @@ def none_missing(y: Any, name: str) -> None:
             f"{name} has missing values (NaN or None) in {count} of {len(rows)} rows, first in row {row}; "
             "expected none: leave these rows out"
         )
+    return array
 
 
 def _missing(value: object) -> bool:
@@ -109,6 +114,26 @@ def of_numbers(X: Any, name: str) -> Any:
     if isinstance(X, np.ma.MaskedArray):
         return np.where(np.ma.getmaskarray(X), np.nan, X.data)
     return X
+
+
+def as_array(values: Any, name: str, wanted: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array: {error}") from None
+    if array.ndim == 0:
+        raise TypeError(f"{name} is {values!r:.80}; expected {wanted}")
+    return array
+
+
+def of_floats(array: NDArray[Any], name: str) -> None:
+    """Refuse objects that are no numbers."""
+    try:
+        if array.dtype.kind == "O":
+            array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} holds something that is not a number: {error}") from None
 
 
 def numeric_dtype(array: NDArray[Any], name: str) -> None:
@@ -345,6 +370,15 @@ def penalty(alpha: Any, name: str = "alpha") -> float:
     return positive(alpha, name, reason)
 
 
+def penalties(alphas: Any, name: str, wanted: str = "an array of numbers > 0") -> Doubles:
+    array = as_array(alphas, name, wanted)
+    if array.ndim != 1:
+        raise ValueError(f"{name} has shape {array.shape}; expected {wanted}")
+    if len(array) == 0:
+        raise ValueError(f"{name} is empty; expected at least one value")
+    return np.array([penalty(alpha, f"an entry of {name}") for alpha in array.tolist()])
+
+
 def automatic_penalty(alpha: Any) -> float | None:
     """A checked penalty, or None for "auto"."""
     if isinstance(alpha, str):
@@ -407,6 +441,39 @@ def threads(n_threads: Any) -> int:
     return asked if asked > 0 else max(1, _core.default_threads() + 1 + asked)
 
 
+def jobs(n_jobs: Any) -> int | None:
+    wanted = "None or an integer other than 0: -1 for all processors, -2 for all but one"
+    if n_jobs is None:
+        return None
+    asked = _integer(n_jobs, "n_jobs", wanted)
+    if asked == 0 or abs(asked) >= 2**31:
+        raise ValueError(f"n_jobs is {asked}; expected {wanted}")
+    return asked
+
+
+def sequence(values: Any, name: str, wanted: str) -> list[Any]:
+    """What has an order and a length, and is no text."""
+    ordered = isinstance(values, Sequence) or getattr(values, "ndim", 0) == 1
+    if isinstance(values, str | bytes) or not ordered:
+        raise TypeError(f"{name} has type {type(values).__name__}; expected {wanted}")
+    return list(values)
+
+
+def path(given: Any) -> str:
+    """A path as text; a number would be an open file."""
+    if not isinstance(given, str | bytes | os.PathLike):
+        raise TypeError(f"path has type {type(given).__name__}; expected str, bytes or path-like")
+    return os.fsdecode(given)
+
+
+def between_0_and_1(value: Any, name: str) -> float:
+    wanted = "a number between 0 and 1"
+    result = number(value, name, wanted)
+    if not 0 < result < 1:
+        raise ValueError(f"{name} is {result:g}; expected {wanted}")
+    return result
+
+
 def function(callback: Any) -> Callable[..., object] | None:
     if callback is not None and not callable(callback):
         raise TypeError(f"callback is {callback!r}; expected None or a function of one record")
@@ -416,7 +483,7 @@ def function(callback: Any) -> Callable[..., object] | None:
 def tree_width(depth: Any, width: Any) -> list[int]:
     """``(m_1, ..., m_{L-2})`` of a tree of the depth given; an integer stands for every one of them."""
     layers = count(depth, "depth", 2, MOST_LAYERS) - 2
-    if isinstance(width, list | tuple | np.ndarray):
+    if isinstance(width, list | tuple) or (isinstance(width, np.ndarray) and width.ndim > 0):
         if len(width) != layers:
             raise ValueError(f"width has {len(width)} entries; expected {layers} for depth {depth}")
         result = [count(entry, "width") for entry in width]

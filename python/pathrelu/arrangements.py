@@ -131,7 +131,7 @@ class Arrangements:
         P, paths = trees.shape[:2]
         if width is None:
             shape = [] if paths == 1 else [paths]
-        elif isinstance(width, list | tuple | np.ndarray):
+        elif not isinstance(width, int) and hasattr(width, "__len__") and getattr(width, "ndim", 1) > 0:
             shape = check.tree_width(len(width) + 2, width)
         else:
             shape = check.tree_width(3, width)

@@ -18,6 +18,7 @@ from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.pipeline import Pipeline
 
+from pathrelu import _validation as check
 from pathrelu._files import write_file
 from pathrelu.network import GatedReLUNetwork
 from pathrelu.network import _Network as Network
@@ -89,6 +90,7 @@ def to_onnx(
         Whether the file gives exponentials of the network's outputs.
     """
     precision = _precision(dtype)
+    path = check.path(path)
     labels = _label_array(network)
     try:
         import onnx

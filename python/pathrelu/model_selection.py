@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import numbers
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ from sklearn.utils._metadata_requests import (
     process_routing,
 )
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_method_params, indexable
+from sklearn.utils.validation import _check_method_params, _num_samples, indexable
 
 from pathrelu import _validation as check
 from pathrelu._linear_algebra import geometric_grid
@@ -92,11 +93,12 @@ class _AlphaCV:
         given = self._given_alphas()
         check.switch(self.one_standard_error, "one_standard_error")
         patience = np.inf if self.patience is None else check.count(self.patience, "patience")
+        n_jobs = check.jobs(self.n_jobs)
         scorer = self._scorer()
+        settings, data = model._settings(), model._data(X, y, sample_weight)
         rows, targets, weights, groups = indexable(X, y, sample_weight, groups)
-        settings, data = model._settings(), model._data(rows, targets, weights)
         split, score_params = self._routed(scorer, weights, groups, params)
-        folds = list(check_cv(self.cv, targets, classifier=is_classifier(self)).split(rows, targets, **split))
+        folds = self._folds(rows, targets, split)
         if scorer is determination or getattr(scorer, "_score_func", None) is r2_score:
             few = min(len(test) for _, test in folds)
             if few < 2:
@@ -119,7 +121,7 @@ class _AlphaCV:
             return None if deadline == np.inf else max(deadline - time.monotonic(), LEAST_SECONDS)
 
         models = [clone(model) for _ in folds]
-        parallel = Parallel(n_jobs=self.n_jobs)
+        parallel = Parallel(n_jobs=n_jobs)
         results: list[list[tuple[float, int, float]]] = []  # score, size and seconds, for each alpha and fold
         best, since = -np.inf, 0
         stopped = ""
@@ -194,15 +196,32 @@ class _AlphaCV:
 
     def _given_alphas(self) -> NDArray[np.float64] | None:
         """Values of alpha from the largest down; None for a grid of `alphas` values."""
-        if not 0 < check.number(self.eps, "eps", "a number between 0 and 1") < 1:
-            raise ValueError(f"eps is {self.eps:g}; expected a number between 0 and 1")
-        if np.ndim(self.alphas) == 0:
+        check.between_0_and_1(self.eps, "eps")
+        if isinstance(self.alphas, numbers.Integral):
             check.count(self.alphas, "alphas")
             return None
-        given = [check.penalty(alpha, "an entry of alphas") for alpha in np.ravel(self.alphas).tolist()]
-        if not given:
-            raise ValueError("alphas is empty; expected at least one value")
+        given = check.penalties(self.alphas, "alphas", "an integer or an array of numbers > 0")
         return np.unique(given)[::-1]
+
+    def _folds(self, X: Any, y: Any, params: dict[str, Any]) -> list[tuple[Any, Any]]:
+        """Rows to train and to test on, of each fold."""
+        if isinstance(self.cv, numbers.Integral):
+            check.count(self.cv, "cv", 2)
+        try:
+            folds = list(check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y, **params))
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"cv is {self.cv!r:.80}, which does not split the rows: {error}") from error
+        if not folds:
+            raise ValueError("cv has no fold; expected at least one (train, test)")
+        n = _num_samples(X)
+        for k, fold in enumerate(folds):
+            pair = isinstance(fold, Sequence) and len(fold) == 2
+            if not pair or not all(_are_rows(part, n) for part in fold):
+                raise ValueError(
+                    f"cv has the fold {k}: {fold!r:.80}; expected (train, test), two arrays of rows"
+                )
+        return folds
 
     def _scorer(self) -> Any:
         if self.scoring is not None:
@@ -240,6 +259,19 @@ class _AlphaCV:
         if scorer not in DEFAULT_SCORERS:
             router.add(scorer=scorer, method_mapping=MethodMapping().add(caller="fit", callee="score"))
         return router
+
+
+def _are_rows(given: Any, n: int) -> bool:
+    """Whether these are numbers of some of n rows, or a mask of them."""
+    try:
+        array = np.asarray(given)
+    except ValueError:
+        return False
+    if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iub":
+        return False
+    if array.dtype.kind == "b":
+        return len(array) == n and bool(array.any())
+    return bool(array.min() >= 0 and array.max() < n)
 
 
 def _fit_and_score(

@@ -70,7 +70,8 @@ class _Network:
         K, paths, d = leaves.shape
         if width is None:
             width = () if paths == 1 else (paths,)
-        self.width = tuple(check.tree_width(len(width) + 2, tuple(width)))
+        width = check.sequence(width, "width", "a sequence of integers or None")
+        self.width = tuple(check.tree_width(len(width) + 2, width))
         if math.prod(self.width) != paths:
             raise ValueError(
                 f"width is {self.width}, which has {math.prod(self.width)} paths; leaf_weights has {paths}"
@@ -438,7 +439,7 @@ class _Network:
         ValueError
             If `load` would refuse the file, because attributes have been changed. Nothing is written then.
         """
-        in_json = Path(os.fsdecode(path)).suffix.lower() == ".json"
+        in_json = Path(check.path(path)).suffix.lower() == ".json"
         content = _files.json_bytes(self.to_dict()) if in_json else _files.archive_bytes(*self.parts())
         save_content(content, path)
 
@@ -759,7 +760,7 @@ def load(
     ...     pathrelu.load(file.name)
     ParallelReLUNetwork(1 sub-networks, depth=2, width=(), n_features=2, n_outputs=1)
     """
-    path = os.fsdecode(path)  # a number would be an open file
+    path = check.path(path)
     try:
         with open(path, "rb") as file:
             # What cannot be read from any place, such as a pipe, is taken as a whole.
@@ -880,7 +881,7 @@ def _signs(values: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.i
 def _labels(classes: Sequence[Label] | None, n_outputs: int) -> list[Label] | None:
     if classes is None:
         return None
-    labels = list(classes)
+    labels = check.sequence(classes, "classes", "a sequence of labels or None")
     expected = 2 if n_outputs == 1 else n_outputs
     if len(labels) != expected:
         raise ValueError(f"classes has {len(labels)} labels; expected {expected} for {n_outputs} outputs")
@@ -897,7 +898,7 @@ def _labels(classes: Sequence[Label] | None, n_outputs: int) -> list[Label] | No
 def _names(names: Sequence[str] | None, n_features: int) -> list[str] | None:
     if names is None:
         return None
-    result = list(names)
+    result = check.sequence(names, "feature_names", "a sequence of strings or None")
     if len(result) != n_features or not all(isinstance(name, str) for name in result):
         raise ValueError(f"feature_names has {len(result)} entries; expected {n_features} strings")
     return result

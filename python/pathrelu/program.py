@@ -801,15 +801,10 @@ def solve_path(
     """
     options = solver_options(tol, max_iter, fit_intercept, n_threads)
     n_alphas = check.count(n_alphas, "n_alphas")
-    if not 0 < check.number(eps, "eps", "a number between 0 and 1") < 1:
-        raise ValueError(f"eps is {eps:g}; expected a number between 0 and 1")
+    eps = check.between_0_and_1(eps, "eps")
     given = None
     if alphas is not None:
-        given = np.array(
-            [check.penalty(alpha, "an entry of alphas") for alpha in np.ravel(np.asarray(alphas)).tolist()]
-        )
-        if len(given) == 0:
-            raise ValueError("alphas is empty; expected at least one value")
+        given = check.penalties(alphas, "alphas")
     problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold)
     problem.require(arrangements)
     start(problem, arrangements, init)
