@@ -356,10 +356,10 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         over which the duality gap is then a certificate.
     n_arrangements : int, default=500
         Used by "sample".
-    loss : {"squared_error", "absolute_error", "quantile", "huber", "poisson", "gamma"}, \
-            default="squared_error"
-        As for `solve`. Of "poisson" (`y` of at least 0) and "gamma" (`y` above 0) the network's outputs are
-        logarithms of means; `predict` gives the means.
+    loss : str, default="squared_error"
+        "squared_error", "absolute_error", "quantile", "huber", "poisson" or "gamma", as for `solve`. Of
+        "poisson" (`y` of at least 0) and "gamma" (`y` above 0) the network's outputs are logarithms of means;
+        `predict` gives the means.
     quantile : float, optional
         Level of the loss "quantile", between 0 and 1; None for 0.5, the median.
     threshold : float, optional

@@ -608,14 +608,14 @@ def solve(
     activation : {"relu", "gated"}, default="relu"
         "relu" keeps every block in the cone where its patterns are the true ones, and so gives a ReLU
         network; "gated" leaves blocks free and gives a gated ReLU network.
-    loss : {"squared_error", "absolute_error", "quantile", "huber", "poisson", "gamma", "log_loss", \
-            "squared_hinge"}, default="squared_error"
-        ``(f - y)**2 / 2``; ``|f - y|``; ``q * (y - f)`` for f below y and ``(1 - q) * (f - y)`` above, for
-        ``q = quantile``; ``(f - y)**2 / 2`` up to ``|f - y| = t`` and ``t * (|f - y| - t / 2)`` beyond, for
-        the `threshold` t. Half the deviance of counts ("poisson", y of at least 0) and of amounts ("gamma", y
-        above 0) whose mean is ``exp(f)``. With y in {-1, +1}, ``log(1 + exp(-y * f))`` or
-        ``max(0, 1 - y * f)**2 / 2``. With several classes "log_loss" is that of their joint softmax,
-        ``logsumexp(f) - f[y]``; the intercepts then sum to zero.
+    loss : str, default="squared_error"
+        Of "squared_error", "absolute_error", "quantile", "huber", "poisson", "gamma", "log_loss" and
+        "squared_hinge", in this order: ``(f - y)**2 / 2``; ``|f - y|``; ``q * (y - f)`` for f below y and
+        ``(1 - q) * (f - y)`` above, for ``q = quantile``; ``(f - y)**2 / 2`` up to ``|f - y| = t`` and
+        ``t * (|f - y| - t / 2)`` beyond, for the `threshold` t; half the deviance of counts ("poisson", y of
+        at least 0) and of amounts ("gamma", y above 0) whose mean is ``exp(f)``; with y in {-1, +1},
+        ``log(1 + exp(-y * f))`` and ``max(0, 1 - y * f)**2 / 2``. With several classes "log_loss" is that of
+        their joint softmax, ``logsumexp(f) - f[y]``; the intercepts then sum to zero.
     quantile : float, optional
         Level of "quantile", between 0 and 1; None for 0.5.
     threshold : float, optional
