@@ -8,7 +8,7 @@ namespace pathrelu {
 /// The linear map  B V = sum_g sum_p s_p M_p * (X v_p)  over groups of paths, never formed as a matrix.
 ///
 /// X (n, d) is read in place and must outlive the operator. V has one row of d weights per path, groups in
-/// order. Products are done by tables of subset sums (see kernels.cpp), in double, or in float with
+/// order. Products are done by tables of subset sums (see kernels/masked.hpp), in double, or in float with
 /// `Sums::fast`. Results are the same bits for any number of threads: parts of
 /// the rows are fixed, and their sums are added in order.
 template <class X>
