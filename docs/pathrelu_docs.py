@@ -38,7 +38,6 @@ TITLES = {
     "model_selection": "Model selection",
     "program": "Training on arrays",
     "arrangements": "Arrangements",
-    "low_rank": "Low rank",
     "network": "Networks",
     "certificate": "Certificates",
     "inspection": "Inspection",

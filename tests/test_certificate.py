@@ -13,7 +13,7 @@ import pathrelu as pr
 from pathrelu import _core
 from pathrelu.arrangements import RowSpace
 from pathrelu.certificate import Certificate, Output, spectral_norm
-from pathrelu.program import Problem
+from pathrelu.program._problem import Problem
 
 EPS = float(np.finfo(np.float64).eps)
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import pathrelu as pr
 from pathrelu._validation import narrowed
-from pathrelu.low_rank import ratio_bound
-from pathrelu.program import Watch
+from pathrelu._watch import Watch
+from pathrelu.program._low_rank import ratio_bound
 
 LOSSES = ["squared_error", "huber", "log_loss", "squared_hinge"]
 

@@ -11,7 +11,7 @@ from support import every_gate
 
 import pathrelu as pr
 from pathrelu import PathReLUClassifier, PathReLURegressor, _core
-from pathrelu.low_rank import principal_components, scores
+from pathrelu.program._low_rank import principal_components, scores
 
 LOSSES = ["squared_error", "huber", "log_loss", "squared_hinge"]
 
@@ -203,7 +203,7 @@ def test_rows_in_batches_have_the_components_of_all_of_them(monkeypatch):
     X = (rng.standard_normal((50, 4)) * [4, 3, 2, 1]).astype(np.float32)
     w = rng.random(50)
     _, values, vectors = np.linalg.svd(np.sqrt(w)[:, None] * X.astype(np.float64), full_matrices=False)
-    monkeypatch.setattr("pathrelu.low_rank.BATCH", 7)
+    monkeypatch.setattr("pathrelu.program._low_rank.BATCH", 7)
     components, residual = principal_components(X, w, 2)
     assert residual == pytest.approx(values[2])
     np.testing.assert_allclose(np.abs(components @ vectors[:2].T), np.eye(2), atol=1e-12)

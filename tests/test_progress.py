@@ -15,7 +15,8 @@ from interrupt import IMPORT
 from sklearn.exceptions import ConvergenceWarning
 
 import pathrelu as pr
-from pathrelu.program import Problem, Record
+from pathrelu._watch import Record
+from pathrelu.program._problem import Problem
 from pathrelu.progress import Live, duration, seconds_left
 
 ESTIMATORS = [pr.PathReLURegressor, pr.PathReLUClassifier]

@@ -9,7 +9,8 @@ from reference import random_trees
 import pathrelu as pr
 from pathrelu import PathReLUClassifier, PathReLURegressor
 from pathrelu._core import fewest_columns
-from pathrelu.program import Problem, pruned
+from pathrelu.program._problem import Problem
+from pathrelu.program._search import pruned
 
 WIDTHS = [(), (3,), (2, 2)]
 

@@ -16,10 +16,9 @@ except ImportError as error:
 from pathrelu.arrangements import Arrangements, enumerate_arrangements, sample_arrangements
 from pathrelu.certificate import Certificate, certify
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
-from pathrelu.low_rank import LowRank
 from pathrelu.model_selection import PathReLUClassifierCV, PathReLURegressorCV
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, load
-from pathrelu.program import Solution, alpha_max, search, solve, solve_low_rank, solve_path
+from pathrelu.program import LowRank, Solution, alpha_max, search, solve, solve_low_rank, solve_path
 
 __version__ = _version("pathrelu")
 

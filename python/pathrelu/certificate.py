@@ -14,9 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from pathrelu import _core, losses
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
+from pathrelu._watch import Watch
 from pathrelu.arrangements import Arrangements, RowSpace, enumerate_arrangements
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
-from pathrelu.program import Problem, Watch, run
+from pathrelu.program._problem import Problem
+from pathrelu.program._solve import run
 
 METHODS = ("auto", "enumeration", "branch_and_bound", "low_rank", "spectral", "solver")
 EXACT_RANK = 3  # up to which all regions are walked through

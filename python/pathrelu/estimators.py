@@ -16,13 +16,18 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from pathrelu import _core, losses, program
+from pathrelu import _core, losses
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu._portable import Portable
+from pathrelu._watch import Callback, Record, Watch
 from pathrelu.arrangements import Arrangements, sample_arrangements
 from pathrelu.network import GatedReLUNetwork, Label, ParallelReLUNetwork, assemble
-from pathrelu.program import Callback, Problem, Record, Solution, Watch
+from pathrelu.program._problem import Problem
+from pathrelu.program._projection import Projection
+from pathrelu.program._search import pruned, run_search
+from pathrelu.program._solution import Solution
+from pathrelu.program._solve import largest_alpha, run, solver_options, warn_of_float32, warn_of_gap
 from pathrelu.progress import Live, log
 
 logger = logging.getLogger("pathrelu")
@@ -136,7 +141,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             low_rank=None if self.low_rank is None else check.count(self.low_rank, "low_rank"),
             warm_start=check.switch(self.warm_start, "warm_start"),
             verbose=check.count(self.verbose, "verbose", 0),
-            options=program.solver_options(self.tol, self.max_iter, self.fit_intercept, self.n_threads),
+            options=solver_options(self.tol, self.max_iter, self.fit_intercept, self.n_threads),
             random_state=check.seed(self.random_state),
             watch=Watch(self.callback, self.on_interrupt, self.max_seconds),
         )
@@ -176,16 +181,16 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
 
     def _train(self, settings: Settings, data: Data) -> Self:
         problems, standardization = self._problems(settings, data)
-        program.warn_of_float32(problems[0], settings.options.tol, stacklevel=4)
+        warn_of_float32(problems[0], settings.options.tol, stacklevel=4)
         projection = None
         if settings.low_rank is not None:
-            projection = program.Projection(problems[0].X, problems[0].w, settings.low_rank)
+            projection = Projection(problems[0].X, problems[0].w, settings.low_rank)
             problems = [projection.project(problem) for problem in problems]
         with _progress(settings, len(problems)), settings.watch:
             solutions = self._solve(settings, problems)
         if settings.prune:
             solutions = [
-                program.pruned(problem, solution, settings.options.threads, settings.watch)
+                pruned(problem, solution, settings.options.threads, settings.watch)
                 for problem, solution in zip(problems, solutions, strict=True)
             ]
         if projection is not None:
@@ -226,7 +231,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             (solution.low_rank.guarantee for solution in solutions if solution.low_rank is not None),
             default=None,
         )
-        program.warn_of_gap(solutions, settings.options.tol, settings.watch, stacklevel=4)
+        warn_of_gap(solutions, settings.options.tol, settings.watch, stacklevel=4)
         return self
 
     def _largest_alpha(self, settings: Settings, data: Data) -> float:
@@ -235,7 +240,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         arrangements, _ = self._sample(settings, problems)
         options = settings.options
         return max(
-            program.largest_alpha(problem, arrangements, options.fit_intercept, options.threads)
+            largest_alpha(problem, arrangements, options.fit_intercept, options.threads)
             for problem in problems
         )
 
@@ -251,9 +256,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             )
 
             def search(problem: Problem, alpha: float, start: Solution | None) -> Solution:
-                return program.run_search(
-                    problem, alpha, settings.width, settings.options, options, watch, start
-                )
+                return run_search(problem, alpha, settings.width, settings.options, options, watch, start)
 
             starts: Sequence[Solution | None] = self._alike(settings, problems) or [None] * len(problems)
             solutions = [
@@ -266,7 +269,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         arrangements, init = self._sample(settings, problems)
 
         def solve(problem: Problem, alpha: float, start: Solution | check.Rows | None) -> Solution:
-            return program.run(problem, arrangements, alpha, settings.options, start, watch)
+            return run(problem, arrangements, alpha, settings.options, start, watch)
 
         solutions = [
             _fit(settings, problem, solve, start) for problem, start in zip(problems, init, strict=True)

@@ -29,8 +29,8 @@ from sklearn.utils.validation import _check_method_params, _num_samples, indexab
 
 from pathrelu import _validation as check
 from pathrelu._linear_algebra import geometric_grid
+from pathrelu._watch import Callback
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
-from pathrelu.program import Callback
 
 logger = logging.getLogger("pathrelu")
 

@@ -1,0 +1,127 @@
+"""The records of a solve, and what may end it before it is done."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Self
+
+from pathrelu import _core
+from pathrelu import _validation as check
+
+
+@dataclass(frozen=True)
+class Record:
+    """State of a solve at one check of the gap, or of a search after one of its programs.
+
+    Attributes
+    ----------
+    n_iter : int
+    objective, dual_objective, gap : float
+    n_active : int
+        Blocks that are not zero.
+    seconds : float
+        Since the start of the solve or the search.
+    round : int
+        Of a search, from 1; else how many working sets of groups have been solved over.
+    n_groups : int
+        In the working set; of a search, in the set of arrangements reached.
+    target_gap : float
+        The gap at which this program counts as solved.
+    searching : bool
+        Whether the record is of a search, whose end the gap does not tell.
+
+    The last four are 0 and False in records from files of versions without them.
+    """
+
+    n_iter: int
+    objective: float
+    dual_objective: float
+    gap: float
+    n_active: int
+    seconds: float
+    round: int = 0
+    n_groups: int = 0
+    target_gap: float = 0.0
+    searching: bool = False
+
+
+Callback = Callable[[Record], object]
+
+
+class Watch:
+    """What may end the programs of one call before they are solved: an interrupt, the callback, the clock.
+
+    With ``on_interrupt="return"``, Ctrl-C is only noted inside a ``with`` statement, so that no
+    KeyboardInterrupt is raised between two calls of the core. A second one is raised.
+    """
+
+    def __init__(
+        self,
+        callback: Callback | None = None,
+        on_interrupt: str = "raise",
+        max_seconds: float | None = None,
+    ) -> None:
+        self.callback: Callback | None = check.function(callback)
+        self.at_interrupt = check.choice(on_interrupt, "on_interrupt", ("raise", "return")) == "return"
+        self.limit = math.inf if max_seconds is None else check.positive(max_seconds, "max_seconds")
+        self.begin = time.monotonic()
+        self.stopped_by = ""
+        self.seconds = 0.0  # until it was stopped
+        self._handles = False
+
+    def __enter__(self) -> Self:
+        self._handles = (
+            self.at_interrupt
+            and threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
+        if self._handles:
+            signal.signal(signal.SIGINT, self._interrupted)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._handles:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        if self.stopped_by:
+            signal.default_int_handler(number, frame)
+        self.stop("an interrupt")
+
+    def arguments(self, searching: bool = False) -> tuple[_core._Callback, Callable[[], bool] | None, float]:
+        """The last arguments of the core's functions. A program after a stop ends at once."""
+        left = 0.0 if self.stopped_by else self.left
+        callback = self.callback
+        wanted = (lambda: bool(self.stopped_by)) if self.at_interrupt else None
+        if callback is None or self.stopped_by:
+            return None, wanted, left
+
+        def record(row: _core._Row) -> None:
+            try:
+                callback(Record(*row, searching))
+            except StopIteration:
+                self.stop("its callback")
+                raise
+
+        return record, wanted, left
+
+    @property
+    def left(self) -> float:
+        """Seconds until the time is up."""
+        return max(0.0, self.limit - (time.monotonic() - self.begin))
+
+    def stop(self, cause: str) -> None:
+        if not self.stopped_by:
+            self.stopped_by = cause
+            self.seconds = time.monotonic() - self.begin
+
+    def note(self, report: _core.Report) -> None:
+        if report.stopped:
+            late = time.monotonic() - self.begin >= self.limit
+            self.stop(f"max_seconds={self.limit:g}" if late else "an interrupt")

@@ -1,0 +1,96 @@
+"""The checked data of a program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pathrelu import _core, losses
+from pathrelu import _validation as check
+from pathrelu._watch import Record
+from pathrelu.arrangements import Arrangements
+from pathrelu.program._solution import Solution
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Checked data of a program."""
+
+    X: check.Rows
+    y: NDArray[np.float64]  # (n, outputs)
+    single: bool  # y came without an axis of outputs
+    w: NDArray[np.float64]
+    activation: str
+    loss: str
+    core_loss: _core._Loss  # what the core makes it of
+
+    @classmethod
+    def check(
+        cls,
+        X: ArrayLike,
+        y: ArrayLike,
+        activation: str,
+        loss: str,
+        sample_weight: ArrayLike | None,
+        quantile: float | None = None,
+        threshold: float | None = None,
+    ) -> Problem:
+        activation = check.choice(activation, "activation", check.ACTIVATIONS)
+        loss = check.choice(loss, "loss", losses.NAMES)
+        value = losses.parameter(loss, quantile, threshold)
+        table = check.rows(X)
+        target, single = check.targets(y, len(table), loss)
+        check.representable(table, "X", 4)
+        check.representable(target, "y", 2)
+        if losses.core_name(loss, target.shape[1]) in losses.BINARY and not single:
+            raise ValueError(f"y has shape {target.shape}; {loss} expects ({len(table)},)")
+        weight = check.weights(sample_weight, len(table))
+        losses.check_targets(target, weight, loss)
+        core_loss = losses.specification(loss, value, target, weight)
+        return cls(table, target, single, weight, activation, loss, core_loss)
+
+    def require(self, arrangements: Arrangements) -> None:
+        if not isinstance(arrangements, Arrangements):
+            raise TypeError(f"arrangements has type {type(arrangements).__name__}; expected Arrangements")
+        if arrangements.n_rows != len(self.X):
+            raise ValueError(
+                f"arrangements are of {arrangements.n_rows} rows; expected {len(self.X)}, as X has"
+            )
+
+    def block_shape(self, arrangements: Arrangements) -> tuple[int, ...]:
+        signs = 2 if self.activation == "relu" else 1
+        return (self.y.shape[1], len(arrangements), signs, arrangements.paths, self.X.shape[1])
+
+    def solution(
+        self,
+        report: _core.Report,
+        arrangements: Arrangements,
+        alpha: float,
+        blocks: NDArray[np.float64],
+        intercept: NDArray[np.float64],
+        n_rounds: int | None = None,
+        n_starts: int | None = None,
+    ) -> Solution:
+        result = check.narrowed(blocks.reshape(self.block_shape(arrangements)), self.X.dtype, "weights")
+        return Solution(
+            objective=report.objective,
+            dual_objective=report.dual_objective,
+            gap=report.gap,
+            converged=report.converged,
+            n_iter=report.n_iter,
+            n_active=report.n_active,
+            alpha=alpha,
+            blocks=result[0] if self.single else result,
+            intercept=float(intercept[0]) if self.single else intercept,
+            arrangements=arrangements,
+            activation=self.activation,
+            loss=self.loss,
+            objective_at_zero=report.objective_at_zero,
+            history=[Record(*row, n_rounds is not None) for row in report.history],
+            n_rounds=n_rounds,
+            n_starts=n_starts,
+            interrupted=report.stopped,
+            rounding=report.rounding,
+        )
