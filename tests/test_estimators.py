@@ -33,7 +33,7 @@ from sklearn.utils.estimator_checks import (
 import pathrelu as pr
 from pathrelu import PathReLUClassifier, PathReLUClassifierCV, PathReLURegressor, PathReLURegressorCV
 from pathrelu.arrangements import Arrangements
-from pathrelu.estimators import canonical
+from pathrelu.training import canonical
 
 BOTH = [PathReLURegressor, PathReLUClassifier]
 SOURCES = ["search", "sample"]

@@ -141,11 +141,19 @@ def test_the_path_of_an_estimator_passes_through_its_own_network(table, options)
 def test_the_path_of_a_classifier_has_its_labels_and_weights(activation):
     X, y = load_iris(return_X_y=True)
     names = np.array(["a", "b", "c"])[y]
+    weight = np.where(y == 0, 5.0, 1.0)[20:]  # which "balanced" takes into account
     model = pr.PathReLUClassifier(
         alpha=0.02, activation=activation, class_weight="balanced", random_state=0, tol=1e-6
-    ).fit(X[20:], names[20:])
+    ).fit(X[20:], names[20:], weight)
     display = RegularizationPathDisplay.from_estimator(
-        model, X[20:], names[20:], alphas=[0.02, 0.1], X_test=X, y_test=names, ax=axes(2)
+        model,
+        X[20:],
+        names[20:],
+        sample_weight=weight,
+        alphas=[0.02, 0.1],
+        X_test=X,
+        y_test=names,
+        ax=axes(2),
     )
     norm = sum(line.get_ydata()[0] for line in display.lines_)
     assert norm == pytest.approx(model.network_.path_norm(), rel=5e-3)

@@ -50,10 +50,10 @@ from pathrelu._tables import (
     write,
     written,
 )
-from pathrelu._validation import raw_weights
 from pathrelu.certificate import METHODS
-from pathrelu.estimators import class_weights, log_probabilities, winners
+from pathrelu.estimators import log_probabilities, winners
 from pathrelu.inspection import feature_importance, network_of, subnetwork_importance
+from pathrelu.training import labelled_weights
 
 Model: TypeAlias = PathReLUClassifier | PathReLURegressor
 Network: TypeAlias = ParallelReLUNetwork | GatedReLUNetwork
@@ -675,9 +675,7 @@ def certify_file(
     weight: NDArray[Any] | None = None if sample_weight is None else table.numbers(sample_weight)
     of_classes = getattr(model, "class_weight", None)
     if of_classes is not None and network.classes is not None:
-        weight = raw_weights(weight, len(y))
-        found, code = np.unique(y, return_inverse=True)
-        weight *= class_weights(of_classes, found, code, weight)
+        weight, _, _ = labelled_weights(weight, y, of_classes)
     certificate = certified(
         network,
         X,

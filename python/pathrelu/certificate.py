@@ -19,6 +19,7 @@ from pathrelu.arrangements import Arrangements, RowSpace, enumerate_arrangements
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 from pathrelu.program._problem import Problem
 from pathrelu.program._solve import run
+from pathrelu.training import Data, Scaling, TrainingProblem
 
 METHODS = ("auto", "enumeration", "branch_and_bound", "low_rank", "spectral", "solver")
 EXACT_RANK = 3  # up to which all regions are walked through
@@ -602,19 +603,18 @@ def certify(
         )
 
     raw = check.rows(X)
-    table = (raw.astype(np.float64) - net.center) / net.scale
-    leaves = np.asarray(net.leaf_weights, np.float64)
-    if has_bias:
-        table = np.column_stack([table, np.full(len(table), net.bias_scale)])
-        leaves = np.concatenate([leaves, net.leaf_bias[..., np.newaxis] / net.bias_scale], axis=2)
     if losses.core_name(loss, net.n_outputs) == "multinomial":
         raise ValueError(
             f"the network has {net.n_outputs} classes, whose joint softmax has no certificate; expected two"
         )
     if loss in losses.BINARY and net.classes is not None and np.ndim(y) == 1:
         y = net._encode(np.asarray(y))
-    target, _ = check.targets(y, len(table), loss)
-    weight = check.weights(sample_weight, len(table))
+    target, _ = check.targets(y, len(raw), loss)
+    data = Data(
+        raw.astype(np.float64), target, check.raw_weights(sample_weight, len(raw)), loss, parameter=value
+    )
+    training = TrainingProblem(data, Scaling.of(net, has_bias), "relu")
+    table, weight, leaves = training.X, training.w, training.scaling.trees(net.leaf_weights, net.leaf_bias)
     if arrangements is not None:
         if method != "solver":
             raise ValueError(f"arrangements were given with the method {method!r}; they are for 'solver'")
@@ -630,10 +630,8 @@ def certify(
     covered = 0
     used = weight > 0
     space = RowSpace.of(table[used], float(np.finfo(raw.dtype).eps))
-    for c in range(net.n_outputs):
+    for c, program in enumerate(training.programs()):
         own = net.output_index == c
-        column = np.ascontiguousarray(target[:, c : c + 1])
-        core_loss = losses.specification(loss, value, column, weight)
         if method == "solver":
             groups = arrangements
             if groups is None:
@@ -648,20 +646,13 @@ def certify(
             options = _core.SolveOptions(
                 tol=tol or 1e-6, max_iter=10_000, fit_intercept=has_intercept, threads=threads
             )
-            own_problem = Problem(table, column, True, weight, "relu", loss, core_loss)
-            solution = run(own_problem, groups, alpha, options, None, watch)
+            solution = run(program, groups, alpha, options, None, watch)
             bounds.append(Bound("solver", solution.dual_objective, 1.0, solution.objective, 1))
             covered += len(groups)
             continue
         rows = space.left * space.values if space.rank else np.zeros((int(used.sum()), 1))
-        problem = Problem(
-            rows,
-            np.ascontiguousarray(column[used]),
-            True,
-            check.unit_mean(weight[used]),
-            "relu",
-            loss,
-            core_loss,
+        problem = replace(
+            program, X=rows, y=np.ascontiguousarray(program.y[used]), w=check.unit_mean(weight[used])
         )
         output = Output(
             problem, alpha, has_intercept, net.width, threads, net.skip_connection, space.residual, watch

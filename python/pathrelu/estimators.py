@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,27 +16,23 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from pathrelu import _core, losses
-from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu._portable import Portable
 from pathrelu._watch import Callback, Record, Watch
+from pathrelu.alpha import solve_at_automatic_alpha
 from pathrelu.arrangements import Arrangements, sample_arrangements
-from pathrelu.network import GatedReLUNetwork, Label, ParallelReLUNetwork, assemble
+from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 from pathrelu.program._problem import Problem
 from pathrelu.program._projection import Projection
 from pathrelu.program._search import pruned, run_search
 from pathrelu.program._solution import Solution
 from pathrelu.program._solve import largest_alpha, run, solver_options, warn_of_float32, warn_of_gap
 from pathrelu.progress import Live, log
+from pathrelu.training import Data, Scaling, TrainingProblem, canonical, labelled_weights
 
 logger = logging.getLogger("pathrelu")
 
 SOURCES = ("search", "sample")
-AUTOMATIC_SHARE = 0.3  # chosen on the development tables of bench/tables.py, as is the number of fits
-AUTOMATIC_FITS = 3
-LAST_PLACES = 4  # that sums of a few terms, added in another order, differ by
-LARGEST_NOISE = 2.0**-30  # rounding of a constant of 4 million
-NOISE_STEPS = 2**10  # last places by which a mean of some 1e6 rows is off
 
 
 @dataclass(frozen=True)
@@ -59,26 +54,6 @@ class Settings:
     options: _core.SolveOptions
     random_state: check.RandomState
     watch: Watch
-
-
-@dataclass(frozen=True)
-class Data:
-    """What is trained on: canonical rows, targets of the core, weights and, of a classifier, labels."""
-
-    X: check.Rows
-    y: NDArray[np.float64]
-    w: NDArray[np.float64]
-    loss: str
-    labels: NDArray[Any] | None = None  # of all classes
-    parameter: float | None = None  # of the loss; None for its default
-    present: NDArray[np.intp] | None = None  # places of the classes trained on, if not all have weight
-
-
-@dataclass(frozen=True)
-class Standardization:
-    center: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    empty: NDArray[np.bool_]  # columns of zeros up to rounding, which have no weights
 
 
 class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
@@ -146,41 +121,13 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             watch=Watch(self.callback, self.on_interrupt, self.max_seconds),
         )
 
-    def _problems(self, settings: Settings, data: Data) -> tuple[list[Problem], Standardization]:
-        """A joint program of several classes, else one for each column of y."""
-        X, y, w, loss = data.X, data.y, data.w, data.loss
-        center, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
-        empty = rounding_noise(X)
-        if settings.standardize:
-            center, scale, constant = moments(X, w, settings.bias)
-            empty |= constant
-        with np.errstate(over="ignore"):  # to infinity, which is refused with its place
-            scaled = (X - center) / scale
-        scaled[:, empty] = 0  # so that no weight, however large, makes a feature of noise
-        columns = [scaled, np.ones((len(X), 1))] if settings.bias else [scaled]
-        table = np.ascontiguousarray(np.concatenate(columns, axis=1), dtype=X.dtype)
-        check.finite(table, "X after standardization")
-        check.representable(table, "X", 4)
-        check.representable(y, "y", 2)
-
-        weight = check.unit_mean(w)
-        joint = loss == "log_loss" and y.shape[1] > 1
-        problems = [
-            Problem(
-                table,
-                np.ascontiguousarray(part),
-                not joint,
-                weight,
-                settings.activation,
-                loss,
-                losses.specification(loss, data.parameter, part, weight),
-            )
-            for part in ([y] if joint else y.T[:, :, np.newaxis])
-        ]
-        return problems, Standardization(center, scale, empty)
+    def _problem(self, settings: Settings, data: Data) -> TrainingProblem:
+        scaling = Scaling.fit(data.X, data.w, standardize=settings.standardize, bias=settings.bias)
+        return TrainingProblem(data, scaling, settings.activation)
 
     def _train(self, settings: Settings, data: Data) -> Self:
-        problems, standardization = self._problems(settings, data)
+        training = self._problem(settings, data)
+        problems = training.programs()
         warn_of_float32(problems[0], settings.options.tol, stacklevel=4)
         projection = None
         if settings.low_rank is not None:
@@ -198,29 +145,10 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                 projection.lift(solution, problem)
                 for solution, problem in zip(solutions, problems, strict=True)
             ]
-        intercept = np.concatenate([np.atleast_1d(solution.intercept) for solution in solutions])
-        outputs = None
-        if data.present is not None:
-            assert data.labels is not None
-            outputs = data.present[-len(intercept) :]  # the first of two classes has the log-odds 0
-            trained, intercept = intercept, np.full(len(data.labels), -np.inf)
-            intercept[data.present] = 0
-            intercept[outputs] = trained
-        self.network_ = assemble(
-            [part for solution in solutions for part in solution.parts],
-            relu=settings.activation == "relu",
-            intercept=intercept,
-            outputs=outputs,
-            bias=settings.bias,
-            center=standardization.center,
-            scale=standardization.scale,
-            empty=standardization.empty,
-            classes=None if data.labels is None else _plain(data.labels),
-            feature_names=getattr(self, "feature_names_in_", None),
-        )
+        self.network_ = training.network(solutions, getattr(self, "feature_names_in_", None))
         alphas = [solution.alpha for solution in solutions]
         self.alpha_ = alphas[0] if len(alphas) == 1 else np.array(alphas)
-        alone = len(solutions) == 1 and outputs is None
+        alone = len(solutions) == 1 and data.present is None
         self.intercept_ = solutions[0].intercept if alone else self.network_.intercept
         self.objective_ = sum(solution.objective for solution in solutions)
         self.dual_gap_ = sum(solution.gap for solution in solutions)
@@ -236,7 +164,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
 
     def _largest_alpha(self, settings: Settings, data: Data) -> float:
         """Smallest alpha at which constant outputs are optimal over `n_arrangements` random arrangements."""
-        problems, _ = self._problems(settings, data)
+        problems = self._problem(settings, data).programs()
         arrangements, _ = self._sample(settings, problems)
         options = settings.options
         return max(
@@ -715,11 +643,7 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
             raise TypeError(f"class_weight is {shown}; expected a dict, 'balanced' or None")
         table, y = check.table(self, X, y)
         check_classification_targets(y)
-        weight = check.raw_weights(sample_weight, len(table))
-        labels, code = np.unique(np.asarray(y), return_inverse=True)
-        with np.errstate(over="ignore"):
-            weight = weight * class_weights(self.class_weight, labels, code, weight)
-        check.finite(weight, "sample_weight times class_weight")
+        weight, labels, code = labelled_weights(sample_weight, np.asarray(y), self.class_weight)
         total = np.bincount(code, weight > 0)
         present = np.flatnonzero(total > 0)
         if len(present) < 2:
@@ -791,134 +715,20 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         return self.classes_[index]
 
 
-def canonical(
-    X: check.Rows, y: NDArray[np.float64], w: NDArray[np.float64]
-) -> tuple[check.Rows, NDArray[np.float64], NDArray[np.float64]]:
-    """The same data in a form that order and repetition of rows do not change.
-
-    Rows of weight zero go, equal rows (x, y) become one with the sum of their weights, and rows are sorted.
-    """
-    used = w > 0
-    X, y, w = X[used] + 0.0, y[used] + 0.0, w[used]  # + 0.0: no negative zeros
-    packed = np.concatenate([X.view(np.uint8), y.view(np.uint8)], axis=1)
-    key = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
-    _, first, group = np.unique(key, return_index=True, return_inverse=True)
-    ascending = np.lexsort((w, group))  # sums of weights must not depend on their order either
-    return X[first], y[first], np.bincount(group[ascending], w[ascending]).astype(np.float64)
-
-
-def automatic_alpha(problem: Problem, fitted: Solution | None = None) -> float:
-    """A share of the score that noise would reach.
-
-    With gradients g_i of the loss, a pattern D scores ``|X' D g| / n``. The root mean square of that over
-    random signs of g is at most ``rms(g) * rms(|x_i|) / sqrt(n)``. As in the scaled lasso (Sun & Zhang 2012),
-    g is that of a fit; without one, that of the best constant. n is Kish's effective number of rows.
-    """
-    share = problem.w / len(problem.w)
-    gradient = _loss_gradient(problem, _constant(problem) if fitted is None else _fitted(problem, fitted))
-    noise = float(np.mean(algebra.weighted_sum(share, gradient**2)))
-    if problem.loss in (
-        "squared_error",
-        "huber",
-    ):  # no less than a constant target leaves: the rounding of its mean
-        mean = float(np.abs(algebra.weighted_sum(share, problem.y)).max())
-        noise = max(noise, (len(share) * np.finfo(np.float64).eps * mean) ** 2)
-    rows = algebra.inner(share, np.sum(problem.X.astype(np.float64) ** 2, axis=1))
-    return AUTOMATIC_SHARE * (math.sqrt(noise * rows * algebra.inner(share, share)) or 1.0)
-
-
-def _constant(problem: Problem) -> NDArray[np.float64]:
-    if problem.loss != "log_loss":
-        return _core.best_constant(problem.y, problem.w, problem.core_loss)
-    # A class may have too small a part in the weight for 1 less that part, or for a float, to tell.
-    sides = [problem.y < 0, problem.y > 0] if problem.single else [problem.y]
-    weights = [algebra.weighted_sum(problem.w, side.astype(np.float64)) for side in sides]
-    # Not by the logarithm of NumPy, which depends on the instruction set.
-    totals = np.array([[math.log(max(w, np.finfo(np.float64).tiny)) for w in row] for row in weights])
-    constant: NDArray[np.float64] = totals[-1] - (totals[0] if problem.single else math.log(len(problem.w)))
-    return constant
-
-
-def _fitted(problem: Problem, solution: Solution) -> NDArray[np.float64]:
-    return solution.network().predict(problem.X).astype(np.float64).reshape(problem.y.shape)
-
-
-def _loss_gradient(problem: Problem, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    outputs = np.ascontiguousarray(np.broadcast_to(outputs, problem.y.shape))
-    equal = np.ones(len(outputs))
-    return _core.dual_point(outputs, problem.y, equal, problem.core_loss, False) * -float(len(outputs))
-
-
 def _fit(
     settings: Settings,
     problem: Problem,
     solve: Callable[[Problem, float, Any], Solution],
     start: Solution | check.Rows | None = None,
 ) -> Solution:
-    """Solve at the given alpha; or at the automatic one, and again while the fit lowers it."""
+    """Solve at the given alpha or at the automatic one."""
+
+    def logged(alpha: float, start: Any) -> Solution:
+        return _logged(settings, solve(problem, alpha, start))
+
     if settings.alpha is not None:
-        return _logged(settings, solve(problem, settings.alpha, start))
-    solution = _logged(settings, solve(problem, automatic_alpha(problem), start))
-    for _ in range(AUTOMATIC_FITS - 1):
-        if settings.watch.stopped_by:
-            break
-        alpha = automatic_alpha(problem, solution)
-        if alpha > 0.9 * solution.alpha:
-            break
-        solution = _logged(settings, solve(problem, alpha, solution))
-    return solution
-
-
-def moments(
-    X: check.Rows, w: NDArray[np.float64], center: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Weighted means (zeros without `center`), root mean squares about them, and which columns are constant.
-
-    A column is constant if its variance is what rounding alone can give: the rule of scikit-learn's
-    `StandardScaler`, with Kish's effective number of rows, or a spread of a few units in the last place of
-    the entries. The scale of these, and of columns of `rounding_noise`, is 1.
-    """
-    share = w / w.max()
-    share = share / share.sum()
-    table = X.astype(np.float64)
-    # Divided by the largest entry first, so that neither very large nor very small columns leave the range.
-    reach = _nonzero(np.abs(table).max(axis=0))
-    table /= reach
-    middle = algebra.weighted_sum(share, table) if center else np.zeros(X.shape[1])
-    low, high = table.min(axis=0), table.max(axis=0)
-    middle = np.where(center & (low == high), table[0], middle)
-    table -= middle
-    spread = _nonzero(np.abs(table).max(axis=0))
-    scale = np.sqrt(algebra.weighted_sum(share, (table / spread) ** 2)) * spread
-    constant = rounding_noise(X)
-    if center:
-        rounding = np.finfo(np.float64).eps * np.abs(middle)
-        rows = 1 / algebra.inner(share, share)
-        constant |= scale**2 <= rows * np.finfo(np.float64).eps * scale**2 + (rows * rounding) ** 2
-        constant |= high - low <= LAST_PLACES * np.finfo(X.dtype).eps * np.maximum(np.abs(low), np.abs(high))
-    # The variance of a column of huge entries, or of tiny ones, has no float: its root has.
-    scale, middle = scale * reach, np.where(center & (low == high), X[0], middle * reach)
-    constant |= scale < np.finfo(np.float64).tiny
-    return middle, np.where(constant, 1.0, scale), constant
-
-
-def rounding_noise(X: check.Rows) -> NDArray[np.bool_]:
-    """Which columns are zero but for rounding: those of subnormal entries, and constants that were centered.
-
-    What `StandardScaler` leaves of a constant are a few units in the last place of that constant. They are
-    told from small measurements by being small whole multiples of a power of two.
-    """
-    largest = np.abs(X).max(axis=0).astype(np.float64)
-    noise: NDArray[np.bool_] = largest < np.finfo(X.dtype).tiny
-    for column in np.flatnonzero(~noise & (largest < LARGEST_NOISE)):
-        unit = 2.0 ** int(np.frexp(largest[column])[1]) / NOISE_STEPS
-        steps = X[:, column].astype(np.float64) / unit
-        noise[column] = bool((steps == np.round(steps)).all())
-    return noise
-
-
-def _nonzero(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(values > 0, values, 1.0)
+        return logged(settings.alpha, start)
+    return solve_at_automatic_alpha(problem, logged, start, lambda: bool(settings.watch.stopped_by))
 
 
 def log_probabilities(outputs: check.Rows) -> check.Rows:
@@ -931,40 +741,6 @@ def log_probabilities(outputs: check.Rows) -> check.Rows:
 def winners(outputs: check.Rows) -> NDArray[np.intp]:
     """Index of the most likely class for each row of log-odds or logits."""
     return (outputs > 0).astype(np.intp) if outputs.ndim == 1 else outputs.argmax(axis=1)
-
-
-def class_weights(
-    class_weight: Mapping[Any, float] | str | None,
-    labels: NDArray[Any],
-    code: NDArray[np.intp],
-    weight: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Factors of samples with the labels ``labels[code]``."""
-    if class_weight is None:
-        return np.ones(len(code))
-    if isinstance(class_weight, str):
-        totals = np.bincount(code, weight)
-        balanced: NDArray[np.float64] = weight.sum() / (
-            np.count_nonzero(totals) * np.where(totals > 0, totals, np.inf)
-        )
-        return balanced[code]
-    factor, named = np.ones(len(labels)), 0
-    for place, label in enumerate(labels):
-        if label in class_weight:
-            name = f"class_weight of the class {labels.tolist()[place]!r}"
-            factor[place] = check.at_least_zero(class_weight[label], name)
-            named += 1
-    if named < min(len(labels), len(class_weight)):  # a key is misspelt, as a class went without weight
-        raise ValueError(
-            f"class_weight has the keys {list(class_weight)}; expected classes of y, {labels.tolist()}"
-        )
-    return factor[code]
-
-
-def _plain(labels: NDArray[Any]) -> list[Label] | None:
-    """Labels for the file of a network, or None if it cannot hold them."""
-    plain = labels.tolist()
-    return plain if all(isinstance(label, str | int | float) for label in plain) else None
 
 
 @contextmanager

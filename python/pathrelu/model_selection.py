@@ -28,8 +28,8 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples, indexable
 
 from pathrelu import _validation as check
-from pathrelu._linear_algebra import geometric_grid
 from pathrelu._watch import Callback
+from pathrelu.alpha import grid as alpha_grid
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
 
 logger = logging.getLogger("pathrelu")
@@ -109,11 +109,9 @@ class _AlphaCV:
         grid = given
         if grid is None:
             largest = model._largest_alpha(settings, data)
-            if not largest > 0:
-                raise ValueError(
-                    f"alphas is {self.alphas}, and there is no grid: a constant is optimal for every alpha"
-                )
-            grid = geometric_grid(largest, self.eps, check.count(self.alphas, "alphas"))
+            grid = alpha_grid(
+                largest, self.eps, check.count(self.alphas, "alphas"), f"alphas is {self.alphas}"
+            )
         model.set_params(warm_start=True, verbose=0, on_interrupt="raise")
         deadline = np.inf if self.max_seconds is None else time.monotonic() + self.max_seconds
 

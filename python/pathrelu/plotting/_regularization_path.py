@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 from sklearn.metrics import accuracy_score, check_scoring, r2_score
-from sklearn.utils import compute_sample_weight
 
 from pathrelu import _validation as check
 from pathrelu import losses
-from pathrelu.arrangements import Arrangements
 from pathrelu.inspection import Network, network_of, table_for
-from pathrelu.network import GatedReLUNetwork, assemble
 from pathrelu.plotting._axes import NEUTRAL, PALETTE, Grid, axes_grid, distinct_colors, numbered_outputs
 from pathrelu.program import Path, alpha_max, solve_path
+from pathrelu.training import Scaling, TrainingProblem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -377,28 +375,17 @@ def _path_of(
         raise ValueError("the network of the estimator has no sub-networks; fit it with a smaller alpha")
     if estimator.low_rank is not None:
         raise ValueError("the estimator has low_rank, and its path is not one over the rows; use from_path")
-    table = (table_for(network, X) - network.center) / network.scale
-    relu = not isinstance(network, GatedReLUNetwork)
-    gates, gate_bias = (network.leaf_weights, network.leaf_bias) if relu else network._gates()
-    if estimator.bias:
-        table = np.concatenate([table, np.ones((len(table), 1))], axis=1)
-        gates = np.concatenate([gates, gate_bias[..., np.newaxis]], axis=2)
-    arrangements = Arrangements.from_trees(
-        table, gates.astype(np.float64), network.edge_signs, width=list(network.width)
-    )
-    if network.skip_connection:
-        arrangements = arrangements.with_skip_connection()
-    weight = check.raw_weights(sample_weight, len(table))
-    target = np.asarray(y)
-    if is_classifier(estimator):
-        weight = weight * compute_sample_weight(estimator.class_weight, target)
-        target = np.searchsorted(estimator.classes_, target)
+    data = copy.copy(estimator)._data(table_for(network, X), y, sample_weight)
+    if data.labels is not None and not np.array_equal(data.labels, estimator.classes_):
+        raise ValueError(f"y has the classes {data.labels.tolist()}; expected {estimator.classes_.tolist()}")
+    training = TrainingProblem(data, Scaling.of(network, estimator.bias), network.kind)
+    arrangements = training.arrangements(network)
     options: dict[str, Any] = {
         "activation": network.kind,
-        "loss": "log_loss" if is_classifier(estimator) else estimator.loss,
+        "loss": data.loss,
         "quantile": getattr(estimator, "quantile", None),
         "threshold": getattr(estimator, "threshold", None),
-        "sample_weight": weight,
+        "sample_weight": data.w,
         "fit_intercept": estimator.fit_intercept,
         "tol": estimator.tol,
         "max_iter": estimator.max_iter,
@@ -406,25 +393,14 @@ def _path_of(
     }
     if alphas is None:
         largest = alpha_max(
-            table,
-            target,
+            training.X,
+            training.targets,
             arrangements,
             **{name: value for name, value in options.items() if name not in ("tol", "max_iter")},
         )
         alphas = np.geomspace(max(largest, chosen), chosen, check.count(n_alphas, "n_alphas", 2))
-    path = solve_path(table, target, arrangements, alphas, **options)
-    networks = [
-        assemble(
-            solution.parts,
-            relu=relu,
-            intercept=np.atleast_1d(solution.intercept),
-            bias=estimator.bias,
-            center=network.center,
-            scale=network.scale,
-        )
-        for solution in path.solutions
-    ]
-    return path, networks
+    path = solve_path(training.X, training.targets, arrangements, alphas, **options)
+    return path, [training.network([solution]) for solution in path.solutions]
 
 
 def _with_network(estimator: Any, network: Network) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu._watch import Callback, Watch
+from pathrelu.alpha import grid as alpha_grid
 from pathrelu.arrangements import Arrangements
 from pathrelu.program._problem import Problem
 from pathrelu.program._solution import Path, Solution
@@ -87,11 +87,7 @@ def solve_path(
 
     if given is None:
         largest = largest_alpha(problem, arrangements, options.fit_intercept, options.threads)
-        if not largest > 0:
-            raise ValueError(
-                "alphas is None, and there is no grid: the constant network is optimal for every alpha"
-            )
-        given = algebra.geometric_grid(largest, eps, n_alphas)
+        given = alpha_grid(largest, eps, n_alphas, "alphas is None")
     grid = np.sort(given)[::-1]
     solutions: list[Solution] = []
     with watch:

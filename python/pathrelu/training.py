@@ -1,0 +1,276 @@
+"""The training problem of a network: raw rows, targets and weights, and the programs that stand for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pathrelu import _linear_algebra as algebra
+from pathrelu import _validation as check
+from pathrelu import losses
+from pathrelu.arrangements import Arrangements
+from pathrelu.network import GatedReLUNetwork, Label, ParallelReLUNetwork, assemble
+from pathrelu.program._problem import Problem
+from pathrelu.program._solution import Solution
+
+LAST_PLACES = 4  # that sums of a few terms, added in another order, differ by
+LARGEST_NOISE = 2.0**-30  # rounding of a constant of 4 million
+NOISE_STEPS = 2**10  # last places by which a mean of some 1e6 rows is off
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is trained on: raw rows, targets of the core, weights and, of a classifier, labels."""
+
+    X: check.Rows
+    y: NDArray[np.float64]
+    w: NDArray[np.float64]
+    loss: str
+    labels: NDArray[Any] | None = None  # of all classes
+    parameter: float | None = None  # of the loss; None for its default
+    present: NDArray[np.intp] | None = None  # places of the classes trained on, if not all have weight
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How raw rows become those of training: centered, scaled, and with a constant for biases of units."""
+
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    constant: float | None  # the entries of the last column; None without one
+    empty: NDArray[np.bool_]  # columns of zeros up to rounding, which have no weights
+
+    @classmethod
+    def fit(cls, X: check.Rows, w: NDArray[np.float64], *, standardize: bool, bias: bool) -> Self:
+        """By the weighted moments of rows, or as they are."""
+        center, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
+        empty = rounding_noise(X)
+        if standardize:
+            center, scale, constant = moments(X, w, bias)
+            empty |= constant
+        return cls(center, scale, 1.0 if bias else None, empty)
+
+    @classmethod
+    def of(cls, network: ParallelReLUNetwork | GatedReLUNetwork, bias: bool) -> Self:
+        """That of a network."""
+        constant = network.bias_scale if bias else None
+        return cls(network.center, network.scale, constant, np.zeros(network.n_features, bool))
+
+    def rows(self, X: check.Rows) -> check.Rows:
+        """Rows of training, in the dtype of raw ones."""
+        with np.errstate(over="ignore"):  # to infinity, which is refused with its place
+            scaled = (X - self.center) / self.scale
+        scaled[:, self.empty] = 0  # so that no weight, however large, makes a feature of noise
+        columns = [scaled] if self.constant is None else [scaled, np.full((len(X), 1), self.constant)]
+        table = np.ascontiguousarray(np.concatenate(columns, axis=1), dtype=X.dtype)
+        check.finite(table, "X after standardization")
+        return table
+
+    def trees(self, weights: check.Rows, bias: check.Rows) -> NDArray[np.float64]:
+        """Weights (K, paths, n_features) and biases (K, paths) as weights of the columns of training."""
+        leaves = weights.astype(np.float64)
+        if self.constant is None:
+            return leaves
+        return np.concatenate([leaves, (bias.astype(np.float64) / self.constant)[..., np.newaxis]], axis=2)
+
+
+class TrainingProblem:
+    """Rows, targets and weights as programs take them, and back from their solutions to a network.
+
+    Attributes
+    ----------
+    data : Data
+    scaling : Scaling
+    activation : str
+    X : ndarray of shape (n, columns)
+        Rows of training: scaled, with the column of biases.
+    w : ndarray of shape (n,)
+        Weights of mean 1.
+    """
+
+    def __init__(self, data: Data, scaling: Scaling, activation: str) -> None:
+        self.data = data
+        self.scaling = scaling
+        self.activation = activation
+        self.X = scaling.rows(data.X)
+        check.representable(self.X, "X", 4)
+        check.representable(data.y, "y", 2)
+        self.w = check.unit_mean(data.w)
+
+    @property
+    def targets(self) -> NDArray[np.float64]:
+        """Of one output (n,), or of several (n, C): as `solve` takes them."""
+        return self.data.y[:, 0] if self.data.y.shape[1] == 1 else self.data.y
+
+    def programs(self) -> list[Problem]:
+        """A joint program of several classes, else one for each column of targets."""
+        loss, y = self.data.loss, self.data.y
+        joint = losses.core_name(loss, y.shape[1]) == losses.JOINT
+        return [
+            Problem(
+                self.X,
+                np.ascontiguousarray(part),
+                not joint,
+                self.w,
+                self.activation,
+                loss,
+                losses.specification(loss, self.data.parameter, part, self.w),
+            )
+            for part in ([y] if joint else y.T[:, :, np.newaxis])
+        ]
+
+    def arrangements(self, network: ParallelReLUNetwork | GatedReLUNetwork) -> Arrangements:
+        """Those of a network's sub-networks."""
+        gated = isinstance(network, GatedReLUNetwork)
+        gates = network._gates() if gated else (network.leaf_weights, network.leaf_bias)
+        arrangements = Arrangements.from_trees(
+            self.X, self.scaling.trees(*gates), network.edge_signs, width=list(network.width)
+        )
+        return arrangements.with_skip_connection() if network.skip_connection else arrangements
+
+    def network(
+        self, solutions: Sequence[Solution], feature_names: Sequence[str] | None = None
+    ) -> ParallelReLUNetwork | GatedReLUNetwork:
+        """The network for raw rows that solutions of the programs stand for."""
+        data, scaling = self.data, self.scaling
+        intercept = np.concatenate([np.atleast_1d(solution.intercept) for solution in solutions])
+        outputs = None
+        if data.present is not None:
+            assert data.labels is not None
+            outputs = data.present[-len(intercept) :]  # the first of two classes has the log-odds 0
+            trained, intercept = intercept, np.full(len(data.labels), -np.inf)
+            intercept[data.present] = 0
+            intercept[outputs] = trained
+        assert scaling.constant in (None, 1.0)  # as blocks of assembled networks have it
+        return assemble(
+            [part for solution in solutions for part in solution.parts],
+            relu=self.activation == "relu",
+            intercept=intercept,
+            outputs=outputs,
+            bias=scaling.constant is not None,
+            center=scaling.center,
+            scale=scaling.scale,
+            empty=scaling.empty,
+            classes=None if data.labels is None else _plain(data.labels),
+            feature_names=feature_names,
+        )
+
+
+def canonical(
+    X: check.Rows, y: NDArray[np.float64], w: NDArray[np.float64]
+) -> tuple[check.Rows, NDArray[np.float64], NDArray[np.float64]]:
+    """The same data in a form that order and repetition of rows do not change.
+
+    Rows of weight zero go, equal rows (x, y) become one with the sum of their weights, and rows are sorted.
+    """
+    used = w > 0
+    X, y, w = X[used] + 0.0, y[used] + 0.0, w[used]  # + 0.0: no negative zeros
+    packed = np.concatenate([X.view(np.uint8), y.view(np.uint8)], axis=1)
+    key = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
+    _, first, group = np.unique(key, return_index=True, return_inverse=True)
+    ascending = np.lexsort((w, group))  # sums of weights must not depend on their order either
+    return X[first], y[first], np.bincount(group[ascending], w[ascending]).astype(np.float64)
+
+
+def labelled_weights(
+    sample_weight: ArrayLike | None,
+    y: NDArray[Any],
+    class_weight: Mapping[Any, float] | str | None,
+) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[np.intp]]:
+    """Weights of samples times those of classes, the labels in order, and the place of each sample's."""
+    weight = check.raw_weights(sample_weight, len(y))
+    labels, code = np.unique(y, return_inverse=True)
+    with np.errstate(over="ignore"):
+        weight = weight * class_weights(class_weight, labels, code, weight)
+    check.finite(weight, "sample_weight times class_weight")
+    return weight, labels, code
+
+
+def class_weights(
+    class_weight: Mapping[Any, float] | str | None,
+    labels: NDArray[Any],
+    code: NDArray[np.intp],
+    weight: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Factors of samples with the labels ``labels[code]``."""
+    if class_weight is None:
+        return np.ones(len(code))
+    if isinstance(class_weight, str):
+        totals = np.bincount(code, weight)
+        balanced: NDArray[np.float64] = weight.sum() / (
+            np.count_nonzero(totals) * np.where(totals > 0, totals, np.inf)
+        )
+        return balanced[code]
+    factor, named = np.ones(len(labels)), 0
+    for place, label in enumerate(labels):
+        if label in class_weight:
+            name = f"class_weight of the class {labels.tolist()[place]!r}"
+            factor[place] = check.at_least_zero(class_weight[label], name)
+            named += 1
+    if named < min(len(labels), len(class_weight)):  # a key is misspelt, as a class went without weight
+        raise ValueError(
+            f"class_weight has the keys {list(class_weight)}; expected classes of y, {labels.tolist()}"
+        )
+    return factor[code]
+
+
+def moments(
+    X: check.Rows, w: NDArray[np.float64], center: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Weighted means (zeros without `center`), root mean squares about them, and which columns are constant.
+
+    A column is constant if its variance is what rounding alone can give: the rule of scikit-learn's
+    `StandardScaler`, with Kish's effective number of rows, or a spread of a few units in the last place of
+    the entries. The scale of these, and of columns of `rounding_noise`, is 1.
+    """
+    share = w / w.max()
+    share = share / share.sum()
+    table = X.astype(np.float64)
+    # Divided by the largest entry first, so that neither very large nor very small columns leave the range.
+    reach = _nonzero(np.abs(table).max(axis=0))
+    table /= reach
+    middle = algebra.weighted_sum(share, table) if center else np.zeros(X.shape[1])
+    low, high = table.min(axis=0), table.max(axis=0)
+    middle = np.where(center & (low == high), table[0], middle)
+    table -= middle
+    spread = _nonzero(np.abs(table).max(axis=0))
+    scale = np.sqrt(algebra.weighted_sum(share, (table / spread) ** 2)) * spread
+    constant = rounding_noise(X)
+    if center:
+        rounding = np.finfo(np.float64).eps * np.abs(middle)
+        rows = 1 / algebra.inner(share, share)
+        constant |= scale**2 <= rows * np.finfo(np.float64).eps * scale**2 + (rows * rounding) ** 2
+        constant |= high - low <= LAST_PLACES * np.finfo(X.dtype).eps * np.maximum(np.abs(low), np.abs(high))
+    # The variance of a column of huge entries, or of tiny ones, has no float: its root has.
+    scale, middle = scale * reach, np.where(center & (low == high), X[0], middle * reach)
+    constant |= scale < np.finfo(np.float64).tiny
+    return middle, np.where(constant, 1.0, scale), constant
+
+
+def rounding_noise(X: check.Rows) -> NDArray[np.bool_]:
+    """Which columns are zero but for rounding: those of subnormal entries, and constants that were centered.
+
+    What `StandardScaler` leaves of a constant are a few units in the last place of that constant. They are
+    told from small measurements by being small whole multiples of a power of two.
+    """
+    largest = np.abs(X).max(axis=0).astype(np.float64)
+    noise: NDArray[np.bool_] = largest < np.finfo(X.dtype).tiny
+    for column in np.flatnonzero(~noise & (largest < LARGEST_NOISE)):
+        unit = 2.0 ** int(np.frexp(largest[column])[1]) / NOISE_STEPS
+        steps = X[:, column].astype(np.float64) / unit
+        noise[column] = bool((steps == np.round(steps)).all())
+    return noise
+
+
+def _nonzero(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(values > 0, values, 1.0)
+
+
+def _plain(labels: NDArray[Any]) -> list[Label] | None:
+    """Labels for the file of a network, or None if it cannot hold them."""
+    plain = labels.tolist()
+    return plain if all(isinstance(label, str | int | float) for label in plain) else None
