@@ -22,7 +22,7 @@ from test_export import assert_equal_attributes, assert_same, fitted, header_of,
 from test_network import npy, random_network, rewritten
 
 import pathrelu as pr
-from pathrelu import _files
+from pathrelu.files.values import Encoder, NotPlainData
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="names and modes of POSIX")
 
@@ -315,9 +315,9 @@ def test_what_is_left_out_leaves_nothing_behind(tmp_path, regressor):
 
 
 def test_values_that_are_not_plain_are_those_left_out():
-    encode = _files.Encoder({}, lambda _: None)
+    encode = Encoder()
     for value in (print, np.random.RandomState(0), np.longdouble(1), 1j, b"x", {1}, np.zeros(2, "i4,i4")):
-        with pytest.raises(_files.NotPlainData):
+        with pytest.raises(NotPlainData):
             encode([value])
 
 

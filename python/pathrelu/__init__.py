@@ -1,7 +1,6 @@
 """Parallel ReLU networks under path regularization, trained by convex optimization with a duality gap."""
 
 from importlib import import_module as _import_module
-from importlib.metadata import version as _version
 from types import ModuleType as _ModuleType
 
 try:
@@ -13,14 +12,14 @@ except ImportError as error:
     )
     raise
 
+from pathrelu._version import __version__
 from pathrelu.arrangements import Arrangements, enumerate_arrangements, sample_arrangements
 from pathrelu.certificate import Certificate, certify
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
+from pathrelu.files.loading import load
 from pathrelu.model_selection import PathReLUClassifierCV, PathReLURegressorCV
-from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, load
+from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 from pathrelu.program import LowRank, Solution, alpha_max, search, solve, solve_low_rank, solve_path
-
-__version__ = _version("pathrelu")
 
 __all__ = [
     "Arrangements",
@@ -45,7 +44,7 @@ __all__ = [
     "solve_path",
 ]
 
-_MODULES = ("cli", "export", "inspection", "plotting")  # imported when first asked for
+_MODULES = ("cli", "inspection", "plotting")  # imported when first asked for
 
 
 def __getattr__(name: str) -> _ModuleType:

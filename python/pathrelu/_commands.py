@@ -35,7 +35,6 @@ from pathrelu import (
     losses,
 )
 from pathrelu import certify as certified
-from pathrelu._files import json_bytes, write_file
 from pathrelu._tables import (
     EXTENSIONS,
     FORMATS,
@@ -52,6 +51,7 @@ from pathrelu._tables import (
 )
 from pathrelu.certificate import METHODS
 from pathrelu.estimators import log_probabilities, winners
+from pathrelu.files.archive import json_bytes, write_file
 from pathrelu.inspection import feature_importance, network_of, subnetwork_importance
 from pathrelu.training import labelled_weights
 

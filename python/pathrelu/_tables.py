@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sklearn.utils.fixes import parse_version
 
 from pathrelu import _validation as check
-from pathrelu._files import is_stream, write_file
+from pathrelu.files.archive import is_stream, write_file
 
 GAPS = {"", "-", "--", "?", "#n/a", "<na>", "n/a", "na", "nan", "none", "null"}  # in columns of numbers
 MOST_CATEGORIES = 100  # of a column that is encoded; more are as a rule names or identifiers

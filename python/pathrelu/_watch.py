@@ -13,8 +13,10 @@ from typing import Self
 
 from pathrelu import _core
 from pathrelu import _validation as check
+from pathrelu._registry import RECORDS
 
 
+@RECORDS.named("Record")
 @dataclass(frozen=True)
 class Record:
     """State of a solve at one check of the gap, or of a search after one of its programs.

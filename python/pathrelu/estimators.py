@@ -17,10 +17,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from pathrelu import _core, losses
 from pathrelu import _validation as check
-from pathrelu._portable import Portable
+from pathrelu._registry import ESTIMATORS
 from pathrelu._watch import Callback, Record, Watch
 from pathrelu.alpha import solve_at_automatic_alpha
 from pathrelu.arrangements import Arrangements, sample_arrangements
+from pathrelu.files.portable import Portable
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 from pathrelu.program._problem import Problem
 from pathrelu.program._projection import Projection
@@ -257,6 +258,7 @@ class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         return self.network_.predict(table, n_threads=threads)
 
 
+@ESTIMATORS.named("PathReLURegressor")
 class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
     r"""Regression with a parallel ReLU network under path regularization.
 
@@ -497,6 +499,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
         return np.exp(outputs) if self.log_link else outputs
 
 
+@ESTIMATORS.named("PathReLUClassifier")
 class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
     r"""Logistic classification with a parallel ReLU network under path regularization.
 

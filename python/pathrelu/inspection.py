@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -13,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
+from pathrelu.network import _predict as rowwise
 
 Network: TypeAlias = ParallelReLUNetwork | GatedReLUNetwork
 
@@ -146,13 +146,7 @@ def subnetwork_outputs(model: Any, X: ArrayLike) -> NDArray[np.float64]:
     """
     network = network_of(model)
     table = table_for(network, X)
-    K = network.n_subnetworks
-    if K == 0:
-        return np.empty((len(table), 0))
-    each = copy.copy(network)
-    each.output_index, each.intercept = np.arange(K), np.zeros(K)
-    each.skip_weights = each.skip_bias = None
-    return each.predict(table).reshape(len(table), K).astype(np.float64, copy=False)
+    return rowwise.subnetwork_outputs(network, table, check.threads(None))
 
 
 def feature_path_norms(model: Any, *, scaled: bool = True) -> NDArray[np.float64]:
@@ -260,12 +254,10 @@ def preactivations(model: Any, X: ArrayLike) -> list[NDArray[np.float64]]:
     network = network_of(model)
     table = table_for(network, X)
     weights = network.weights
-    gate = "gate" if isinstance(network, GatedReLUNetwork) else "hidden"
-    bias = "gate_bias_1" if isinstance(network, GatedReLUNetwork) else "bias_1"
-    leaves = weights[f"{gate}_1"]
+    leaves, bias = network._folded(*network.switches())
     K, paths, d = leaves.shape
     values = algebra.product(table, leaves.reshape(K * paths, d).T)
-    layers = [values.reshape(len(table), K, paths) + weights[bias]]
+    layers = [values.reshape(len(table), K, paths) + bias]
     for layer in range(2, network.depth):
         signs = weights[f"hidden_{layer}"]
         children = np.maximum(layers[-1], 0).reshape(len(table), *signs.shape)

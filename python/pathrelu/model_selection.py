@@ -28,6 +28,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples, indexable
 
 from pathrelu import _validation as check
+from pathrelu._registry import ESTIMATORS
 from pathrelu._watch import Callback
 from pathrelu.alpha import grid as alpha_grid
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
@@ -346,6 +347,7 @@ def determination(estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | Non
 DEFAULT_SCORERS = (log_score, determination)
 
 
+@ESTIMATORS.named("PathReLURegressorCV")
 class PathReLURegressorCV(_AlphaCV, PathReLURegressor):
     """`PathReLURegressor` with the alpha of the best cross-validation score.
 
@@ -487,6 +489,7 @@ class PathReLURegressorCV(_AlphaCV, PathReLURegressor):
         self.max_seconds = max_seconds
 
 
+@ESTIMATORS.named("PathReLUClassifierCV")
 class PathReLUClassifierCV(_AlphaCV, PathReLUClassifier):
     """`PathReLUClassifier` with the alpha of the best cross-validation score.
 

@@ -12,7 +12,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from pathrelu.program import Record
+from pathrelu._watch import Record
 
 if TYPE_CHECKING:
     import rich.console

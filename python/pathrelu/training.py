@@ -125,10 +125,8 @@ class TrainingProblem:
 
     def arrangements(self, network: ParallelReLUNetwork | GatedReLUNetwork) -> Arrangements:
         """Those of a network's sub-networks."""
-        gated = isinstance(network, GatedReLUNetwork)
-        gates = network._gates() if gated else (network.leaf_weights, network.leaf_bias)
         arrangements = Arrangements.from_trees(
-            self.X, self.scaling.trees(*gates), network.edge_signs, width=list(network.width)
+            self.X, self.scaling.trees(*network.switches()), network.edge_signs, width=list(network.width)
         )
         return arrangements.with_skip_connection() if network.skip_connection else arrangements
 

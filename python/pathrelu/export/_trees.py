@@ -1,4 +1,4 @@
-"""The networks as PyTorch modules. Needs PyTorch; imported by `pathrelu.export.to_torch` alone."""
+"""The networks as PyTorch modules. Needs PyTorch; imported by `to_torch` alone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pathrelu.network import GatedReLUNetwork
-from pathrelu.network import _Network as Network
+from pathrelu.export.graph import Network
 
 
 class TreesModule(nn.Module):  # type: ignore[misc]
@@ -48,8 +47,8 @@ class TreesModule(nn.Module):  # type: ignore[misc]
         self.register_buffer(
             "membership", tensor(network.output_index[:, None] == np.arange(network.n_outputs))
         )
-        self.gated = isinstance(network, GatedReLUNetwork)
-        if isinstance(network, GatedReLUNetwork):
+        self.gated = network.gates is not None
+        if network.gates is not None and network.gate_bias is not None:
             self.register_buffer("gates", tensor(network.gates))
             self.register_buffer("gate_bias", tensor(network.gate_bias))
             for layer, edge in enumerate(self.edges):

@@ -1,17 +1,12 @@
-"""Files of models: arrays and a JSON header in an uncompressed .npz archive, or JSON alone.
-
-Reading executes nothing, and takes memory in proportion to the length of the file.
-"""
+"""Archives and JSON: what is written whole and read without executing anything."""
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import io
 import json
 import math
 import os
-import re
 import secrets
 import stat
 import zipfile
@@ -23,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pathrelu import _validation as check
+from pathrelu._version import __version__
 
 Arrays = dict[str, NDArray[Any]]
 Header = dict[str, Any]
@@ -32,7 +28,6 @@ STORED_DTYPES = tuple(
     np.dtype(code)
     for code in ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8")
 )
-TIME_DTYPE = re.compile(r"(datetime64|timedelta64)(\[[0-9]{0,9}[a-zA-Z]{1,2}\])?")
 
 
 # ---- Writing -------------------------------------------------------------------
@@ -148,8 +143,6 @@ def read_archive(file: BinaryIO, expected: Callable[[Header, int], set[str]]) ->
 
 def check_version(header: Header, known: Sequence[int]) -> None:
     """Refuse a format that this release does not read, and say which release wrote it."""
-    from pathrelu import __version__
-
     version, writer = header.get("version"), header.get("pathrelu_version")
     if version not in known or type(version) is not int:
         by = f", written by pathrelu {writer[:40]}" if isinstance(writer, str) else ""
@@ -231,128 +224,3 @@ def from_plain(plain: object, name: str) -> NDArray[Any]:
         raise ValueError(f"{name} has shape {shape!r} and {len(values)} values")
     with np.errstate(over="ignore"):  # to infinity, which is refused with its place
         return np.array(values, dtype).reshape(shape).astype(dtype.newbyteorder("="))
-
-
-# ---- Parameters and attributes of estimators -----------------------------------
-
-
-class NotPlainData(TypeError):
-    """A value that a file cannot hold."""
-
-
-class Encoder:
-    """Values as JSON has them; `arrays` collects what goes beside it.
-
-    Numbers, text, truth values, None and lists of these stand for themselves; anything else is an object with
-    one key that says what it is.
-    """
-
-    def __init__(self, records: Mapping[str, type], network: Callable[[Any], tuple[Header, Arrays] | None]):
-        self.arrays: Arrays = {}
-        self.records = {cls: name for name, cls in records.items()}
-        self.network = network
-
-    def __call__(self, value: Any) -> Any:
-        if value is None or type(value) in (bool, int, str):
-            return value
-        if type(value) is float:
-            return value if math.isfinite(value) else {"float": repr(value)}
-        if type(value) is list:
-            return [self(item) for item in value]
-        if type(value) is tuple:
-            return {"tuple": [self(item) for item in value]}
-        if type(value) is dict:
-            return {"dict": [[self(key), self(item)] for key, item in value.items()]}
-        if isinstance(value, np.ma.MaskedArray):
-            return {"masked": [self(value.filled()), self(np.ma.getmaskarray(value))]}
-        if isinstance(value, np.ndarray) and value.dtype.kind == "O":
-            return {"objects": [list(value.shape), [self(item) for item in value.ravel()]]}
-        if isinstance(value, np.generic) and value.dtype.kind != "O":
-            return {"scalar": self(np.asarray(value))}
-        if isinstance(value, np.ndarray) and value.dtype.kind in "mM":
-            counts = value.astype(value.dtype.newbyteorder("=")).view(np.int64)
-            return {"times": [value.dtype.name, self(counts)]}
-        if isinstance(value, np.ndarray) and self._storable(value.dtype):
-            return {"array": self._put(np.asarray(value))}
-        if type(value) in self.records:
-            fields = {field.name: self(getattr(value, field.name)) for field in dataclasses.fields(value)}
-            return {"record": [self.records[type(value)], fields]}
-        if (parts := self.network(value)) is not None:
-            header, arrays = parts
-            return {"network": [header, {name: self._put(array) for name, array in arrays.items()}]}
-        of = f" of dtype {value.dtype}" if isinstance(value, np.ndarray) else ""
-        raise NotPlainData(f"{type(value).__name__}{of} is not plain data")
-
-    def whole(self, value: Any) -> Any:
-        """The value, or NotPlainData and nothing of it among the arrays."""
-        before = dict(self.arrays)
-        try:
-            return self(value)
-        except NotPlainData:
-            self.arrays = before
-            raise
-
-    def _storable(self, dtype: np.dtype[Any]) -> bool:
-        return dtype.newbyteorder("<") in STORED_DTYPES or (dtype.kind == "U" and dtype.itemsize > 0)
-
-    def _put(self, array: NDArray[Any]) -> str:
-        name = f"array_{len(self.arrays)}"
-        self.arrays[name] = array
-        return name
-
-
-class Decoder:
-    """What `Encoder` wrote. It takes each of the arrays once: those that share one would grow without it."""
-
-    def __init__(
-        self, arrays: Arrays, records: Mapping[str, type], network: Callable[[Header, Arrays], object]
-    ):
-        self.arrays, self.records, self.network = dict(arrays), records, network
-
-    def take(self, name: str) -> NDArray[Any]:
-        if name not in self.arrays:
-            raise ValueError(f"it names the entry {name!r:.40}, which is not there or is named twice")
-        return self.arrays.pop(name)
-
-    def check_complete(self) -> None:
-        if self.arrays:
-            raise ValueError(f"it has the entry {min(self.arrays)!r}, which nothing names")
-
-    def __call__(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return [self(item) for item in value]
-        if not isinstance(value, dict):
-            return value
-        if len(value) != 1:
-            raise ValueError(f"it has an object of {len(value)} entries where one says what it is")
-        ((kind, content),) = value.items()
-        if kind == "float" and content in ("inf", "-inf", "nan"):
-            return float(content)
-        if kind == "tuple":
-            return tuple(self(item) for item in content)
-        if kind == "dict":
-            return {self(key): self(item) for key, item in content}
-        if kind == "masked":
-            data, mask = content
-            return np.ma.MaskedArray(self(data), self(mask))
-        if kind == "objects":
-            shape, items = content
-            array = np.empty(len(items), object)
-            array[:] = [self(item) for item in items]
-            return array.reshape(shape)
-        if kind == "scalar":
-            return self(content)[()]
-        if kind == "array":
-            return self.take(content)
-        if kind == "times":
-            name, counts = content
-            if not TIME_DTYPE.fullmatch(name):
-                raise ValueError(f"it has times of the dtype {name!r:.40}")
-            return self(counts).view(np.dtype(name))
-        if kind == "record":
-            name, fields = content
-            return self.records[name](**{key: self(item) for key, item in fields.items()})
-        if kind == "network":
-            header, arrays = content
-            return self.network(header, {name: self.take(key) for name, key in arrays.items()})
-        raise ValueError(f"it has an object of the unknown kind {kind!r}")

@@ -1,0 +1,11 @@
+"""Networks for other runtimes: PyTorch modules, ONNX files, and the converter for skl2onnx.
+
+Each function needs its extra, ``pip install 'pathrelu[onnx]'`` or ``'pathrelu[torch]'``, and imports it when
+it is called.
+"""
+
+from pathrelu.export.onnx import to_onnx
+from pathrelu.export.skl2onnx import register_skl2onnx
+from pathrelu.export.torch import to_torch
+
+__all__ = ["register_skl2onnx", "to_onnx", "to_torch"]

@@ -1,0 +1,84 @@
+"""The network that blocks of a solution stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pathrelu import _validation as check
+from pathrelu.arrangements import Arrangements
+from pathrelu.network._data import Label
+from pathrelu.network._network import GatedReLUNetwork, ParallelReLUNetwork
+
+
+def subnetworks(arrangements: Arrangements, blocks: check.Rows) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Group and side of the blocks (P, S, paths, columns) that are sub-networks: not zero, not linear."""
+    group, side = np.nonzero(blocks.any(axis=(2, 3)) & ~arrangements.linear[:, np.newaxis])
+    return group, side
+
+
+def assemble(
+    parts: Sequence[tuple[Arrangements, check.Rows]],
+    *,
+    relu: bool,
+    intercept: NDArray[np.float64],
+    bias: bool = False,
+    center: NDArray[np.float64] | None = None,
+    scale: NDArray[np.float64] | None = None,
+    empty: NDArray[np.bool_] | None = None,
+    classes: Sequence[Label] | None = None,
+    feature_names: Sequence[str] | None = None,
+    outputs: NDArray[np.intp] | None = None,
+) -> ParallelReLUNetwork | GatedReLUNetwork:
+    """The network of one set of arrangements and blocks (P, S, paths, columns) per output.
+
+    The parts may be those of some `outputs` only, by place; the others have nothing but their intercept.
+
+    With `bias`, the last column of the blocks is the weight of a column of ones. Weights and gates of `empty`
+    columns, which were zero in all rows, are rounding noise and become zero.
+    """
+    if not relu and any(arrangements.gates is None for arrangements, _ in parts):
+        raise ValueError("arrangements came without gates, and a gated network needs them for new rows")
+    leaves, gates, signs, output_sign, output_index = [], [], [], [], []
+    # The block of the linear group, if there is one: its first path (the others are zero), output sign +1.
+    skip = [blocks[arrangements.linear, 0, 0].sum(axis=0) for arrangements, blocks in parts]
+    outputs = np.arange(len(intercept)) if outputs is None else outputs
+    for output, (arrangements, blocks) in zip(outputs, parts, strict=True):
+        group, side = subnetworks(arrangements, blocks)
+        leaves.append(blocks[group, side])
+        signs.append(arrangements.signs[group])
+        output_sign.append(1 - 2 * side)
+        output_index.append(np.full(len(group), output))
+        if arrangements.gates is not None:
+            gates.append(arrangements.gates[group])
+    weights = np.concatenate(leaves)
+    columns = weights.shape[2] - bias
+    no_weight = np.flatnonzero(np.zeros(columns, bool) if empty is None else empty)
+    weights[..., no_weight] = 0
+    shared: dict[str, Any] = {
+        "leaf_bias": weights[..., -1] if bias else None,
+        "edge_signs": np.concatenate(signs),
+        "output_sign": np.concatenate(output_sign),
+        "output_index": np.concatenate(output_index),
+        "intercept": intercept,
+        "center": center,
+        "scale": scale,
+        "width": parts[0][0].width,
+        "classes": classes,
+        "feature_names": feature_names,
+    }
+    if parts[0][0].skip_connection:
+        linear = np.zeros((len(intercept), weights.shape[2]), weights.dtype)
+        linear[outputs] = np.stack(skip)
+        linear[:, no_weight] = 0
+        shared["skip_weights"] = linear[:, :columns]
+        shared["skip_bias"] = linear[:, -1] if bias else None
+    if relu:
+        return ParallelReLUNetwork(weights[..., :columns], **shared)
+    gate = np.concatenate(gates)
+    gate[..., no_weight] = 0
+    gate_bias = gate[..., -1] if bias else None
+    return GatedReLUNetwork(weights[..., :columns], gates=gate[..., :columns], gate_bias=gate_bias, **shared)

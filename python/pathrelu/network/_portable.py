@@ -1,0 +1,163 @@
+"""What networks have beside predictions: files, and export to PyTorch and ONNX."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from pathrelu import _validation as check
+from pathrelu.export import to_onnx, to_torch
+from pathrelu.files.archive import archive_bytes, json_bytes, to_plain
+from pathrelu.files.networks import network_from_dict, network_parts
+from pathrelu.files.reading import save_content
+from pathrelu.network._data import NetworkData
+
+
+class PortableNetwork(NetworkData):
+    """Methods of a network for files and other runtimes."""
+
+    def parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """What a file of the network holds; `network_from_parts` takes it.
+
+        Returns
+        -------
+        header : dict
+        arrays : dict of str to ndarray
+        """
+        return network_parts(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file, for `load`: arrays and a JSON header in an uncompressed .npz archive.
+
+        Nothing in it can be executed. An existing file keeps its content until the new one is complete, and
+        its mode; a symbolic link stays one, and what it points to is written. FIFOs and character devices
+        are written to.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Used as it is; ``.npz`` is customary. If it ends in ``.json``, the file is JSON, `to_dict`,
+            instead: longer, and just as exact.
+
+        Raises
+        ------
+        ValueError
+            If `load` would refuse the file, because attributes have been changed. Nothing is written then.
+        """
+        in_json = Path(check.path(path)).suffix.lower() == ".json"
+        content = json_bytes(self.to_dict()) if in_json else archive_bytes(*self.parts())
+        save_content(content, path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The network as numbers, text and lists, which JSON can hold without loss.
+
+        Returns
+        -------
+        dict
+            ``format``, ``version``, ``pathrelu_version``, ``kind``, ``width``, ``bias_scale``, ``classes``,
+            ``feature_names``, ``target`` and ``arrays``: for each array its ``dtype``, ``shape`` and
+            ``values`` in C order, with the text "-inf" for the intercept of a class of probability 0.
+
+        Examples
+        --------
+        >>> import json
+        >>> from pathrelu import ParallelReLUNetwork
+        >>> network = ParallelReLUNetwork([[[1.0, -2.0]]], intercept=0.1)
+        >>> text = json.dumps(network.to_dict())
+        >>> ParallelReLUNetwork.from_dict(json.loads(text)).predict([[3.0, 1.0]])
+        array([1.1])
+        """
+        header, arrays = self.parts()
+        return header | {"arrays": {name: to_plain(array) for name, array in arrays.items()}}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The network that `to_dict` described, bit for bit.
+
+        Parameters
+        ----------
+        content : dict
+            As from `to_dict`.
+
+        Returns
+        -------
+        ParallelReLUNetwork or GatedReLUNetwork
+            Of the class this is called on.
+
+        Raises
+        ------
+        ValueError
+            If it is no such description, or has a version, kind, key, shape, dtype or value that is not
+            known.
+        """
+        try:
+            network = network_from_dict(content)
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            raise ValueError(f"content does not describe a network: {reason}") from None
+        if not isinstance(network, cls):
+            raise ValueError(f"content describes a {type(network).__name__}; expected a {cls.__name__}")
+        return network
+
+    def to_torch(self, *, dtype: DTypeLike | None = None) -> Any:
+        """A trainable PyTorch module with the same outputs.
+
+        Parameters
+        ----------
+        dtype : {float32, float64}, optional
+            That of the leaf weights by default.
+
+        Returns
+        -------
+        torch.nn.Module
+            It maps raw rows (n_rows, n_features) to what `predict` gives: (n_rows,), or (n_rows, n_outputs)
+            if there are several outputs. Weights of leaves, edges, outputs and the skip connection and the
+            intercept are parameters; what centers and scales rows, and the gates of a gated network, are
+            buffers.
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed, ``pip install 'pathrelu[torch]'``.
+        ValueError
+            If float32 cannot hold a weight, or the center or the scale of a column, which is named.
+
+        Notes
+        -----
+        In float64 the outputs are those of `predict` to rounding. A float32 module computes gates in float32
+        too, where `predict` uses float64: a row within rounding of a gate may fall on its other side.
+        """
+        return to_torch(self, dtype=dtype)
+
+    def to_onnx(self, path: str | os.PathLike[str], *, dtype: DTypeLike = np.float32) -> None:
+        """Write the network to an ONNX file: opset 17, IR version 8, any number of rows.
+
+        Its input is ``X`` (n_rows, n_features), raw rows. A network with `classes` has the outputs ``label``
+        (n_rows,) and ``probabilities`` (n_rows, n_classes), any other has ``variable`` (n_rows, n_outputs).
+        Names of features and target, classes and the version of pathrelu are in ``metadata_props``, as text
+        or JSON. The file is written as `save` writes one, once it has been checked.
+
+        Parameters
+        ----------
+        path : str or path-like
+        dtype : {float32, float64}, default=float32
+            Of the rows and of the outputs.
+
+        Raises
+        ------
+        ImportError
+            If onnx is not installed, ``pip install 'pathrelu[onnx]'``.
+        ValueError
+            If the classes are of several types, or integers beyond 64 bits, which ONNX does not have, or
+            float32 cannot hold a weight, or the center or the scale of a column, which is named.
+
+        Notes
+        -----
+        The file of a gated network computes gates in float64, whatever `dtype`, as `predict` does, so that
+        rounding does not turn units on or off; a runtime for it must have float64.
+        """
+        to_onnx(self, path, dtype=dtype)
