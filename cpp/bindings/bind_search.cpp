@@ -5,8 +5,8 @@
 namespace pathrelu {
 namespace {
 
-/// Leaves (K, paths * d), edge signs (K, edges), output signs (K) and outputs (K) of trees.
-using Start = std::tuple<Array<double>, Array<std::int8_t>, Array<std::int8_t>, Array<Index>>;
+/// Leaves (K, paths * d), edge signs (K, edges) and directions (K, C) of trees.
+using Start = std::tuple<Array<double>, Array<std::int8_t>, Array<double>>;
 
 template <class X>
 py::tuple search_arrays(const Array<X>& x, const Array<double>& y, const Array<double>& w, double alpha,
@@ -23,8 +23,7 @@ py::tuple search_arrays(const Array<X>& x, const Array<double>& y, const Array<d
     if (start) {
         from.leaves = matrix(std::get<0>(*start), "leaves of the start");
         from.edge_signs = matrix(std::get<1>(*start), "edge signs of the start");
-        from.output_sign = vector(std::get<2>(*start), "output signs of the start");
-        from.output = vector(std::get<3>(*start), "outputs of the start");
+        from.directions = matrix(std::get<2>(*start), "directions of the start");
     }
     SearchResult result;
     {

@@ -180,7 +180,7 @@ def search(
     callback: _Callback = None,
     stop: Callable[[], bool] | None = None,
     seconds: float = ...,
-    start: tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.int8], NDArray[np.int64]] | None = None,
+    start: tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.float64]] | None = None,
 ) -> tuple[Arrangements, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Report, int, int]: ...
 
 class LossSpec:

@@ -29,6 +29,9 @@ class Loss {
     virtual void check_targets(MatView<const double> y) const = 0;
     virtual double value(const double* f) const = 0;
     virtual void dual_point(const double* f, double* theta) const = 0;
+    /// Of `count` rows from `begin`, at their outputs f (count, C): the sum of w_i loss(f_i, y_i), and theta
+    /// (count, C) <- their part of the dual point.
+    virtual double value_and_dual_point(Index begin, Index count, const double* f, double* theta) const = 0;
     /// h (n, C) <- (1/n) w * loss''(f), the Hessian's diagonal; it has no other entries. Where the outputs of
     /// a row are coupled, the row's Hessian is diag(h) - h h^T / sum(h).
     virtual void curvature(const double* f, double* h) const = 0;

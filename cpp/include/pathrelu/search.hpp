@@ -6,28 +6,29 @@
 namespace pathrelu {
 
 struct SearchOptions {
-    Index n_starts = 64;      ///< ascents per output sign in every round
+    Index n_starts = 64;      ///< ascents per output sign in every round; half as many as in all, if shared
     Index max_rounds = 30;    ///< the starts are one of them
     Index slide_iter = 2000;  ///< evaluations of one slide
     std::uint64_t seed = 0;
     bool skip_connection = false;  ///< a linear group beside those searched for, in every round
+    bool shared = false;           ///< sub-networks feed all outputs, each in a direction of its own
 };
 
 /// Trees for a search to start from, with all magnitudes in the leaves; gates for gated networks.
 struct StartTrees {
     MatView<const double> leaves{};           ///< (K, paths * d)
     MatView<const std::int8_t> edge_signs{};  ///< (K, edges)
-    VecView<const std::int8_t> output_sign{};
-    VecView<const Index> output{};
+    MatView<const double> directions{};       ///< (K, C), of norm 1; +-e_c unless outputs are shared
 };
 
 /// Outcome of a search: arrangements, trees that generate them, and the program's solution over them.
 struct SearchResult {
     Arrangements arrangements;
-    std::vector<double> weights;    ///< (P, paths * d) leaf weights with these patterns
-    std::vector<double> blocks;     ///< (C, P, signs, paths * d)
-    std::vector<double> intercept;  ///< (C)
-    SolveReport report;             ///< of the last solve; history has one record a round
+    std::vector<double> weights;     ///< (P, paths * d) leaf weights with these patterns
+    std::vector<double> blocks;      ///< (C, P, signs, paths * d), or (1, P, 1, paths * d) if shared
+    std::vector<double> directions;  ///< (P, C) if shared
+    std::vector<double> intercept;   ///< (C)
+    SolveReport report;              ///< of the last solve; history has one record a round
     Index n_rounds = 0;
     /// Ascents of the last round that all found nothing better than alpha, or 0 if the search stopped for
     /// another reason. A search result, never a certificate.

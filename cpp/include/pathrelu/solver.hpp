@@ -22,6 +22,9 @@ struct Program {
     double alpha;
     LossSpec loss;
     bool relu;
+    /// Each group's direction of the outputs (P, C), of norm 1, which its blocks feed; empty for groups that
+    /// feed every output with either sign.
+    MatView<const double> directions = {};
 
     Index outputs() const { return y.cols; }
     Index groups() const { return arrangements.size(); }

@@ -3,6 +3,7 @@
 #include "kernels/algebra.hpp"
 #include "kernels/dense.hpp"
 #include "kernels/masked.hpp"
+#include "kernels/passes.hpp"
 #include "kernels/table.hpp"
 #include "kernels/trees.hpp"
 
@@ -26,6 +27,11 @@ constexpr TreeKernels<T> tree_kernels() {
             add_gated<T>, gated_scratch<T>, add_linear<T>};
 }
 
+template <class T>
+constexpr PassKernels<T> pass_kernels() {
+    return {pass_product<T>, pass_slopes<T>, pass_weigh<T>, pass_contract<T>, pass_padded<T>};
+}
+
 #define PATHRELU_TEXT_(s) #s
 #define PATHRELU_TEXT(s) PATHRELU_TEXT_(s)
 
@@ -41,6 +47,8 @@ const KernelTable table = {PATHRELU_TEXT(PATHRELU_ISA),
                            dense_kernels<double>(),
                            tree_kernels<float>(),
                            tree_kernels<double>(),
+                           pass_kernels<float>(),
+                           pass_kernels<double>(),
                            trees,
                            find_below,
                            add_gram,

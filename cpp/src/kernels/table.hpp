@@ -66,6 +66,27 @@ struct TreeKernels {
 /// Columns of the product are padded to a multiple of this.
 constexpr Index kPad = 32;
 
+/// Rows of one tile of a pass: what trees give on them stays in a second-level cache.
+constexpr Index kPassRows = 64;
+
+/// Steps of a pass over kPassRows rows with K trees, entries of one row side by side: x (k, kPassRows).
+template <class T>
+struct PassKernels {
+    /// out (m, kPassRows) <- W x for W (m, k).
+    void (*product)(const T* W, Index m, Index k, const T* x, T* out);
+    /// slope (K * paths, kPassRows), the pre-activations of the leaves, <- the derivatives of the roots in
+    /// them: the sign of the path where it is on, else 0. root (K, kPassRows) <- outputs of the trees. signs
+    /// (K, units - 1) those of the edges; inner layers have `width` (layers - 1); a linear tree is its first
+    /// leaf. inner (units - paths, kPassRows) is scratch.
+    void (*slopes)(const Index* width, Index layers, Index paths, Index K, const std::int8_t* signs,
+                   const std::uint8_t* linear, T* inner, T* slope, T* root);
+    /// slope (K * paths, kPassRows) <- each times the r (K, kPassRows) of its tree.
+    void (*weigh)(const T* r, Index K, Index paths, T* slope);
+    /// out (m, cols) <- out + a b with a (m, kPassRows) and b (kPassRows, padded(cols)), added up in double.
+    void (*contract)(const T* a, Index m, const T* b, Index cols, double* out);
+    Index (*padded)(Index cols);
+};
+
 struct KernelTable {
     const char* name;
     MaskedKernels<float, float> masked_ff;
@@ -76,6 +97,8 @@ struct KernelTable {
     DenseKernels<double> dense_d;
     TreeKernels<float> trees_f;
     TreeKernels<double> trees_d;
+    PassKernels<float> passes_f;
+    PassKernels<double> passes_d;
     /// Trees on 32 rows. pre (K * paths, ldc) holds the pre-activations of the leaves, the rows side by side;
     /// signs (K, edges). f (32) <- f + sum_k sigma_k root_k, roots (K, root_stride), unless null, and words
     /// (K * paths) <- outputs of the roots and masks of the paths. Inner layers have `width` (layers - 1).
@@ -106,6 +129,8 @@ struct KernelTable {
     const DenseKernels<T>& dense() const;
     template <class T>
     const TreeKernels<T>& tree() const;
+    template <class T>
+    const PassKernels<T>& passes() const;
 };
 
 template <>
@@ -140,6 +165,15 @@ inline const TreeKernels<float>& KernelTable::tree() const {
 template <>
 inline const TreeKernels<double>& KernelTable::tree() const {
     return trees_d;
+}
+
+template <>
+inline const PassKernels<float>& KernelTable::passes() const {
+    return passes_f;
+}
+template <>
+inline const PassKernels<double>& KernelTable::passes() const {
+    return passes_d;
 }
 
 /// The kernels in use: the best this processor runs, or the level `use_kernels` chose.

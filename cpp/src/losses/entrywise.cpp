@@ -212,6 +212,19 @@ class EntrywiseLoss final : public RowLoss {
         each([&](Index i, Index c, Index k) { theta[k] = -w_[i] / n() * of_[c].slope(f[k], y_.data[k]); });
     }
 
+    double value_and_dual_point(Index begin, Index count, const double* f, double* theta) const override {
+        double total = 0;
+        for (Index i = 0; i < count; ++i) {
+            const double w = w_[begin + i];
+            for (Index c = 0; c < y_.cols; ++c, ++f, ++theta) {
+                const double y = y_(begin + i, c);
+                total += w * of_[c].value(*f, y);
+                *theta = -w / n() * of_[c].slope(*f, y);
+            }
+        }
+        return total;
+    }
+
     void curvature(const double* f, double* h) const override {
         each([&](Index i, Index c, Index k) { h[k] = w_[i] / n() * of_[c].curvature(f[k], y_.data[k]); });
     }

@@ -1,6 +1,7 @@
 #include <pathrelu/error.hpp>
 
 #include <Eigen/Dense>
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -39,6 +40,25 @@ class Multinomial final : public RowLoss {
     void dual_point(const double* f, double* theta) const override {
         probabilities(f, theta);
         each_row([&](Index i, Index k) { theta[k] = w_[i] / n() * (y_.data[k] - theta[k]); });
+    }
+
+    double value_and_dual_point(Index begin, Index count, const double* f, double* theta) const override {
+        double total = 0;
+        for (Index i = begin; i < begin + count; ++i, f += C(), theta += C()) {
+            const double* y = y_.row(i);
+            const Index own = std::find(y, y + C(), 1) - y;
+            const double top = *std::max_element(f, f + C());
+            double others = 0;
+            for (Index c = 0; c < C(); ++c) {
+                theta[c] = std::exp(f[c] - top);
+                if (c != own) others += theta[c];
+            }
+            // As in row_value, with the class's own output taken off.
+            const double sum = theta[own] + others;
+            total += w_[i] * (top > f[own] ? top - f[own] + std::log(sum) : std::log1p(others));
+            for (Index c = 0; c < C(); ++c) theta[c] = w_[i] / n() * ((c == own) - theta[c] / sum);
+        }
+        return total;
     }
 
     void curvature(const double* f, double* h) const override {

@@ -52,27 +52,27 @@ def run_search(
 
 def trees_of(
     solution: Solution,
-) -> tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.int8], NDArray[np.int64]] | None:
-    """Leaves (K, paths * d), edge signs (K, edges), output signs (K) and outputs (K) to search from.
+) -> tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.float64]] | None:
+    """Leaves (K, paths * d), edge signs (K, edges) and directions (K, C) to search from.
 
     Leaves are the weights of the sub-networks or, of a gated network, their gates. None if there are none.
     """
-    leaves, edge_signs, output_sign, output = [], [], [], []
+    leaves, edge_signs, directions = [], [], []
     for k, (arrangements, blocks) in enumerate(solution.parts):
         group, side = subnetworks(arrangements, blocks)
         gates = arrangements.gates
         trees = blocks[group, side] if solution.activation == "relu" or gates is None else gates[group]
         leaves.append(trees.reshape(len(group), math.prod(trees.shape[1:])).astype(np.float64))
         edge_signs.append(arrangements.signs[group])
-        output_sign.append(1 - 2 * side)
-        output.append(np.full(len(group), k))
+        omega = np.zeros((len(group), len(solution.parts)))
+        omega[:, k] = 1 - 2 * side
+        directions.append(omega)
     if not any(map(len, leaves)):
         return None
     return (
         np.ascontiguousarray(np.concatenate(leaves)),
         np.ascontiguousarray(np.concatenate(edge_signs), dtype=np.int8),
-        np.concatenate(output_sign).astype(np.int8),
-        np.concatenate(output).astype(np.int64),
+        np.concatenate(directions),
     )
 
 

@@ -1,0 +1,268 @@
+#include "search/slide.hpp"
+
+#include <cmath>
+#include <deque>
+#include <limits>
+
+namespace pathrelu {
+namespace {
+
+/// Slides stop when the evaluations between two thinnings gain less than this share of the objective.
+constexpr double kSlideGain = 2e-4;
+constexpr std::size_t kMemory = 12;             // pairs that L-BFGS keeps
+constexpr Index kThinEvery = 50;                // evaluations after which trees are dropped and merged
+constexpr double kThinned = 0.9;                // share of the trees left that is worth a new start of L-BFGS
+constexpr double kNegligible = 1e-3;            // trees below this share of the largest norm are dropped
+constexpr double kFirstStep = 0.1;              // of the norm of the trees
+constexpr double kArmijo = 1e-4, kWolfe = 0.9;  // as usual (Nocedal & Wright 2006, section 3.1)
+constexpr int kMostTrials = 25;                 // of one line search
+constexpr double kFlat = 1e-14;                 // cosine of a step and a change of slope that says nothing
+
+/// The variables (a_k, u_k) of all trees, and then the intercept.
+class Variables {
+  public:
+    Variables(Trees& trees, std::vector<double>& intercept, bool free_directions, bool fit_intercept,
+              double unit)
+        : trees_(trees),
+          intercept_(intercept),
+          q_(free_directions ? trees.outputs : 1),
+          stride_(q_ + trees.dim),
+          fit_intercept_(fit_intercept),
+          unit_(unit) {}
+
+    Index trees_size() const { return trees_.size() * stride_; }
+    Index size() const { return trees_size() + (fit_intercept_ ? trees_.outputs : 0); }
+
+    /// Half of a tree's norm to each of its factors.
+    Vector pack() const {
+        Vector x = Vector::Zero(size());
+        for (Index k = 0; k < trees_.size(); ++k) {
+            double* at = x.data() + k * stride_;
+            const double root = std::sqrt(trees_.weights(k).norm());
+            if (free())
+                Map(at, q_) = root * trees_.direction(k);
+            else
+                *at = root;
+            if (root > 0) Map(at + q_, trees_.dim) = trees_.weights(k) / root;
+        }
+        if (fit_intercept_) x.tail(trees_.outputs) = ConstMap(intercept_.data(), trees_.outputs) / unit_;
+        return x;
+    }
+
+    /// The trees as factors: their leaves u, and a (K, C).
+    void factors(const Vector& x, Trees& u, std::vector<double>& a) const {
+        const Index K = trees_.size(), C = trees_.outputs;
+        u.V.resize(K * trees_.dim);
+        a.resize(K * C);
+        for (Index k = 0; k < K; ++k) {
+            const double* at = x.data() + k * stride_;
+            u.weights(k) = ConstMap(at + q_, trees_.dim);
+            Map of(a.data() + k * C, C);
+            if (free())
+                of = ConstMap(at, C);
+            else
+                of = std::abs(*at) * trees_.direction(k);
+        }
+        read_intercept(x);
+    }
+
+    /// Writes x into the trees, all magnitude in the leaves.
+    void unpack(const Vector& x) {
+        for (Index k = 0; k < trees_.size(); ++k) {
+            const double* at = x.data() + k * stride_;
+            const double norm = ConstMap(at, q_).norm();
+            trees_.weights(k) = norm * ConstMap(at + q_, trees_.dim);
+            if (free() && norm > 0) trees_.direction(k) = ConstMap(at, q_) / norm;
+        }
+        read_intercept(x);
+    }
+
+    /// The penalty, and the gradient of it and the loss.
+    double penalty(const Vector& x, const PassSums& sums, double alpha, Vector& gradient) const {
+        const Index K = trees_.size(), C = trees_.outputs, dim = trees_.dim;
+        gradient.resize(size());
+        double value = 0;
+        for (Index k = 0; k < K; ++k) {
+            const double* at = x.data() + k * stride_;
+            double* out = gradient.data() + k * stride_;
+            const ConstMap a(at, q_), u(at + q_, dim), S(sums.S.data() + k * C, C),
+                G(sums.G.data() + k * dim, dim);
+            value += alpha / 2 * (a.squaredNorm() + u.squaredNorm());
+            if (free())
+                Map(out, q_) = alpha * a - S;
+            else
+                *out = alpha * *at - (*at < 0 ? -1 : 1) * S.dot(trees_.direction(k));
+            Map(out + q_, dim) = alpha * u - G;
+        }
+        if (fit_intercept_) gradient.tail(C) = -unit_ * ConstMap(sums.S.data() + K * C, C);
+        return value;
+    }
+
+  private:
+    bool free() const { return q_ > 1; }
+    void read_intercept(const Vector& x) const {
+        if (fit_intercept_) Map(intercept_.data(), trees_.outputs) = unit_ * x.tail(trees_.outputs);
+    }
+
+    Trees& trees_;
+    std::vector<double>& intercept_;
+    Index q_, stride_;
+    bool fit_intercept_;
+    double unit_;
+};
+
+/// The directions of L-BFGS.
+class Memory {
+  public:
+    bool empty() const { return pairs_.empty(); }
+    void clear() { pairs_.clear(); }
+
+    Vector direction(const Vector& gradient) const {
+        Vector d = -gradient;
+        std::vector<double> a(pairs_.size());
+        for (std::size_t m = pairs_.size(); m-- > 0;) {
+            a[m] = pairs_[m].rho * pairs_[m].s.dot(d);
+            d -= a[m] * pairs_[m].y;
+        }
+        if (!empty()) d *= 1 / (pairs_.back().rho * pairs_.back().y.squaredNorm());
+        for (std::size_t m = 0; m < pairs_.size(); ++m)
+            d += (a[m] - pairs_[m].rho * pairs_[m].y.dot(d)) * pairs_[m].s;
+        return d;
+    }
+
+    void add(Vector step, Vector change) {
+        const double curvature = step.dot(change);
+        if (!(curvature > kFlat * step.norm() * change.norm())) return;
+        pairs_.push_back({std::move(step), std::move(change), 1 / curvature});
+        if (pairs_.size() > kMemory) pairs_.pop_front();
+    }
+
+  private:
+    struct Pair {
+        Vector s, y;
+        double rho;
+    };
+    std::deque<Pair> pairs_;
+};
+
+}  // namespace
+
+Trees thinned(const Trees& trees, double alike, double negligible_norm) {
+    const Index K = trees.size();
+    std::vector<double> norm(K);
+    std::vector<Index> order;
+    for (Index k = 0; k < K; ++k) norm[k] = trees.weights(k).norm();
+    double floor = negligible_norm;
+    for (const double value : norm) floor = std::max(floor, kNegligible * value);
+    for (Index k = 0; k < K; ++k)
+        if (norm[k] > floor) order.push_back(k);
+    std::sort(order.begin(), order.end(),
+              [&](Index a, Index b) { return norm[a] != norm[b] ? norm[a] > norm[b] : a < b; });
+    Trees out{trees.dim, trees.edges, trees.outputs};
+    std::vector<Index> kept;
+    std::vector<double> sum_of_norms, outputs;  // (kept, C) sums of |V| omega
+    for (const Index k : order) {
+        const auto coincides = [&](Index other) {
+            return trees.same_kind(other, k) && trees.direction(other).dot(trees.direction(k)) > alike &&
+                   trees.weights(other).dot(trees.weights(k)) > alike * norm[other] * norm[k];
+        };
+        const auto found = std::find_if(kept.begin(), kept.end(), coincides);
+        const Index into = found - kept.begin();
+        if (found == kept.end()) {
+            kept.push_back(k);
+            out.add(trees, k);
+            sum_of_norms.push_back(0);
+            outputs.resize(outputs.size() + trees.outputs, 0.0);
+        } else {
+            out.weights(into) += trees.weights(k);
+        }
+        sum_of_norms[into] += norm[k];
+        Map(outputs.data() + into * trees.outputs, trees.outputs) += norm[k] * trees.direction(k);
+    }
+    for (Index k = 0; k < out.size(); ++k) {
+        const ConstMap sum(outputs.data() + k * trees.outputs, trees.outputs);
+        const double length = sum.norm();
+        if (length == sum_of_norms[k]) continue;
+        out.direction(k) = sum / length;
+        out.weights(k) *= length / sum_of_norms[k];
+    }
+    return out;
+}
+
+template <class X>
+void slide(const SlideProblem<X>& problem, Trees& trees, std::vector<double>& intercept, double alike,
+           Index max_evaluations) {
+    Trees u = trees;
+    PassSums sums;
+    std::vector<double> a;
+    Variables variables(trees, intercept, problem.free_directions, problem.fit_intercept,
+                        problem.intercept_unit);
+    Index evaluations = 0;
+    const auto value_at = [&](const Vector& at, Vector& gradient) {
+        ++evaluations;
+        variables.factors(at, u, a);
+        if (problem.single)
+            problem.pass.template descend<float>(u, a.data(), intercept.data(), problem.loss, sums);
+        else
+            problem.pass.template descend<double>(u, a.data(), intercept.data(), problem.loss, sums);
+        return sums.loss + variables.penalty(at, sums, problem.alpha, gradient);
+    };
+    Memory memory;
+    Vector x, gradient, trial, trial_gradient;
+    double objective = 0;
+    const auto restart = [&] {
+        x = variables.pack();
+        u = trees;
+        memory.clear();
+        objective = value_at(x, gradient);
+    };
+    restart();
+    Index thin_at = kThinEvery;
+    double before = std::numeric_limits<double>::infinity();
+    while (evaluations < max_evaluations && !problem.stopped()) {
+        if (evaluations >= thin_at) {
+            if (before - objective < kSlideGain * objective) break;
+            before = objective;
+            thin_at = evaluations + kThinEvery;
+            variables.unpack(x);
+            Trees fewer = thinned(trees, alike, problem.negligible_norm);
+            if (static_cast<double>(fewer.size()) < kThinned * static_cast<double>(trees.size())) {
+                trees = std::move(fewer);
+                restart();
+            }
+        }
+        const Vector direction = memory.direction(gradient);
+        const double slope = direction.dot(gradient);
+        double t = 1, low = 0, high = 0, reached = objective;
+        if (memory.empty()) t = kFirstStep * x.head(variables.trees_size()).norm() / direction.norm();
+        bool accepted = false;
+        for (int k = 0; k < kMostTrials && slope < 0 && !problem.stopped(); ++k) {
+            trial = x + t * direction;
+            reached = value_at(trial, trial_gradient);
+            if (!(reached <= objective + kArmijo * t * slope)) {
+                high = t;
+            } else {
+                accepted = true;
+                if (trial_gradient.dot(direction) >= kWolfe * slope) break;
+                low = t;
+            }
+            t = high > 0 ? 0.5 * (low + high) : 2 * t;
+        }
+        if (!accepted || !(reached < objective)) {
+            if (memory.empty()) break;
+            memory.clear();
+            continue;
+        }
+        memory.add(trial - x, trial_gradient - gradient);
+        objective = reached;
+        std::swap(x, trial);
+        std::swap(gradient, trial_gradient);
+    }
+    variables.unpack(x);
+    trees = thinned(trees, alike, problem.negligible_norm);
+}
+
+template void slide<float>(const SlideProblem<float>&, Trees&, std::vector<double>&, double, Index);
+template void slide<double>(const SlideProblem<double>&, Trees&, std::vector<double>&, double, Index);
+
+}  // namespace pathrelu

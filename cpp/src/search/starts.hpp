@@ -1,0 +1,47 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include <pathrelu/arrangements.hpp>
+
+#include "search/random.hpp"
+#include "search/trees.hpp"
+
+namespace pathrelu {
+
+/// Where slides and ascents start from: the same trees for the same seed.
+template <class X>
+class Starts {
+  public:
+    /// With `shared`, trees feed all outputs in random directions; else each feeds one of them.
+    Starts(Rows<X> rows, const TreeShape& shape, Index outputs, bool shared, std::uint64_t seed)
+        : rows_(rows), shape_(shape), C_(outputs), shared_(shared), seed_(seed) {}
+
+    /// Trees in every direction, from which a slide starts: many, so that it ends near a good optimum. Their
+    /// norms sum to `norm` for each output.
+    Trees cloud(Index number, double norm) const;
+
+    /// Every tree as several around it, the closer the later the round: their patterns differ across the
+    /// facets near by, and a slide brings together again what does not pay.
+    Trees split(const Trees& trees, Index round) const;
+
+    /// Starts of ascents, `count` for each sign of an output: random ones, and trees in use, turned around or
+    /// moved across facets.
+    Trees of_ascents(const Trees& current, Index round, Index count) const;
+
+    Trees none() const { return {shape_.paths() * rows_.cols, shape_.edges(), C_}; }
+    /// Outputs whose trees are looked for apart.
+    Index kinds() const { return shared_ ? 1 : C_; }
+
+  private:
+    void random_leaves(Random& random, Index kind, double* leaves) const;
+    void random_direction(Random& random, Index output, Index number, double* direction) const;
+
+    Rows<X> rows_;
+    const TreeShape& shape_;
+    Index C_;
+    bool shared_;
+    std::uint64_t seed_;
+};
+
+}  // namespace pathrelu

@@ -1,0 +1,187 @@
+#include "search/tree_pass.hpp"
+
+#include <algorithm>
+
+#include "kernels/table.hpp"
+#include "parallel.hpp"
+
+namespace pathrelu {
+namespace {
+
+/// Rows whose sums are made together, at least, and blocks of them at most: their sums are all kept, up to so
+/// many numbers (32 MiB) unless four blocks have more.
+constexpr Index kLeastBlock = 1024, kMostBlocks = 64, kLeastBlocks = 4, kMostKept = 4000000;
+
+}  // namespace
+
+template <class X>
+TreePass<X>::TreePass(Rows<X> rows, const TreeShape& shape, VecView<const double> w, Index outputs,
+                      int threads)
+    : rows_(rows),
+      shape_(shape),
+      w_(w),
+      n_(rows.rows),
+      d_(rows.cols),
+      C_(outputs),
+      paths_(shape.paths()),
+      dim_(shape.paths() * rows.cols),
+      threads_(threads) {}
+
+template <class X>
+template <class T>
+const std::vector<T>& TreePass<X>::packed() {
+    std::vector<T>* tiles;
+    if constexpr (std::is_same_v<T, float>)
+        tiles = &packed_f_;
+    else
+        tiles = &packed_d_;
+    if (tiles->empty()) {
+        tiles->assign((n_ + kPassRows - 1) / kPassRows * kPassRows * d_, T(0));
+        for (Index i = 0; i < n_; ++i) {
+            T* tile = tiles->data() + i / kPassRows * kPassRows * d_ + i % kPassRows;
+            for (Index j = 0; j < d_; ++j) tile[j * kPassRows] = static_cast<T>(rows_(i, j));
+        }
+    }
+    return *tiles;
+}
+
+/// One thread's scratch for a tile.
+template <class X>
+template <class T>
+struct TreePass<X>::Tile {
+    std::vector<T> slope, root, inner, f, theta, rows, side;
+    std::vector<double> outputs, duals;
+};
+
+/// visit(block, begin, count, tile) for every tile of rows, which has the trees' outputs in tile.f (C,
+/// kPassRows) and tile.root; with `backward` it leaves tile.duals (count, C), whose sums are made then.
+template <class X>
+template <class T, class Visit>
+void TreePass<X>::each_tile(const Trees& trees, const double* A, bool backward, PassSums& out, Visit visit) {
+    const PassKernels<T>& kernel = kernels().passes<T>();
+    const Index K = trees.size(), inner = shape_.units() - paths_;
+    const std::vector<T>& tiles = packed<T>();
+    const std::vector<T> W(trees.V.begin(), trees.V.end()), a(A, A + K * C_);
+    std::vector<T> transposed(C_ * K);
+    for (Index k = 0; k < K; ++k)
+        for (Index c = 0; c < C_; ++c) transposed[c * K + k] = a[k * C_ + c];
+
+    const Index most = std::clamp(kMostKept / std::max<Index>(K * dim_, 1), kLeastBlocks, kMostBlocks);
+    Index block = std::max(kLeastBlock, (n_ + most - 1) / most);
+    block = (block + kPassRows - 1) / kPassRows * kPassRows;
+    const Index blocks = (n_ + block - 1) / block;
+    std::vector<PassSums> partial(blocks);
+    const Index padded_outputs = kernel.padded(C_), padded_columns = kernel.padded(d_);
+    in_team(threads_for(2 * n_ * K * dim_, threads_), blocks, [&](Tasks& tasks) {
+        Tile<T> tile;
+        tile.slope.resize(K * paths_ * kPassRows);
+        tile.root.resize(K * kPassRows);
+        tile.inner.resize(inner * kPassRows);
+        tile.f.resize(C_ * kPassRows);
+        tile.outputs.resize(C_ * kPassRows);
+        tile.duals.resize(C_ * kPassRows);
+        if (backward) {
+            tile.theta.resize(C_ * kPassRows);
+            tile.side.resize(std::max(K, padded_outputs) * kPassRows);
+            tile.rows.resize(padded_columns * kPassRows);
+        }
+        for (Index task; tasks.take(task);) {
+            PassSums& sums = partial[task];
+            if (backward) {
+                sums.S.assign((K + 1) * C_, 0.0);
+                sums.G.assign(K * dim_, 0.0);
+                sums.squares.assign(K, 0.0);
+            }
+            const Index end = std::min((task + 1) * block, n_);
+            for (Index begin = task * block; begin < end; begin += kPassRows) {
+                const Index count = std::min(kPassRows, end - begin);
+                const T* x = tiles.data() + begin * d_;
+                kernel.product(W.data(), K * paths_, d_, x, tile.slope.data());
+                kernel.slopes(shape_.width().data(), shape_.layers(), paths_, K, trees.signs.data(),
+                              trees.linear.data(), tile.inner.data(), tile.slope.data(), tile.root.data());
+                kernel.product(transposed.data(), C_, K, tile.root.data(), tile.f.data());
+                for (Index i = 0; i < count; ++i)
+                    for (Index c = 0; c < C_; ++c)
+                        tile.outputs[i * C_ + c] = static_cast<double>(tile.f[c * kPassRows + i]);
+                sums.loss += visit(begin, count, tile, sums);
+                if (!backward) continue;
+                // Rows past the last one have no part in any sum.
+                std::fill(tile.duals.begin() + count * C_, tile.duals.end(), 0.0);
+                std::fill(tile.side.begin(), tile.side.end(), T(0));
+                for (Index i = 0; i < count; ++i)
+                    for (Index c = 0; c < C_; ++c) {
+                        const double dual = tile.duals[i * C_ + c];
+                        sums.S[K * C_ + c] += dual;
+                        tile.side[i * padded_outputs + c] = static_cast<T>(dual);
+                    }
+                kernel.contract(tile.root.data(), K, tile.side.data(), C_, sums.S.data());
+                for (Index i = 0; i < kPassRows; ++i)
+                    for (Index c = 0; c < C_; ++c)
+                        tile.theta[c * kPassRows + i] = static_cast<T>(tile.duals[i * C_ + c]);
+                kernel.product(a.data(), K, C_, tile.theta.data(), tile.side.data());
+                kernel.weigh(tile.side.data(), K, paths_, tile.slope.data());
+                for (Index i = 0; i < count; ++i)
+                    for (Index j = 0; j < d_; ++j)
+                        tile.rows[i * padded_columns + j] = static_cast<T>(rows_(begin + i, j));
+                kernel.contract(tile.slope.data(), K * paths_, tile.rows.data(), d_, sums.G.data());
+            }
+        }
+    });
+    out.loss = 0;
+    out.S.assign((K + 1) * C_, 0.0);
+    out.G.assign(backward ? K * dim_ : 0, 0.0);
+    out.squares.assign(K, 0.0);
+    for (const PassSums& sums : partial) {
+        out.loss += sums.loss;
+        for (std::size_t k = 0; k < sums.S.size(); ++k) out.S[k] += sums.S[k];
+        for (std::size_t k = 0; k < sums.G.size(); ++k) out.G[k] += sums.G[k];
+        for (std::size_t k = 0; k < sums.squares.size(); ++k) out.squares[k] += sums.squares[k];
+    }
+}
+
+template <class X>
+template <class T>
+void TreePass<X>::descend(const Trees& trees, const double* A, const double* intercept, const Loss& loss,
+                          PassSums& out) {
+    each_tile<T>(trees, A, true, out, [&](Index begin, Index count, Tile<T>& tile, PassSums&) {
+        for (Index i = 0; i < count; ++i)
+            for (Index c = 0; c < C_; ++c) tile.outputs[i * C_ + c] += intercept[c];
+        return loss.value_and_dual_point(begin, count, tile.outputs.data(), tile.duals.data());
+    });
+    out.loss /= static_cast<double>(n_);
+}
+
+template <class X>
+void TreePass<X>::correlate(const Trees& trees, const double* A, const double* theta, PassSums& out) {
+    each_tile<double>(trees, A, true, out, [&](Index begin, Index count, Tile<double>& tile, PassSums& sums) {
+        std::copy_n(theta + begin * C_, count * C_, tile.duals.data());
+        for (Index k = 0; k < trees.size(); ++k)
+            for (Index i = 0; i < count; ++i) {
+                const double h = tile.root[k * kPassRows + i];
+                sums.squares[k] += w_[begin + i] * h * h;
+            }
+        return 0.0;
+    });
+}
+
+template <class X>
+void TreePass<X>::outputs(const Trees& trees, const double* A, double* f) {
+    PassSums none;
+    each_tile<double>(trees, A, false, none, [&](Index begin, Index count, Tile<double>& tile, PassSums&) {
+        std::copy_n(tile.outputs.data(), count * C_, f + begin * C_);
+        return 0.0;
+    });
+}
+
+template class TreePass<float>;
+template class TreePass<double>;
+template void TreePass<float>::descend<float>(const Trees&, const double*, const double*, const Loss&,
+                                              PassSums&);
+template void TreePass<float>::descend<double>(const Trees&, const double*, const double*, const Loss&,
+                                               PassSums&);
+template void TreePass<double>::descend<float>(const Trees&, const double*, const double*, const Loss&,
+                                               PassSums&);
+template void TreePass<double>::descend<double>(const Trees&, const double*, const double*, const Loss&,
+                                                PassSums&);
+
+}  // namespace pathrelu

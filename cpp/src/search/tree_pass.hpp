@@ -1,0 +1,54 @@
+#pragma once
+#include <vector>
+
+#include <pathrelu/arrangements.hpp>
+#include <pathrelu/losses.hpp>
+
+#include "search/trees.hpp"
+
+namespace pathrelu {
+
+/// Sums over all rows x_i with the dual point theta (n, C), of h_k = tree(V_k) with output weights a_k.
+struct PassSums {
+    double loss = 0;              ///< mean loss of the outputs
+    std::vector<double> S;        ///< (K, C): sum_i h_k(x_i) theta_i, and in row K sum_i theta_i
+    std::vector<double> G;        ///< (K, dim): gradient of sum_i h_k(x_i) theta_i^T a_k in V_k
+    std::vector<double> squares;  ///< (K): sum_i w_i h_k(x_i)^2
+};
+
+/// Trees on all rows, in one pass over tiles of them that stay in a cache: outputs, their loss, its slopes
+/// and the gradient. Sums run over fixed blocks of rows, so they do not depend on the number of threads.
+/// T is the precision inside a tile; sums of tiles are double.
+template <class X>
+class TreePass {
+  public:
+    TreePass(Rows<X> rows, const TreeShape& shape, VecView<const double> w, Index outputs, int threads);
+
+    /// Loss of f = sum_k h_k a_k + intercept and its derivatives, with theta the dual point there: that in
+    /// a_k is -S_k, in V_k -G_k, in the intercept that of row K. A (K, C), intercept (C).
+    template <class T>
+    void descend(const Trees& trees, const double* A, const double* intercept, const Loss& loss,
+                 PassSums& out);
+    /// The sums at a theta (n, C) that is given.
+    void correlate(const Trees& trees, const double* A, const double* theta, PassSums& out);
+    /// f (n, C) <- sum_k h_k a_k.
+    void outputs(const Trees& trees, const double* A, double* f);
+
+  private:
+    template <class T>
+    struct Tile;
+    template <class T, class Visit>
+    void each_tile(const Trees& trees, const double* A, bool backward, PassSums& out, Visit visit);
+    template <class T>
+    const std::vector<T>& packed();
+
+    Rows<X> rows_;
+    const TreeShape& shape_;
+    VecView<const double> w_;
+    Index n_, d_, C_, paths_, dim_;
+    int threads_;
+    std::vector<float> packed_f_;  // tiles (d, kPassRows)
+    std::vector<double> packed_d_;
+};
+
+}  // namespace pathrelu
