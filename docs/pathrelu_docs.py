@@ -280,7 +280,7 @@ class CommandHelp(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         import click
 
-        from pathrelu._commands import commands
+        from pathrelu.cli.commands import commands
 
         result: list[nodes.Node] = []
         context = click.Context(

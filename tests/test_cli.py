@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from interrupt import IMPORT
 
 import pathrelu as pr
-from pathrelu._commands import commands
+from pathrelu.cli.commands import commands
 
 RUNNER = CliRunner()
 
@@ -708,7 +708,7 @@ def test_a_bug_is_one_line_unless_a_traceback_is_wanted(csv, monkeypatch):
     def broken(*arguments, **options):
         raise RuntimeError("no such thing")
 
-    monkeypatch.setattr("pathrelu._commands.read", broken)
+    monkeypatch.setattr("pathrelu.cli.commands.read", broken)
     result, output = train(csv)
     assert result.exit_code == 1
     assert "this is a bug in pathrelu" in result.stderr

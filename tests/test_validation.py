@@ -470,7 +470,8 @@ for info in pkgutil.walk_packages(pr.__path__, "pathrelu."):
             importlib.import_module(info.name)
         except ModuleNotFoundError as error:
             missing[info.name] = error.name
-assert set(missing) == {{"pathrelu._commands", "pathrelu._tables", "pathrelu.export._trees"}}, missing
+commands = {{f"pathrelu.cli.{{name}}" for name in ("commands", "tables", "tasks")}}
+assert set(missing) == commands | {{"pathrelu.export._trees"}}, missing
 X = np.random.default_rng(0).standard_normal((40, 2))
 for model in (
     pr.PathReLURegressor(alpha=0.1, verbose=1, random_state=0).fit(X, X[:, 0]),

@@ -1,4 +1,4 @@
-"""Entry point of the command line, which needs the extra "cli"."""
+"""The command line, which needs the extra "cli"."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``pathrelu`` with the arguments given, or those of the process."""
     try:
-        from pathrelu._commands import commands
+        from pathrelu.cli.commands import commands
 
         commands(args=arguments, prog_name="pathrelu")
     except ModuleNotFoundError as error:

@@ -7,64 +7,36 @@ import json
 import math
 import os
 import sys
-import tempfile
 import time
 import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
-import pandas as pd
 from click.shell_completion import CompletionItem, get_completion_class
-from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from pathrelu import (
-    GatedReLUNetwork,
-    ParallelReLUNetwork,
-    PathReLUClassifier,
-    PathReLUClassifierCV,
-    PathReLURegressor,
-    PathReLURegressorCV,
-    __version__,
-    load,
-    losses,
-)
-from pathrelu import certify as certified
-from pathrelu._tables import (
+from pathrelu import __version__, load, losses
+from pathrelu.certificate import METHODS
+from pathrelu.cli.tables import (
     EXTENSIONS,
     FORMATS,
     InputError,
-    Table,
     check_output,
-    features,
-    features_of,
     listed,
     read,
     refuse,
     write,
     written,
 )
-from pathrelu.certificate import METHODS
-from pathrelu.estimators import log_probabilities, winners
+from pathrelu.cli.tasks import MOST_CLASSES, certify_file, inspected, predict_file, run_demo, train_file
 from pathrelu.files.archive import json_bytes, write_file
-from pathrelu.inspection import feature_importance, network_of, subnetwork_importance
-from pathrelu.training import labelled_weights
+from pathrelu.inspection import network_of
 
-Model: TypeAlias = PathReLUClassifier | PathReLURegressor
-Network: TypeAlias = ParallelReLUNetwork | GatedReLUNetwork
-
-ESTIMATORS: dict[tuple[str, bool], type[Model]] = {  # by task and whether alpha is chosen by cross-validation
-    ("regression", False): PathReLURegressor,
-    ("regression", True): PathReLURegressorCV,
-    ("classification", False): PathReLUClassifier,
-    ("classification", True): PathReLUClassifierCV,
-}
-MOST_CLASSES = 20  # distinct integers that --task auto takes for classes
 INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + the number of the signal, as shells count
 
 EXIT_CODES = """
@@ -449,114 +421,6 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def train_file(
-    data: Path,
-    target: str,
-    output: Path,
-    *,
-    task: str = "auto",
-    ignore: tuple[str, ...] = (),
-    one_hot: bool = False,
-    sample_weight: str | None = None,
-    class_weight: str | None = None,
-    loss: str | None = None,
-    cv: int | None = None,
-    jobs: int | None = None,
-    **parameters: Any,
-) -> tuple[Model, dict[str, Any]]:
-    """Train on a table, save the model, and tell what it is."""
-    check_output(output, data)
-    if cv is None and jobs is not None:
-        refuse("--jobs is for --cv, which was not given")
-    if cv is not None:
-        if parameters.pop("alpha", "auto") != "auto":
-            refuse("--alpha and --cv were given; expected one of them, for --cv chooses alpha")
-        parameters |= {"cv": cv, "n_jobs": jobs}
-    table = read(data)
-    table.require(target, *ignore, *([] if sample_weight is None else [sample_weight]))
-    left_out = {target, sample_weight, *ignore}
-    names = [name for name in table.names if name not in left_out]
-    if not names:
-        refuse(f"{data} has no column besides the target {target!r}")
-    task = task_of(table, target) if task == "auto" else task
-    for option, value, wanted in (
-        ("--loss", loss, "regression"),
-        ("--class-weight", class_weight, "classification"),
-    ):
-        if value is not None and task != wanted:
-            refuse(f"{option} is for a {wanted}, and {target!r} makes this a {task}")
-    if loss is not None:
-        parameters["loss"] = loss
-    if class_weight is not None:
-        parameters["class_weight"] = class_weight
-    weight = None if sample_weight is None else table.numbers(sample_weight)
-    y = table.labels(target) if task == "classification" else table.numbers(target)
-    if task == "classification" and len(set(y.tolist())) < 2:
-        refuse(f"{data}: column {target!r} has only the class {str(y[0])!r}; expected at least 2 classes")
-    X, columns, categories = features(table, names, one_hot)
-    model: Model = ESTIMATORS[task, cv is not None](**parameters)
-    model.fit(pd.DataFrame(X, columns=columns), y, sample_weight=weight)
-    model.set_params(verbose=0)  # which was that of this terminal
-    model.network_.target = target
-    model.save(output)
-    return model, summary_of(model, model.network_) | {"rows": len(table), "categories": categories}
-
-
-def task_of(table: Table, target: str) -> str:
-    """What the target makes the task: classification if it is text, or few distinct integers."""
-    if not table.is_numeric(target):
-        return "classification"
-    distinct = np.unique(table.numbers(target, "; --task classification takes it as a label"))
-    whole = bool(np.all(distinct == np.round(distinct)))
-    return "classification" if whole and len(distinct) <= MOST_CLASSES else "regression"
-
-
-def predict_file(path: Path, rows: Path, proba: bool = False, n_threads: int | None = None) -> pd.DataFrame:
-    """Predictions of a saved model for a table."""
-    network = network_of(load(path))
-    if network.feature_names is None:
-        refuse(f"{path} has no names of columns: it was trained on an array without them")
-    if proba and network.classes is None:
-        refuse(f"{path} is a regression and has no probabilities")
-    X = features_of(read(rows), network.feature_names, path)
-    outputs = network.predict(X, n_threads=n_threads)
-    name = network.target or "prediction"
-    if network.classes is None:
-        if outputs.ndim == 1:
-            return pd.DataFrame({name: outputs})
-        return pd.DataFrame({f"{name} {k}": outputs[:, k] for k in range(outputs.shape[1])})
-    result: dict[str, Any] = {name: [network.classes[k] for k in winners(outputs)]}
-    if proba:
-        share = np.exp(log_probabilities(outputs))
-        result |= {f"probability of {label}": share[:, k] for k, label in enumerate(network.classes)}
-    return pd.DataFrame(result)
-
-
-def summary_of(model: Any, network: Network) -> dict[str, Any]:
-    """What is known of a model; objective and gap are None if only its network was saved."""
-    chosen = hasattr(model, "cv_results_")
-    return {
-        "task": "regression" if network.classes is None else "classification",
-        "target": network.target,
-        "classes": network.classes,
-        "feature_names": network.feature_names,
-        "n_features": network.n_features,
-        "activation": network.kind,
-        "depth": network.depth,
-        "width": list(network.width),
-        "skip_connection": network.skip_connection,
-        "n_outputs": network.n_outputs,
-        "n_subnetworks": network.n_subnetworks,
-        "path_norm": network.path_norm(),
-        "alpha": getattr(model, "alpha_", getattr(model, "alpha", None)),
-        "cv": {"folds": model.n_splits_, "alphas": model.alphas_, "score": model.best_score_}
-        if chosen
-        else None,
-        "objective": getattr(model, "objective_", None),
-        "dual_gap": getattr(model, "dual_gap_", None),
-    }
-
-
 def describe(summary: dict[str, Any]) -> None:
     classes = "" if summary["classes"] is None else f" into {len(summary['classes'])} classes"
     target = "" if summary["target"] is None else f" of {summary['target']!r}"
@@ -584,192 +448,3 @@ def describe(summary: dict[str, Any]) -> None:
 def outputs_of(summary: dict[str, Any]) -> list[str]:
     """Names of several outputs."""
     return [str(name) for name in summary["classes"] or range(summary["n_outputs"])]
-
-
-def inspected(path: Path, data: Path | None) -> dict[str, Any]:
-    """What a saved model is, with its sub-networks and features by path norm."""
-    model = load(path)
-    network = network_of(model)
-    names = network.feature_names or [str(k) for k in range(network.n_features)]
-    X = None if data is None else features_of(read(data), names, path)
-    importance = subnetwork_importance(network, X)
-    units = [
-        {"name": k, "output": output, "sign": sign, "path_norm": norm}
-        for k, (output, sign, norm) in enumerate(
-            zip(
-                importance.output_index.tolist(),
-                importance.output_sign.tolist(),
-                importance.path_norm.tolist(),
-                strict=True,
-            )
-        )
-    ]
-    linear = importance.skip_path_norm
-    if linear is not None:
-        units += [
-            {"name": "skip connection", "output": output, "sign": 1, "path_norm": norm}
-            for output, norm in enumerate(linear.tolist())
-        ]
-    if importance.variance_share is not None:
-        shares = [importance.variance_share]
-        if importance.skip_variance_share is not None:
-            shares.append(importance.skip_variance_share)
-        for unit, share in zip(units, np.concatenate(shares).tolist(), strict=True):
-            unit["variance_share"] = share
-    features = [
-        {"name": name, "path_norm": norm}
-        for name, norm in zip(names, feature_importance(network).tolist(), strict=True)
-    ]
-    return summary_of(model, network) | {"subnetworks": units, "features": features}
-
-
-def certify_file(
-    path: Path,
-    data: Path,
-    *,
-    target: str | None,
-    alpha: float | None,
-    loss: str | None,
-    sample_weight: str | None,
-    method: str,
-    tol: float | None,
-    max_nodes: int,
-    threads: int | None,
-) -> dict[str, Any]:
-    """Bounds on the optimum of the training problem of a saved model, and what they mean."""
-    model = load(path)
-    network = network_of(model)
-    if isinstance(network, GatedReLUNetwork):
-        refuse(
-            f"{path} is a gated network. Its gates are not the patterns of its own weights, so it is no "
-            "candidate for the training problem of ReLU networks, which certify bounds. Train with "
-            "--activation relu"
-        )
-    if network.classes is not None and network.n_outputs > 1:
-        refuse(
-            f"{path} has {network.n_outputs} classes under a joint softmax, for which there is no bound yet: "
-            "certify takes regressions and two classes"
-        )
-    if network.n_outputs > 1:
-        refuse(
-            f"{path} has {network.n_outputs} outputs; expected 1. pathrelu.certify takes several in Python"
-        )
-    if network.feature_names is None:
-        refuse(f"{path} has no names of columns: it was trained on an array without them")
-    known = getattr(model, "alpha_", getattr(model, "alpha", None))
-    if known is not None and alpha not in (None, known):
-        refuse(f"{path} was trained with alpha {known:g}; expected no other --alpha than that")
-    alpha = alpha if known is None else float(known)
-    if alpha is None:
-        refuse(f"{path} does not tell the alpha of its training: give it with --alpha")
-    target = target or network.target
-    if target is None:
-        refuse(f"{path} does not tell the column it predicts: give it with --target")
-    if network.classes is not None and loss is not None:
-        refuse("--loss is for a regression")
-    own = "log_loss" if network.classes is not None else getattr(model, "loss", "squared_error")
-    table = read(data)
-    table.require(target, *([] if sample_weight is None else [sample_weight]))
-    X = features_of(table, network.feature_names, path)
-    y = table.numbers(target) if network.classes is None else labels_of(table, target, network.classes)
-    weight: NDArray[Any] | None = None if sample_weight is None else table.numbers(sample_weight)
-    of_classes = getattr(model, "class_weight", None)
-    if of_classes is not None and network.classes is not None:
-        weight, _, _ = labelled_weights(weight, y, of_classes)
-    certificate = certified(
-        network,
-        X,
-        y,
-        alpha,
-        method,
-        loss=loss or own,
-        sample_weight=weight,
-        bias=getattr(model, "bias", None),
-        fit_intercept=getattr(model, "fit_intercept", None),
-        tol=tol,
-        max_nodes=max_nodes,
-        n_threads=threads,
-    )
-    notes = []
-    if certificate.arrangements is not None:
-        notes.append(
-            "--method solver looks at the sub-networks it has alone; --method auto bounds the optimum."
-        )
-    elif certificate.vacuous:
-        notes.append(
-            "The bound neither supports nor questions the network. It gets better for a larger alpha, fewer "
-            "columns, or a longer --method branch_and_bound."
-        )
-    else:
-        notes.append(
-            f"On these {len(table)} rows no ReLU network of depth {network.depth}, of whatever number of "
-            f"sub-networks, has an objective below {certificate.lower:.6g}."
-        )
-    trained = getattr(model, "objective_", None)
-    if trained is not None and abs(trained - certificate.upper) > 1e-3 * abs(trained):
-        notes.append(
-            f"The objective in training was {trained:.6g}: these are other rows or weights than those of "
-            "training."
-        )
-    return {
-        "upper": certificate.upper,
-        "lower": certificate.lower,
-        "gap": certificate.gap,
-        "relative_gap": certificate.relative_gap,
-        "vacuous": certificate.vacuous,
-        "certifies_optimum": certificate.arrangements is None and not certificate.vacuous,
-        "method": certificate.method,
-        "seconds": certificate.seconds,
-        "details": certificate.details,
-        "text": str(certificate),
-        "notes": notes,
-    }
-
-
-def labels_of(table: Table, target: str, classes: list[Any]) -> NDArray[Any]:
-    """A column as labels of a model, whichever way these are written."""
-    known = {str(label): label for label in classes}
-    labels = table.labels(target).tolist()
-    for row, label in enumerate(labels):
-        if str(label) not in known:
-            table.refuse_cell(target, row, str(label), f"is none of the classes {listed(classes)}")
-    return np.array([known[str(label)] for label in labels])
-
-
-def run_demo(alpha: float | str, seed: int, n_threads: int | None) -> dict[str, Any]:
-    from sklearn.datasets import load_breast_cancer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import train_test_split
-    from sklearn.neural_network import MLPClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    data = load_breast_cancer(as_frame=True)
-    table = data.data.assign(diagnosis=data.target_names[data.target])
-    shown, held_out = train_test_split(table, test_size=0.25, stratify=table["diagnosis"], random_state=0)
-    truth = held_out["diagnosis"].to_numpy()
-
-    with tempfile.TemporaryDirectory() as folder:
-        train_csv, rows_csv, model_npz = (
-            Path(folder) / name for name in ("train.csv", "rows.csv", "model.npz")
-        )
-        shown.to_csv(train_csv, index=False)
-        held_out.drop(columns="diagnosis").to_csv(rows_csv, index=False)
-        begin = time.perf_counter()
-        _, summary = train_file(
-            train_csv, "diagnosis", model_npz, alpha=alpha, random_state=seed, n_threads=n_threads
-        )
-        seconds = time.perf_counter() - begin
-        predicted = predict_file(model_npz, rows_csv, n_threads=n_threads)["diagnosis"].to_numpy()
-
-    results = [
-        {"name": "PathReLUClassifier", "accuracy": float(np.mean(predicted == truth)), "seconds": seconds}
-    ]
-    for rival in (LogisticRegression(max_iter=1000), MLPClassifier(max_iter=1000, random_state=seed)):
-        begin = time.perf_counter()
-        pipeline = make_pipeline(StandardScaler(), rival)
-        pipeline.fit(shown.drop(columns="diagnosis"), shown["diagnosis"])
-        seconds = time.perf_counter() - begin
-        accuracy = pipeline.score(held_out.drop(columns="diagnosis"), truth)
-        results.append({"name": type(rival).__name__, "accuracy": float(accuracy), "seconds": seconds})
-    return {"rows": len(shown), "held_out": len(held_out), "model": summary, "results": results}
