@@ -519,6 +519,44 @@ def test_certify_bounds_the_optimum(table, tmp_path):
     assert own["certifies_optimum"] is False
 
 
+def test_certify_ends_in_time_with_a_bound(csv):
+    _, model = train(csv)
+    at_once = as_json(run("certify", model, csv, "--json", "--max-seconds", 1e-9))
+    assert 0 < at_once["lower"] <= at_once["upper"]
+    exact = as_json(run("certify", model, csv, "--json", "--max-seconds", 1e6))
+    assert exact["relative_gap"] < at_once["relative_gap"]
+    refused(run("certify", model, csv, "--max-seconds", 0), "max_seconds is 0; expected a finite number > 0")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"loss": "huber", "threshold": 0.5}, {"loss": "quantile", "quantile": 0.9}, {"loss": "poisson"}],
+)
+def test_certify_takes_the_loss_and_its_parameter_from_the_file(table, tmp_path, options):
+    X, f = table
+    path, model, network = (tmp_path / name for name in ("data.csv", "model.npz", "network.npz"))
+    X = X[["a"]]
+    X.assign(y=np.abs(f)).to_csv(path, index=False)
+    estimator = pr.PathReLURegressor(alpha=0.01, random_state=0, **options).fit(X, np.abs(f))
+    estimator.network_.target = "y"
+    estimator.save(model)
+    method = ("--method", "solver")
+    told = as_json(run("certify", model, path, "--json", *method))
+    assert told["upper"] == pytest.approx(estimator.objective_)
+    assert len(told["notes"]) == 1
+    estimator.network_.save(network)
+    given = [part for name, value in options.items() for part in (f"--{name}", value)]
+    untold = as_json(run("certify", network, path, "--json", "--alpha", 0.01, *given, *method))
+    assert untold["upper"] == told["upper"]
+    as_json(run("certify", model, path, "--json", *given, *method))
+    refused(
+        run("certify", model, path, "--loss", "gamma"),
+        f"was trained with the loss {options['loss']}; expected no other --loss than that",
+    )
+    other = "quantile" if "threshold" in options else "threshold"
+    refused(run("certify", model, path, f"--{other}", 0.25), f"was trained with no {other}")
+
+
 def test_certify_takes_labels_as_they_are_written(table, tmp_path):
     X, f = table
     path = tmp_path / "data.csv"
@@ -540,6 +578,38 @@ def test_certify_refuses_what_has_no_bound(table, tmp_path, csv):
     X.assign(y=np.searchsorted([0, 1], f)).to_csv(path, index=False)
     _, model = train(path)
     refused(run("certify", model, path), "3 classes under a joint softmax")
+
+
+@pytest.mark.parametrize(
+    ("loss", "name", "value"), [("quantile", "quantile", 0.9), ("huber", "threshold", 0.7)]
+)
+def test_the_parameter_of_a_loss_is_an_option(csv, table, loss, name, value):
+    X, f = table
+    _, model = train(csv, "--loss", loss, f"--{name}", value)
+    expected = pr.PathReLURegressor(alpha=0.01, loss=loss, random_state=0, **{name: value}).fit(X, f)
+    assert pr.load(model).get_params() == expected.get_params() | {"n_threads": None}
+    np.testing.assert_array_equal(pr.load(model).predict(X), expected.predict(X))
+
+
+def test_parameters_of_losses_are_refused_where_they_do_not_apply(csv):
+    refused(train(csv, "--quantile", 0.9)[0], "--quantile is for --loss quantile, and the loss is squared_e")
+    refused(train(csv, "--loss", "quantile", "--threshold", 1)[0], "--threshold is for --loss huber")
+    refused(
+        train(csv, "--loss", "quantile", "--quantile", 1.5)[0], "quantile is 1.5; expected a number above 0"
+    )
+    result, _ = train(csv, "--loss", "quantile", "--quantile", 0.5, "--task", "classification")
+    refused(result, "--loss is for a regression")
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma"])
+def test_losses_with_a_logarithm_predict_means(table, tmp_path, loss):
+    X, f = table
+    path = tmp_path / "data.csv"
+    X.assign(y=np.exp(f)).to_csv(path, index=False)
+    _, model = train(path, "--loss", loss)
+    written = [float(cell) for cell in run("predict", model, path).stdout.split()[1:]]
+    np.testing.assert_allclose(written, pr.load(model).predict(X))
+    assert min(written) > 0
 
 
 def test_certify_weighs_rows_as_training_did(table, tmp_path):
@@ -708,7 +778,7 @@ def test_a_bug_is_one_line_unless_a_traceback_is_wanted(csv, monkeypatch):
     def broken(*arguments, **options):
         raise RuntimeError("no such thing")
 
-    monkeypatch.setattr("pathrelu.cli.commands.read", broken)
+    monkeypatch.setattr("pathrelu.cli.tasks.read", broken)
     result, output = train(csv)
     assert result.exit_code == 1
     assert "this is a bug in pathrelu" in result.stderr

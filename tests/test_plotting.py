@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.datasets import load_iris, make_moons
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -91,6 +92,18 @@ def test_a_path_shows_the_path_norm_of_every_block_and_the_scores(path, table):
     # Norms of all parts add up to that of the network.
     total = sum(line.get_ydata() for line in [*display.lines_, skip])
     assert np.allclose(total, [s.network().path_norm() for s in up])
+
+
+def test_scores_of_a_path_are_those_of_means_where_outputs_are_logarithms(table):
+    X, y = table
+    counts = np.round(np.exp(y))
+    path = pr.solve_path(
+        X, counts, pr.sample_arrangements(X, 10, random_state=0), [0.1, 0.01], loss="poisson"
+    )
+    display = RegularizationPathDisplay.from_path(path, X, counts)
+    means = [np.exp(solution.network().predict(X)) for solution in path.solutions]
+    expected = [r2_score(counts, mean) for mean in means]
+    assert np.allclose(display.score_line_.get_ydata(), expected[::-1])
 
 
 def test_sub_networks_have_the_color_of_their_output_sign(path):

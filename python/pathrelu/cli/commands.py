@@ -127,6 +127,12 @@ threads = click.option(
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for machines.")
 quiet = click.option("--quiet", is_flag=True, help="No progress and no summary; warnings are shown.")
+quantile_option = click.option("--quantile", type=float, help="Of --loss quantile.  [default: 0.5]")
+threshold_option = click.option(
+    "--threshold",
+    type=float,
+    help="Of --loss huber, in units of the target's spread.  [default: 1 in those of the target]",
+)
 target_option = click.option(
     "--target", required=True, shell_complete=columns, help="Column to predict; all others are features."
 )
@@ -166,6 +172,8 @@ target_option = click.option(
     type=click.Choice(losses.REGRESSION),
     help="Of a regression.  [default: squared_error]",
 )
+@quantile_option
+@threshold_option
 @click.option("--activation", type=click.Choice(["relu", "gated"]), default="relu", show_default=True)
 @click.option("--arrangements", type=click.Choice(["search", "sample"]), default="search", show_default=True)
 @click.option("--n-arrangements", default=500, show_default=True, help="For --arrangements sample.")
@@ -298,9 +306,12 @@ def inspect(model: Path, data: Path | None, top: int, as_json: bool) -> None:
     type=click.Choice(losses.REGRESSION),
     help="Of a regression, for a file that does not tell.",
 )
+@quantile_option
+@threshold_option
 @click.option("--method", type=click.Choice(METHODS), default="auto", show_default=True)
 @click.option("--tol", type=float, help="Relative gap to reach.")
 @click.option("--max-nodes", default=1_000_000, show_default=True, help="Most cones to look into.")
+@click.option("--max-seconds", type=float, help="End with the best bound found until then.")
 @threads
 @as_json
 def certify(model: Path, data: Path, as_json: bool, **options: Any) -> None:

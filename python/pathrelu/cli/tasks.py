@@ -19,6 +19,7 @@ from pathrelu import (
     PathReLURegressor,
     PathReLURegressorCV,
     load,
+    losses,
 )
 from pathrelu import certify as certified
 from pathrelu.cli.tables import Table, check_output, features, features_of, listed, read, refuse
@@ -49,6 +50,8 @@ def train_file(
     sample_weight: str | None = None,
     class_weight: str | None = None,
     loss: str | None = None,
+    quantile: float | None = None,
+    threshold: float | None = None,
     cv: int | None = None,
     jobs: int | None = None,
     **parameters: Any,
@@ -61,6 +64,7 @@ def train_file(
         if parameters.pop("alpha", "auto") != "auto":
             refuse("--alpha and --cv were given; expected one of them, for --cv chooses alpha")
         parameters |= {"cv": cv, "n_jobs": jobs}
+    of_loss = loss_options(loss, quantile, threshold)
     table = read(data)
     table.require(target, *ignore, *([] if sample_weight is None else [sample_weight]))
     left_out = {target, sample_weight, *ignore}
@@ -74,8 +78,8 @@ def train_file(
     ):
         if value is not None and task != wanted:
             refuse(f"{option} is for a {wanted}, and {target!r} makes this a {task}")
-    if loss is not None:
-        parameters["loss"] = loss
+    if task == "regression":
+        parameters |= of_loss
     if class_weight is not None:
         parameters["class_weight"] = class_weight
     weight = None if sample_weight is None else table.numbers(sample_weight)
@@ -91,6 +95,17 @@ def train_file(
     return model, summary_of(model, model.network_) | {"rows": len(table), "categories": categories}
 
 
+def loss_options(loss: str | None, quantile: float | None, threshold: float | None) -> dict[str, Any]:
+    """Parameters of a regression for its loss and those of the loss, which are refused with another one."""
+    options: dict[str, Any] = {"loss": loss or "squared_error", "quantile": quantile, "threshold": threshold}
+    for name in ("quantile", "threshold"):
+        owner = next(other for other in losses.NAMES if losses.TABLE[other].parameter == name)
+        if options[name] is not None and options["loss"] != owner:
+            refuse(f"--{name} is for --loss {owner}, and the loss is {options['loss']}")
+    losses.parameter(**options)
+    return options
+
+
 def task_of(table: Table, target: str) -> str:
     """What the target makes the task: classification if it is text, or few distinct integers."""
     if not table.is_numeric(target):
@@ -102,13 +117,16 @@ def task_of(table: Table, target: str) -> str:
 
 def predict_file(path: Path, rows: Path, proba: bool = False, n_threads: int | None = None) -> pd.DataFrame:
     """Predictions of a saved model for a table."""
-    network = network_of(load(path))
+    model = load(path)
+    network = network_of(model)
     if network.feature_names is None:
         refuse(f"{path} has no names of columns: it was trained on an array without them")
     if proba and network.classes is None:
         refuse(f"{path} is a regression and has no probabilities")
     X = features_of(read(rows), network.feature_names, path)
     outputs = network.predict(X, n_threads=n_threads)
+    if getattr(model, "log_link", False):
+        outputs = np.exp(outputs)
     name = network.target or "prediction"
     if network.classes is None:
         if outputs.ndim == 1:
@@ -190,10 +208,13 @@ def certify_file(
     target: str | None,
     alpha: float | None,
     loss: str | None,
+    quantile: float | None,
+    threshold: float | None,
     sample_weight: str | None,
     method: str,
     tol: float | None,
     max_nodes: int,
+    max_seconds: float | None,
     threads: int | None,
 ) -> dict[str, Any]:
     """Bounds on the optimum of the training problem of a saved model, and what they mean."""
@@ -225,9 +246,21 @@ def certify_file(
     target = target or network.target
     if target is None:
         refuse(f"{path} does not tell the column it predicts: give it with --target")
-    if network.classes is not None and loss is not None:
-        refuse("--loss is for a regression")
-    own = "log_loss" if network.classes is not None else getattr(model, "loss", "squared_error")
+    for name, given in (("loss", loss), ("quantile", quantile), ("threshold", threshold)):
+        if given is None:
+            continue
+        if network.classes is not None:
+            refuse(f"--{name} is for a regression")
+        if hasattr(model, "loss") and given != getattr(model, name):
+            own = getattr(model, name)
+            told = f"the {name} {own}" if own is not None else f"no {name}"
+            refuse(f"{path} was trained with {told}; expected no other --{name} than that")
+    if network.classes is not None:
+        of_loss: dict[str, Any] = {"loss": "log_loss"}
+    elif isinstance(model, PathReLURegressor):
+        of_loss = {name: getattr(model, name) for name in ("loss", "quantile", "threshold")}
+    else:
+        of_loss = loss_options(loss, quantile, threshold)
     table = read(data)
     table.require(target, *([] if sample_weight is None else [sample_weight]))
     X = features_of(table, network.feature_names, path)
@@ -242,12 +275,13 @@ def certify_file(
         y,
         alpha,
         method,
-        loss=loss or own,
+        **of_loss,
         sample_weight=weight,
         bias=getattr(model, "bias", None),
         fit_intercept=getattr(model, "fit_intercept", None),
         tol=tol,
         max_nodes=max_nodes,
+        max_seconds=max_seconds,
         n_threads=threads,
     )
     notes = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -134,9 +135,12 @@ class RegularizationPathDisplay:
             raise TypeError(f"scoring is {scoring!r}; expected a function of a network, X and y")
         scores, name = None, "Score"
         if X is not None and y is not None:
-            classes = path.solutions[0].loss in losses.BINARY
+            loss = path.solutions[0].loss
+            classes = loss in losses.BINARY
             name = _score_name(scoring, classes)
-            measure = scoring or (_accuracy if classes else _r2)
+            measure = scoring or (
+                _accuracy if classes else partial(_r2, log_link=losses.TABLE[loss].log_link)
+            )
             scores = np.array([measure(solution.network(), X, y) for solution in path.solutions])
         return cls(
             path.alphas,
@@ -348,8 +352,9 @@ def _score_name(scoring: Any, classes: bool) -> str:
     return "Score" if scoring is not None else "Accuracy" if classes else "R²"
 
 
-def _r2(network: Network, X: ArrayLike, y: ArrayLike) -> float:
-    return float(r2_score(y, network.predict(X)))
+def _r2(network: Network, X: ArrayLike, y: ArrayLike, log_link: bool) -> float:
+    outputs = network.predict(X)
+    return float(r2_score(y, np.exp(outputs) if log_link else outputs))
 
 
 def _accuracy(network: Network, X: ArrayLike, y: ArrayLike) -> float:
