@@ -39,6 +39,7 @@ TITLES = {
     "program": "Training on arrays",
     "arrangements": "Arrangements",
     "network": "Networks",
+    "files": "Files",
     "certificate": "Certificates",
     "inspection": "Inspection",
     "progress": "Progress",

@@ -731,7 +731,7 @@ def header_of(path):
 HOSTILE_HEADERS = [
     (["class"], "Pipeline", "class 'Pipeline'"),
     (["class"], "load", "class 'load'"),
-    (["class"], ["PathReLURegressor"], "class ['PathReLURegressor']"),
+    (["class"], ["PathReLURegressor"], r"class \['PathReLURegressor'\]"),
     (["version"], 3, "format version 3, written by pathrelu .*, which reads versions 1 to 2"),
     (["n_arrays"], 10**9, "n_arrays is 1000000000; the file has"),
     (["n_arrays"], 1, "n_arrays is 1; the file has"),

@@ -3,6 +3,7 @@
 import ast
 import email
 import functools
+import graphlib
 import re
 import subprocess
 import sys
@@ -49,6 +50,113 @@ def third_party(source):
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names.add(node.module.partition(".")[0])
     return names - sys.stdlib_module_names - {"pathrelu"}
+
+
+def modules_in(folder):
+    """Files of a package by the names of their modules."""
+    files = [*folder.rglob("*.py"), *folder.rglob("*.pyi")]  # the latter of compiled modules
+    names = [path.relative_to(folder.parent).with_suffix("").as_posix().replace("/", ".") for path in files]
+    return {name.removesuffix(".__init__"): path for name, path in zip(names, files, strict=True)}
+
+
+def ancestors(name):
+    parts = name.split(".")
+    return {".".join(parts[:length]) for length in range(1, len(parts))}
+
+
+def imports_within(modules):
+    """For each module those of its package that it imports anywhere, in functions and for types alone too.
+
+    Importing a module runs the packages that it is in, but for those that the importer is in as well, which
+    are running by then.
+    """
+    graph = {}
+    for name, path in modules.items():
+        package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                above = package[: len(package) + 1 - node.level] if node.level else []
+                source = ".".join([*above, *([node.module] if node.module else [])])
+                parts = {f"{source}.{alias.name}" for alias in node.names}
+                found |= {part if part in modules else source for part in parts}
+        found |= set().union(*map(ancestors, found)) - ancestors(name) - {name}
+        graph[name] = found & modules.keys()
+    return graph
+
+
+def circle(graph):
+    """Modules that import each other in a circle, the first one again at the end; empty if there are none."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_modules_do_not_import_each_other_in_a_circle():
+    graph = imports_within(modules_in(ROOT / "python" / "pathrelu"))
+    assert {"pathrelu.network", "pathrelu._version"} <= set().union(*graph.values())
+    assert "pathrelu.estimators" in graph["pathrelu"]
+    assert " <- ".join(circle(graph)) == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import p.low",
+        "from p import low",
+        "from p.low import value",
+        "from ..low import value",
+        "from .. import low",
+        "def late():\n    from p.low import value",
+        "if TYPE_CHECKING:\n    from p.low import value",
+        "import p.low as other",
+    ],
+)
+def test_every_way_to_import_is_seen_in_a_circle(tmp_path, line):
+    package = tmp_path / "p"
+    (package / "inner").mkdir(parents=True)
+    (package / "__init__.py").write_text("from p.low import value")
+    (package / "low.py").write_text("from p.inner import high")
+    (package / "inner" / "__init__.py").write_text("from p.inner.high import name")
+    (package / "inner" / "high.py").write_text("import math")
+    assert circle(imports_within(modules_in(package))) == []
+    (package / "inner" / "high.py").write_text(line)
+    assert set(circle(imports_within(modules_in(package)))) >= {"p.low", "p.inner.high"}
+
+
+def test_a_circle_through_the_package_that_a_module_is_in_is_seen(tmp_path):
+    package = tmp_path / "p"
+    (package / "inner").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "low.py").write_text("from p.inner.leaf import name")  # which runs p.inner
+    (package / "inner" / "__init__.py").write_text("from p.low import value")
+    (package / "inner" / "leaf.py").write_text("name = 1")
+    assert set(circle(imports_within(modules_in(package)))) == {"p.low", "p.inner"}
+
+
+PRIVATE_IN_SCIKIT_LEARN = ROOT / "python" / "pathrelu" / "_sklearn.py"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_private_parts_of_scikit_learn_are_imported_in_one_file(source):
+    private = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            names = {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+        else:
+            continue
+        private |= {
+            name
+            for name in names
+            if name.startswith("sklearn.") and (re.search(r"\._", name) or "sklearn.utils.fixes" in name)
+        }
+    assert bool(private) == (source == PRIVATE_IN_SCIKIT_LEARN), private
 
 
 def declared(requirements):

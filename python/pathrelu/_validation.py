@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
-from sklearn.utils.validation import validate_data
 
 from pathrelu import _core, losses
+from pathrelu._sklearn import validate_data
 
 Rows: TypeAlias = NDArray[np.floating[Any]]  # float32 or float64
 Doubles: TypeAlias = NDArray[np.float64]

@@ -1,20 +1,18 @@
-"""The automatic alpha, and grids of alpha."""
+"""The automatic alpha."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pathrelu import _core
 from pathrelu import _linear_algebra as algebra
-
-if TYPE_CHECKING:
-    from pathrelu.program._problem import Problem
-    from pathrelu.program._solution import Solution
+from pathrelu.program._problem import Problem
+from pathrelu.program._solution import Solution
 
 AUTOMATIC_SHARE = 0.3  # chosen on the development tables of bench/tables.py, as is the number of fits
 AUTOMATIC_FITS = 3
@@ -82,10 +80,3 @@ def _loss_gradient(problem: Problem, outputs: NDArray[np.float64]) -> NDArray[np
     outputs = np.ascontiguousarray(np.broadcast_to(outputs, problem.y.shape))
     equal = np.ones(len(outputs))
     return _core.dual_point(outputs, problem.y, equal, problem.core_loss, False) * -float(len(outputs))
-
-
-def grid(largest: float, eps: float, n_alphas: int, asked: str) -> NDArray[np.float64]:
-    """Values in geometric progression from `largest` down to `eps` times it; `asked` says for what."""
-    if not largest > 0:
-        raise ValueError(f"{asked}, and there is no grid: a constant is optimal for every alpha")
-    return algebra.geometric_grid(largest, eps, n_alphas)

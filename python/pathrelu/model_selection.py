@@ -16,22 +16,28 @@ from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer, r2_score
 from sklearn.model_selection import check_cv
-from sklearn.utils import _safe_indexing
-from sklearn.utils._metadata_requests import (
-    MetadataRouter,
-    MethodMapping,
-    _raise_for_params,
-    _routing_enabled,
-    process_routing,
-)
-from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_method_params, _num_samples, indexable
+from sklearn.utils.validation import indexable
 
 from pathrelu import _validation as check
 from pathrelu._registry import ESTIMATORS
+from pathrelu._sklearn import (
+    MetadataRouter,
+    MethodMapping,
+    Parallel,
+    check_method_params,
+    delayed,
+    is_scorer_of,
+    num_samples,
+    parameter_names,
+    process_routing,
+    raise_for_params,
+    routing_enabled,
+    safe_indexing,
+    takes_weights,
+)
 from pathrelu._watch import Callback
-from pathrelu.alpha import grid as alpha_grid
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
+from pathrelu.program._path import alpha_grid
 
 logger = logging.getLogger("pathrelu")
 
@@ -89,7 +95,7 @@ class _AlphaCV:
             interrupt or `max_seconds`.
         """
         groups = params.pop("groups", None)
-        _raise_for_params(params, self, "fit")
+        raise_for_params(params, self, "fit")
         model = self._model()
         given = self._given_alphas()
         check.switch(self.one_standard_error, "one_standard_error")
@@ -100,7 +106,7 @@ class _AlphaCV:
         rows, targets, weights, groups = indexable(X, y, sample_weight, groups)
         split, score_params = self._routed(scorer, weights, groups, params)
         folds = self._folds(rows, targets, split)
-        if scorer is determination or getattr(scorer, "_score_func", None) is r2_score:
+        if scorer is determination or is_scorer_of(scorer, r2_score):
             few = min(len(test) for _, test in folds)
             if few < 2:
                 raise ValueError(
@@ -190,7 +196,7 @@ class _AlphaCV:
     def _model(self) -> Any:
         """The estimator without cross-validation."""
         base = PathReLUClassifier if is_classifier(self) else PathReLURegressor
-        names = base._get_param_names()
+        names = parameter_names(base)
         return base(**{name: getattr(self, name) for name in names if hasattr(self, name)})
 
     def _given_alphas(self) -> NDArray[np.float64] | None:
@@ -213,7 +219,7 @@ class _AlphaCV:
             raise kind(f"cv is {self.cv!r:.80}, which does not split the rows: {error}") from error
         if not folds:
             raise ValueError("cv has no fold; expected at least one (train, test)")
-        n = _num_samples(X)
+        n = num_samples(X)
         for k, fold in enumerate(folds):
             pair = isinstance(fold, Sequence) and len(fold) == 2
             if not pair or not all(_are_rows(part, n) for part in fold):
@@ -237,12 +243,12 @@ class _AlphaCV:
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Parameters of the splitter and of the scorer."""
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        if _routing_enabled():
+        if routing_enabled():
             given = params if groups is None else params | {"groups": groups}
             routed = process_routing(self, "fit", **weights, **given)
             return routed.splitter.split, weights if scorer in DEFAULT_SCORERS else routed.scorer.score
-        takes_weights = getattr(scorer, "_accept_sample_weight", lambda: scorer in DEFAULT_SCORERS)
-        return {"groups": groups}, weights if takes_weights() else {}
+        weighted = scorer in DEFAULT_SCORERS or takes_weights(scorer)
+        return {"groups": groups}, weights if weighted else {}
 
     def get_metadata_routing(self) -> MetadataRouter:
         """How metadata go to the splitter and the scorer; see scikit-learn's guide on metadata routing.
@@ -286,16 +292,16 @@ def _fit_and_score(
 ) -> tuple[Any, tuple[float, int, float]]:
     """The model, fitted from its last fit, and its score, its size and the seconds that it took."""
     train, test = fold
-    weight = None if sample_weight is None else _safe_indexing(sample_weight, train)
+    weight = None if sample_weight is None else safe_indexing(sample_weight, train)
     begin = time.perf_counter()
     model.set_params(alpha=alpha, max_seconds=max_seconds)
     with warnings.catch_warnings():
         if max_seconds is not None:  # the caller warns of time
             warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(_safe_indexing(X, train), _safe_indexing(y, train), sample_weight=weight)
+        model.fit(safe_indexing(X, train), safe_indexing(y, train), sample_weight=weight)
     seconds = time.perf_counter() - begin
-    held_out = _safe_indexing(X, test), _safe_indexing(y, test)
-    score = scorer(model, *held_out, **_check_method_params(X, score_params, indices=test))
+    held_out = safe_indexing(X, test), safe_indexing(y, test)
+    score = scorer(model, *held_out, **check_method_params(X, score_params, indices=test))
     name, wanted = f"the score at alpha {alpha:g}", "a finite number"
     score = check.number(score, name, wanted)
     if not np.isfinite(score):

@@ -13,7 +13,9 @@ from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu import losses
 from pathrelu.arrangements import Arrangements
-from pathrelu.network import GatedReLUNetwork, Label, ParallelReLUNetwork, assemble
+from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
+from pathrelu.network._assembly import assemble
+from pathrelu.network._data import Label
 from pathrelu.program._problem import Problem
 from pathrelu.program._solution import Solution
 

@@ -21,9 +21,9 @@ import click
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.utils.fixes import parse_version
 
 from pathrelu import _validation as check
+from pathrelu._sklearn import parse_version
 from pathrelu.files.archive import is_stream, write_file
 
 GAPS = {"", "-", "--", "?", "#n/a", "<na>", "n/a", "na", "nan", "none", "null"}  # in columns of numbers

@@ -4,8 +4,6 @@ Each function needs its extra, ``pip install 'pathrelu[onnx]'`` or ``'pathrelu[t
 it is called.
 """
 
-from pathrelu.export.onnx import to_onnx
-from pathrelu.export.skl2onnx import register_skl2onnx
-from pathrelu.export.torch import to_torch
-
-__all__ = ["register_skl2onnx", "to_onnx", "to_torch"]
+from pathrelu.export.onnx import to_onnx as to_onnx
+from pathrelu.export.skl2onnx import register_skl2onnx as register_skl2onnx
+from pathrelu.export.torch import to_torch as to_torch

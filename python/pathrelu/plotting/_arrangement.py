@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu.inspection import Network, feature_path_norms, network_of, preactivations
-from pathrelu.network import subnetworks
+from pathrelu.network._assembly import subnetworks
 from pathrelu.plotting._axes import Grid, axes_grid, feature_names
 from pathrelu.program import Solution
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu._watch import Callback, Watch
-from pathrelu.alpha import grid as alpha_grid
 from pathrelu.arrangements import Arrangements
 from pathrelu.program._problem import Problem
 from pathrelu.program._solution import Path, Solution
@@ -98,3 +98,10 @@ def solve_path(
                 break
     warn_of_gap(solutions, options.tol, watch)
     return Path(grid[: len(solutions)], solutions)
+
+
+def alpha_grid(largest: float, eps: float, n_alphas: int, asked: str) -> NDArray[np.float64]:
+    """Values in geometric progression from `largest` down to `eps` times it; `asked` says for what."""
+    if not largest > 0:
+        raise ValueError(f"{asked}, and there is no grid: a constant is optimal for every alpha")
+    return algebra.geometric_grid(largest, eps, n_alphas)

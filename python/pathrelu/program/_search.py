@@ -14,7 +14,7 @@ from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu._watch import Callback, Watch
 from pathrelu.arrangements import Arrangements
-from pathrelu.network import subnetworks
+from pathrelu.network._assembly import subnetworks
 from pathrelu.program._problem import Problem
 from pathrelu.program._solution import Solution
 from pathrelu.program._solve import solver_options, warn_of_float32, warn_of_gap

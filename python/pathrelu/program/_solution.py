@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pathrelu import _validation as check
 from pathrelu._watch import Record
 from pathrelu.arrangements import Arrangements
-from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork, assemble
+from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
+from pathrelu.network._assembly import assemble
 from pathrelu.program._low_rank import LowRank
 
 
