@@ -20,7 +20,8 @@ import numpy as np
 from click.shell_completion import CompletionItem, get_completion_class
 from sklearn.exceptions import ConvergenceWarning
 
-from pathrelu import __version__, load, losses
+from pathrelu import losses
+from pathrelu._version import __version__
 from pathrelu.certificate import METHODS
 from pathrelu.cli.tables import (
     EXTENSIONS,
@@ -35,6 +36,7 @@ from pathrelu.cli.tables import (
 )
 from pathrelu.cli.tasks import MOST_CLASSES, certify_file, inspected, predict_file, run_demo, train_file
 from pathrelu.files.archive import json_bytes, write_file
+from pathrelu.files.loading import load
 from pathrelu.inspection import network_of
 
 INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + the number of the signal, as shells count

@@ -11,20 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pathrelu import (
-    GatedReLUNetwork,
-    ParallelReLUNetwork,
-    PathReLUClassifier,
-    PathReLUClassifierCV,
-    PathReLURegressor,
-    PathReLURegressorCV,
-    load,
-    losses,
-)
-from pathrelu import certify as certified
+from pathrelu import losses
+from pathrelu.certificate import certify as certified
 from pathrelu.cli.tables import Table, check_output, features, features_of, listed, read, refuse
-from pathrelu.estimators import log_probabilities, winners
+from pathrelu.estimators import PathReLUClassifier, PathReLURegressor, log_probabilities, winners
+from pathrelu.files.loading import load
 from pathrelu.inspection import feature_importance, network_of, subnetwork_importance
+from pathrelu.model_selection import PathReLUClassifierCV, PathReLURegressorCV
+from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 from pathrelu.training import labelled_weights
 
 Model: TypeAlias = PathReLUClassifier | PathReLURegressor
