@@ -10,12 +10,14 @@ template <class X>
 SolveReport solve_arrays(const Array<X>& x, const Array<double>& y, const Array<double>& w,
                          const Arrangements& arrangements, double alpha, const LossSpec& loss, bool relu,
                          const SolveOptions& options, Array<double>& blocks, Array<double>& intercept,
-                         const py::object& callback, const py::object& stop, double seconds) {
-    const Program<X> program{matrix(x, "X"), matrix(y, "y"), vector(w, "w"), arrangements, alpha, loss, relu};
-    require(blocks.ndim() == 4 && blocks.shape(0) == program.outputs() &&
+                         const py::object& callback, const py::object& stop, double seconds,
+                         const std::optional<Array<double>>& directions) {
+    Program<X> program{matrix(x, "X"), matrix(y, "y"), vector(w, "w"), arrangements, alpha, loss, relu};
+    if (directions) program.directions = matrix(*directions, "directions");
+    require(blocks.ndim() == 4 && blocks.shape(0) == program.layers() &&
                 blocks.shape(1) == program.groups() && blocks.shape(2) == program.signs() &&
                 blocks.shape(3) == program.dim(),
-            "blocks must have the shape (", program.outputs(), ", ", program.groups(), ", ", program.signs(),
+            "blocks must have the shape (", program.layers(), ", ", program.groups(), ", ", program.signs(),
             ", ", program.dim(), ")");
     const MatView<double> Z{blocks.mutable_data(), program.blocks(), program.dim()};
     const auto b = mutable_vector(intercept, "intercept");
@@ -26,26 +28,27 @@ SolveReport solve_arrays(const Array<X>& x, const Array<double>& y, const Array<
 
 template <class X>
 void bind(py::module_& m) {
-    m.def(
-        "solve", &solve_arrays<X>, py::arg("X").noconvert(), py::arg("y").noconvert(),
-        py::arg("w").noconvert(), py::arg("arrangements"), py::arg("alpha"), py::arg("loss"), py::arg("relu"),
-        py::arg("options"), py::arg("blocks").noconvert(), py::arg("intercept").noconvert(),
-        py::arg("callback") = py::none(), py::arg("stop") = py::none(),
-        py::arg("seconds") = std::numeric_limits<double>::infinity(),
-        "Solves the program from blocks (C, P, signs, paths * d) and intercept (C), which are overwritten.");
+    m.def("solve", &solve_arrays<X>, py::arg("X").noconvert(), py::arg("y").noconvert(),
+          py::arg("w").noconvert(), py::arg("arrangements"), py::arg("alpha"), py::arg("loss"),
+          py::arg("relu"), py::arg("options"), py::arg("blocks").noconvert(),
+          py::arg("intercept").noconvert(), py::arg("callback") = py::none(), py::arg("stop") = py::none(),
+          py::arg("seconds") = std::numeric_limits<double>::infinity(), py::arg("directions") = py::none(),
+          "Solves the program from blocks (C, P, signs, paths * d), or (1, P, 1, paths * d) with directions "
+          "(P, C), "
+          "and intercept (C), which are overwritten.");
     m.def(
         "alpha_max",
         [](const Array<X>& x, const Array<double>& y, const Array<double>& w,
-           const Arrangements& arrangements, const LossSpec& loss, bool relu, bool fit_intercept,
-           int threads) {
-            const Program<X> program{
-                matrix(x, "X"), matrix(y, "y"), vector(w, "w"), arrangements, 1, loss, relu};
+           const Arrangements& arrangements, const LossSpec& loss, bool relu, bool fit_intercept, int threads,
+           const std::optional<Array<double>>& directions) {
+            Program<X> program{matrix(x, "X"), matrix(y, "y"), vector(w, "w"), arrangements, 1, loss, relu};
+            if (directions) program.directions = matrix(*directions, "directions");
             const WithoutGil nogil;
             return alpha_max(program, fit_intercept, threads);
         },
         py::arg("X").noconvert(), py::arg("y").noconvert(), py::arg("w").noconvert(), py::arg("arrangements"),
         py::arg("loss"), py::arg("relu"), py::arg("fit_intercept"), py::arg("threads"),
-        "Smallest alpha whose solution is the zero network.");
+        py::arg("directions") = py::none(), "Smallest alpha whose solution is the zero network.");
 }
 
 }  // namespace

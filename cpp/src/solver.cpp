@@ -52,8 +52,9 @@ constexpr Index kGramRows = 256;  ///< rows of the reduced matrix held at a time
 /// does not narrow the gap, and in the end; the next step comes when the rounded program's gap is `kShiftGap`
 /// of the program's own.
 constexpr double kSmoothing = 0.1, kSmoothingDecay = 0.25, kLeastSmoothing = 1e-9, kShiftGap = 0.1;
-constexpr int kMostShifts = 20;    ///< in a row that narrow nothing
-constexpr double kLastWork = 0.3;  ///< seconds for a gap after a stop
+constexpr int kMostShifts = 20;     ///< in a row that narrow nothing
+constexpr double kLastWork = 0.3;   ///< seconds for a gap after a stop
+constexpr double kUnitNorm = 1e-6;  ///< what the norm of a direction may differ from 1 by
 
 double largest(const std::vector<double>& values) {
     return values.empty() ? 0 : *std::max_element(values.begin(), values.end());
@@ -70,7 +71,7 @@ class Clock {
 };
 
 /// Some groups of the program with the operator over them. Block (c, k, s) stands for the program's
-/// block (c, groups[k], s).
+/// block (c, groups[k], s), or block k for its block groups[k] where groups have directions.
 template <class X>
 struct Working {
     std::vector<Index> groups;
@@ -79,7 +80,7 @@ struct Working {
 
 /// A feasible point of a working set, with its predictions.
 struct Point {
-    std::vector<double> Z;  ///< (C, k, signs, dim)
+    std::vector<double> Z;  ///< (layers, k, signs, dim)
     std::vector<double> f;  ///< (n, C), without the intercept
     double smooth = 0;
     double penalty = 0;
@@ -114,6 +115,7 @@ class Solver {
           n_(program.rows.rows),
           d_(program.rows.cols),
           C_(program.outputs()),
+          layers_(program.layers()),
           S_(program.signs()),
           dim_(program.dim()),
           loss_(make_loss(program.loss, program.y, program.w, options.threads)),
@@ -129,6 +131,13 @@ class Solver {
         }
         require(program.rows.rows == program.y.rows, "y has ", program.y.rows, " rows; X has ",
                 program.rows.rows);
+        if (program.directed()) {
+            require_shape("directions", program.directions, program.groups(), C_);
+            for (Index g = 0; g < program.groups(); ++g) {
+                const double norm = ConstMap(program.directions.row(g), C_).norm();
+                require(std::abs(norm - 1) <= kUnitNorm, "direction ", g, " has norm ", norm, "; expected 1");
+            }
+        }
         const auto ordinary = [](double entry) { return entry == 0 || (entry > 1e-9 && entry < 1e9); };
         double largest_x = 0, largest_y = 0;
         for (Index k = 0; k < program.rows.size(); ++k)
@@ -173,13 +182,23 @@ class Solver {
         return 0;
     }
 
-    /// f (n, C) <- sum over the blocks of Z (C, k, signs, dim).
-    void forward(const MaskedOperator<X>& op, const double* Z, double* f, Sums sums = Sums::exact) const {
-        const Index k = op.n_paths() * d_ / dim_;
+    /// What group `g` feeds of output c.
+    double direction(Index g, Index c) const { return program_.directions(g, c); }
+
+    /// f (n, C) <- sum over the blocks of Z (layers, k, signs, dim) of these groups.
+    void forward(const std::vector<Index>& groups, const MaskedOperator<X>& op, const double* Z, double* f,
+                 Sums sums = Sums::exact) const {
+        const Index k = static_cast<Index>(groups.size());
         std::vector<double> merged, column;
         for (Index c = 0; c < C_; ++c) {
             const double* V = Z + c * k * S_ * dim_;
-            if (S_ == 2) {
+            if (program_.directed()) {
+                merged.resize(k * dim_);
+                for (Index g = 0; g < k; ++g)
+                    Map(merged.data() + g * dim_, dim_) =
+                        direction(groups[g], c) * ConstMap(Z + g * dim_, dim_);
+                V = merged.data();
+            } else if (S_ == 2) {
                 merged.resize(k * dim_);
                 for (Index g = 0; g < k; ++g)
                     Map(merged.data() + g * dim_, dim_) =
@@ -193,12 +212,19 @@ class Solver {
         }
     }
 
-    /// G (C, k, dim) <- B^T theta for every output.
-    void adjoint(const MaskedOperator<X>& op, const double* theta, double* G, Sums sums = Sums::exact) const {
-        std::vector<double> column(C_ > 1 ? n_ : 0);
+    /// G (layers, k, dim) <- B^T theta for every output, or B_g^T theta omega_g for the directions.
+    void adjoint(const std::vector<Index>& groups, const MaskedOperator<X>& op, const double* theta,
+                 double* G, Sums sums = Sums::exact) const {
+        const Index k = static_cast<Index>(groups.size()), size = k * dim_;
+        std::vector<double> column(C_ > 1 ? n_ : 0), of_output(program_.directed() ? size : 0);
+        if (program_.directed()) std::fill(G, G + size, 0.0);
         for (Index c = 0; c < C_; ++c) {
             for (Index i = 0; i < static_cast<Index>(column.size()); ++i) column[i] = theta[i * C_ + c];
-            op.adjoint(C_ == 1 ? theta : column.data(), G + c * op.n_paths() * d_, sums);
+            op.adjoint(C_ == 1 ? theta : column.data(), program_.directed() ? of_output.data() : G + c * size,
+                       sums);
+            for (Index g = 0; g < static_cast<Index>(of_output.size()) / dim_; ++g)
+                Map(G + g * dim_, dim_) +=
+                    direction(groups[g], c) * ConstMap(of_output.data() + g * dim_, dim_);
         }
     }
 
@@ -254,9 +280,9 @@ class Solver {
         return program_.alpha * total;
     }
 
-    void evaluate(const MaskedOperator<X>& op, Point& point, Sums sums = Sums::exact) {
+    void evaluate(const Working<X>& work, Point& point, Sums sums = Sums::exact) {
         point.f.resize(n_ * C_);
-        forward(op, point.Z.data(), point.f.data(), sums);
+        forward(work.groups, work.op, point.Z.data(), point.f.data(), sums);
         point.smooth = smooth(point.f.data());
         point.penalty = penalty(point.Z);
     }
@@ -266,8 +292,8 @@ class Solver {
     std::vector<double> scores(const std::vector<Index>& groups, const double* G, double floor,
                                Index checks = Cones<X>::kAllChecks) {
         const Index k = static_cast<Index>(groups.size());
-        std::vector<double> out(C_ * k * S_);
-        for_blocks(C_ * k * S_, [&](Index b, double* z, double* v) {
+        std::vector<double> out(layers_ * k * S_);
+        for_blocks(layers_ * k * S_, [&](Index b, double* z, double* v) {
             const ConstMap g(G + b / S_ * dim_, dim_);
             out[b] = g.norm();
             // Once stopped there is not much time; without a projection this is a bound too.
@@ -431,7 +457,7 @@ class Solver {
     const Program<X>& program_;
     const SolveOptions& options_;
     const Observer& observer_;
-    Index n_, d_, C_, S_, dim_;
+    Index n_, d_, C_, layers_, S_, dim_;
     std::unique_ptr<Loss> loss_;    // what the steps descend on
     std::unique_ptr<Loss> kinked_;  // the program's own, if its kinks are rounded off in `loss_`
     std::vector<double> targets_;   // those of `loss_`, if they are
@@ -494,7 +520,7 @@ double Solver<X>::first_lipschitz(const Working<X>& work) {
 template <class X>
 void Solver<X>::fista(const Working<X>& work, Point& point, int steps, Momentum& momentum, Sums sums) {
     const Index blocks = static_cast<Index>(point.Z.size()) / dim_;
-    std::vector<double>&Y = momentum.Z, &fY = momentum.f, G(C_ * work.op.n_paths() * d_);
+    std::vector<double>&Y = momentum.Z, &fY = momentum.f, G(layers_ * work.op.n_paths() * d_);
     double& t = momentum.t;
     if (t == 1) {
         Y = point.Z;
@@ -509,7 +535,7 @@ void Solver<X>::fista(const Working<X>& work, Point& point, int steps, Momentum&
         ++n_iter_;
         const double smooth_y = smooth(fY.data());
         loss_->dual_point(shifted_.data(), theta_.data());
-        adjoint(work.op, theta_.data(), G.data(), sums);
+        adjoint(work.groups, work.op, theta_.data(), G.data(), sums);
         for (;;) {
             std::vector<double> linear(blocks), square(blocks);
             for_blocks(blocks, [&](Index b, double* z, double*) {
@@ -520,7 +546,7 @@ void Solver<X>::fista(const Working<X>& work, Point& point, int steps, Momentum&
                 linear[b] = -sigma(b) * g.dot(moved - y);
                 square[b] = (moved - y).squaredNorm();
             });
-            evaluate(work.op, next, sums);
+            evaluate(work, next, sums);
             double model = smooth_y, quadratic = 0;
             for (Index b = 0; b < blocks; ++b) {
                 model += linear[b];
@@ -550,7 +576,7 @@ void Solver<X>::fista(const Working<X>& work, Point& point, int steps, Momentum&
         next.Z.resize(point.Z.size());
     }
     if (sums == Sums::exact) return;
-    evaluate(work.op, point);
+    evaluate(work, point);
     if (!(point.objective() <= start.objective())) {
         std::swap(point, start);
         t = 1;
@@ -561,8 +587,8 @@ void Solver<X>::fista(const Working<X>& work, Point& point, int steps, Momentum&
 template <class X>
 struct Solver<X>::Active {
     Index index;  // in the working set
-    Index slot;   // (output, group) in the operator over the support
-    Index output;
+    Index slot;   // (layer, group) in the operator over the support
+    Index layer;
     double sigma;
     double norm;
     double root;  // sqrt of the map's shrinkage
@@ -573,6 +599,7 @@ struct Solver<X>::Active {
 template <class X>
 struct Solver<X>::Support {
     std::vector<Active> active;
+    std::vector<Index> groups;
     MaskedOperator<X> op;
 };
 
@@ -589,8 +616,8 @@ struct Solver<X>::DualTrial {
 template <class X>
 void Solver<X>::evaluate_dual(const Working<X>& work, const Model& model, DualTrial& trial) {
     const Index blocks = static_cast<Index>(model.start.Z.size()) / dim_;
-    std::vector<double> G(C_ * work.op.n_paths() * d_), value(blocks), proximal(blocks);
-    adjoint(work.op, trial.theta.data(), G.data());
+    std::vector<double> G(layers_ * work.op.n_paths() * d_), value(blocks), proximal(blocks);
+    adjoint(work.groups, work.op, trial.theta.data(), G.data());
     trial.Z.resize(model.start.Z.size());
     trial.f.resize(n_ * C_);
     for_blocks(blocks, [&](Index b, double* z, double*) {
@@ -601,7 +628,7 @@ void Solver<X>::evaluate_dual(const Working<X>& work, const Model& model, DualTr
         proximal[b] = program_.alpha * norm + (moved - start).squaredNorm() / (2 * model.step);
         value[b] = proximal[b] - sigma(b) * g.dot(moved);
     });
-    forward(work.op, trial.Z.data(), trial.f.data());
+    forward(work.groups, work.op, trial.Z.data(), trial.f.data());
     trial.value = model.start.smooth;
     trial.proximal = 0;
     for (Index i = 0; i < n_ * C_; ++i) {
@@ -677,7 +704,7 @@ std::vector<typename Solver<X>::Active> Solver<X>::active_blocks(const Working<X
     std::vector<Active> active;
     std::vector<Index> slot_of_group(k, -1);
     groups.clear();
-    for (Index b = 0; b < C_ * k * S_; ++b) {
+    for (Index b = 0; b < layers_ * k * S_; ++b) {
         const ConstMap z(Z.data() + b * dim_, dim_);
         const double norm = z.norm();
         if (norm == 0) continue;
@@ -690,7 +717,7 @@ std::vector<typename Solver<X>::Active> Solver<X>::active_blocks(const Working<X
                           std::sqrt(norm / (norm + step * program_.alpha)),
                           cones_ ? &prox_facets_[global_block(work.groups, b)] : nullptr, z / norm});
     }
-    for (Active& a : active) a.slot += a.output * static_cast<Index>(groups.size());
+    for (Active& a : active) a.slot += a.layer * static_cast<Index>(groups.size());
     return active;
 }
 
@@ -700,30 +727,25 @@ typename Solver<X>::Support Solver<X>::support(const Working<X>& work, const std
                                                double step) const {
     std::vector<Index> groups;
     std::vector<Active> active = active_blocks(work, Z, step, groups);
-    return {std::move(active),
+    return {std::move(active), groups,
             MaskedOperator<X>(program_.rows, program_.arrangements, groups, options_.threads)};
 }
 
 /// f (n, C) <- predictions of the columns of D on the support.
 template <class X>
 void Solver<X>::predict(const Support& support, const Matrix& D, std::vector<double>& f) const {
-    const Index size = support.op.n_paths() * d_;
-    std::vector<double> V(C_ * size, 0.0), column(C_ > 1 ? n_ : 0);
+    std::vector<double> V(layers_ * support.op.n_paths() * d_ * S_, 0.0);
     for (std::size_t a = 0; a < support.active.size(); ++a)
-        Map(V.data() + support.active[a].slot * dim_, dim_) += support.active[a].sigma * D.col(a);
+        Map(V.data() + support.active[a].slot * S_ * dim_, dim_) += support.active[a].sigma * D.col(a);
     f.resize(n_ * C_);
-    for (Index c = 0; c < C_; ++c) {
-        support.op.forward(V.data() + c * size, C_ == 1 ? f.data() : column.data());
-        if (C_ > 1)
-            for (Index i = 0; i < n_; ++i) f[i * C_ + c] = column[i];
-    }
+    forward(support.groups, support.op, V.data(), f.data());
 }
 
 /// sigma_a B_a^T r for every block of the support, (dim, blocks).
 template <class X>
 Matrix Solver<X>::correlate(const Support& support, const std::vector<double>& r) const {
-    std::vector<double> G(C_ * support.op.n_paths() * d_);
-    adjoint(support.op, r.data(), G.data());
+    std::vector<double> G(layers_ * support.op.n_paths() * d_);
+    adjoint(support.groups, support.op, r.data(), G.data());
     Matrix out(dim_, static_cast<Index>(support.active.size()));
     for (std::size_t a = 0; a < support.active.size(); ++a)
         out.col(a) = support.active[a].sigma * ConstMap(G.data() + support.active[a].slot * dim_, dim_);
@@ -755,7 +777,7 @@ typename Solver<X>::NewtonWork Solver<X>::newton_work(const std::vector<Active>&
         rank += 1 + static_cast<double>(std::min(facets, dim_ - facets));
     }
     NewtonWork work{kInfinity, kInfinity, kIterativeWork * n * blocks * static_cast<double>(dim_)};
-    if (C_ > 1) return work;
+    if (C_ > 1 || program_.directed()) return work;
     if (unknowns <= kMostFactored) work.primal = unknowns * unknowns * (n / 2 + unknowns / 6);
     const double squares = static_cast<double>(d_) + blocks * static_cast<double>(dim_ / d_) + rank;
     if (n_ <= kMostFactored && unknowns > kSmall) work.dual = n * n * (squares / 2 + n / 6);
@@ -1163,12 +1185,12 @@ int Solver<X>::proximal_point(const Working<X>& work, Point& point, double step,
 template <class X>
 std::vector<double> Solver<X>::solve_working_set(const Working<X>& work, Point& point, double target,
                                                  bool near) {
-    evaluate(work.op, point);
-    std::vector<double> G(C_ * work.op.n_paths() * d_), best_theta;
+    evaluate(work, point);
+    std::vector<double> G(layers_ * work.op.n_paths() * d_), best_theta;
     double best_dual = -kInfinity, gap = kInfinity;
     const auto try_dual = [&](std::vector<double> point_theta) {
         std::vector<double> theta = feasible(std::move(point_theta));
-        adjoint(work.op, theta.data(), G.data());
+        adjoint(work.groups, work.op, theta.data(), G.data());
         const std::vector<double> score = scores(work.groups, G.data(), program_.alpha);
         const double dual = dual_value(*loss_, theta, largest(score));
         if (dual > best_dual || best_theta.empty()) {
@@ -1268,7 +1290,7 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
     if (!until_stop([&] { put_on_cones(blocks); })) keep_feasible(blocks);
     std::vector<Index> all(P);
     for (Index g = 0; g < P; ++g) all[g] = g;
-    std::vector<double> G(C_ * P * dim_), theta;
+    std::vector<double> G(layers_ * P * dim_), theta;
     double best_dual = -kInfinity, rounded_dual = -kInfinity, rounded_before = kInfinity;
     double gap_at_shift = kInfinity;
     struct {
@@ -1289,7 +1311,7 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
             if (used[g]) work.groups.push_back(g);
         work.op = MaskedOperator<X>(program_.rows, program_.arrangements, work.groups, options_.threads);
         point.Z.clear();
-        for (Index b = 0; b < C_ * static_cast<Index>(work.groups.size()) * S_; ++b) {
+        for (Index b = 0; b < layers_ * static_cast<Index>(work.groups.size()) * S_; ++b) {
             const double* z = blocks.row(global_block(work.groups, b));
             point.Z.insert(point.Z.end(), z, z + dim_);
         }
@@ -1301,18 +1323,18 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
             if (Map(blocks.row(b), dim_).squaredNorm() > 0) used[group_of(b)] = 1;
         if (report.history.empty()) {
             take_up_used();
-            evaluate(work.op, point);
+            evaluate(work, point);
             if (point.penalty > 0 && !(stated_smooth(point.f.data()) + point.penalty <
                                        report.objective_at_zero)) {  // no use as a start
                 std::fill(blocks.data, blocks.data + blocks.size(), 0.0);
                 std::fill(used.begin(), used.end(), 0);
                 take_up_used();
-                evaluate(work.op, point);
+                evaluate(work, point);
             }
         }
 
         if (theta.empty()) theta = feasible(dual_point(point.f.data()));
-        adjoint(full_, theta.data(), G.data());
+        adjoint(all, full_, theta.data(), G.data());
         // While the gap is wide, bounds on the scores do.
         const bool wide =
             report.history.empty() ? point.penalty == 0 : rounded_gap > kWideGap * rounded_tolerance;
@@ -1364,7 +1386,7 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
             rounded_dual = -kInfinity;
             rounded_before = kInfinity;
             theta.clear();
-            evaluate(work.op, point);
+            evaluate(work, point);
             continue;
         }
 
@@ -1374,7 +1396,7 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         for (Index g = 0; g < P; ++g) {
             n_used += used[g];
             double best = 0;
-            for (Index c = 0; c < C_; ++c)
+            for (Index c = 0; c < layers_; ++c)
                 for (Index s = 0; s < S_; ++s) best = std::max(best, score[block_index(c, g, s)]);
             if (!used[g] && best > program_.alpha) violators.emplace_back(-best, g);
         }
@@ -1393,12 +1415,12 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         const double target = std::max(0.3 * rounded_tolerance, share * rounded_gap);
         if (!until_stop([&] { theta = solve_working_set(work, point, target, near); })) theta.clear();
         const std::vector<double> before(blocks.data, blocks.data + blocks.size());
-        for (Index b = 0; b < C_ * count * S_; ++b)
+        for (Index b = 0; b < layers_ * count * S_; ++b)
             std::copy(point.Z.data() + b * dim_, point.Z.data() + (b + 1) * dim_,
                       blocks.row(global_block(work.groups, b)));
         const auto take_up = [&] {
             take_up_used();
-            evaluate(work.op, point);
+            evaluate(work, point);
         };
         // Without a poll once stopped, and on few blocks, which were on their cones up to rounding.
         bool moved = stopped_;
@@ -1420,10 +1442,10 @@ template <class X>
 double Solver<X>::alpha_max() {
     if (kinked_) loss_ = kinked_->smoothed(kLeastSmoothing, program_.y);
     const std::vector<double> theta = dual_point(std::vector<double>(n_ * C_, 0.0).data());
-    std::vector<double> G(C_ * program_.groups() * dim_);
-    adjoint(full_, theta.data(), G.data());
+    std::vector<double> G(layers_ * program_.groups() * dim_);
     std::vector<Index> all(program_.groups());
     for (Index g = 0; g < program_.groups(); ++g) all[g] = g;
+    adjoint(all, full_, theta.data(), G.data());
     const std::vector<double> score = scores(all, G.data(), 0);
     return largest(score);
 }

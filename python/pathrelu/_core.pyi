@@ -100,8 +100,15 @@ class SearchOptions:
     max_rounds: int
     seed: int
     skip_connection: bool
+    shared: bool
     def __init__(
-        self, *, n_starts: int = ..., max_rounds: int = ..., seed: int = ..., skip_connection: bool = ...
+        self,
+        *,
+        n_starts: int = ...,
+        max_rounds: int = ...,
+        seed: int = ...,
+        skip_connection: bool = ...,
+        shared: bool = ...,
     ) -> None: ...
 
 class Report:
@@ -156,6 +163,7 @@ def solve(
     callback: _Callback = None,
     stop: Callable[[], bool] | None = None,
     seconds: float = ...,
+    directions: NDArray[np.float64] | None = None,
 ) -> Report: ...
 def alpha_max(
     X: _Rows,
@@ -166,6 +174,7 @@ def alpha_max(
     relu: bool,
     fit_intercept: bool,
     threads: int,
+    directions: NDArray[np.float64] | None = None,
 ) -> float: ...
 def search(
     X: _Rows,
@@ -181,7 +190,16 @@ def search(
     stop: Callable[[], bool] | None = None,
     seconds: float = ...,
     start: tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.float64]] | None = None,
-) -> tuple[Arrangements, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Report, int, int]: ...
+) -> tuple[
+    Arrangements,
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    Report,
+    int,
+    int,
+]: ...
 
 class LossSpec:
     def __init__(self, named: _Loss) -> None: ...

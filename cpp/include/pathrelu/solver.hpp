@@ -11,8 +11,9 @@ namespace pathrelu {
 ///
 ///   min  (1/n) sum_i w_i loss(b + sum_g B_g (V_g^+ - V_g^-), y)_i + alpha sum_g (|V_g^+| + |V_g^-|)
 ///
-/// over V_g^+, V_g^- in the cone K_g (relu), or over U_g = V_g^+ - V_g^- free (gated). A linear group has
-/// V_g^- = 0.
+/// over V_g^+, V_g^- in the cone K_g (relu), or over U_g = V_g^+ - V_g^- free (gated), for each of the C
+/// outputs. A linear group has V_g^- = 0. With directions there is one block for each group, which feeds all
+/// outputs: sum_g B_g V_g omega_g^T, |omega_g| = 1.
 template <class X>
 struct Program {
     Rows<X> rows;             ///< (n, d)
@@ -28,8 +29,10 @@ struct Program {
 
     Index outputs() const { return y.cols; }
     Index groups() const { return arrangements.size(); }
-    Index signs() const { return relu ? 2 : 1; }
-    Index blocks() const { return outputs() * groups() * signs(); }  ///< in the order (C, P, signs)
+    bool directed() const { return directions.rows > 0; }
+    Index layers() const { return directed() ? 1 : outputs(); }  ///< of blocks, each with all groups
+    Index signs() const { return relu && !directed() ? 2 : 1; }
+    Index blocks() const { return layers() * groups() * signs(); }  ///< in the order (layers, P, signs)
     Index dim() const { return arrangements.shape.paths() * rows.cols; }
 };
 
@@ -69,7 +72,7 @@ struct Observer {
     std::function<void(const Record&)> record;
 };
 
-/// Solves the program from what `blocks` (C * P * signs, paths * d) and `intercept` (C) hold, which are
+/// Solves the program from what `blocks` (layers * P * signs, paths * d) and `intercept` (C) hold, which are
 /// overwritten. Blocks outside their cones are projected first. Every iterate is feasible; the objective
 /// never rises from one check to the next.
 ///

@@ -30,7 +30,7 @@ def run_search(
     start: Solution | None = None,
 ) -> Solution:
     """`search` after its checks, and without its warning; from the trees of an earlier one."""
-    core, leaves, blocks, intercept, report, n_rounds, n_starts = _core.search(
+    core, leaves, blocks, _, intercept, report, n_rounds, n_starts = _core.search(
         problem.X,
         problem.y,
         problem.w,
