@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import pathrelu as pr
 from pathrelu import PathReLUClassifier, PathReLUClassifierCV, PathReLURegressor, PathReLURegressorCV
-from pathrelu.model_selection import log_score
+from pathrelu._cross_validation import log_score
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((90, 3))

@@ -2,264 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
 
-from pathrelu import _core, losses
 from pathrelu import _validation as check
+from pathrelu import losses
+from pathrelu._base import BasePathReLU
 from pathrelu._registry import ESTIMATORS
 from pathrelu._sklearn import Tags
-from pathrelu._watch import Callback, Record, Watch
-from pathrelu.alpha import solve_at_automatic_alpha
-from pathrelu.arrangements import Arrangements, sample_arrangements
-from pathrelu.files.portable import Portable
-from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
-from pathrelu.program._problem import Problem
-from pathrelu.program._projection import Projection
-from pathrelu.program._search import pruned, run_search
-from pathrelu.program._solution import Solution
-from pathrelu.program._solve import largest_alpha, run, solver_options, warn_of_float32, warn_of_gap
-from pathrelu.progress import Live, log
-from pathrelu.training import Data, Scaling, TrainingProblem, canonical, labelled_weights
-
-logger = logging.getLogger("pathrelu")
-
-SOURCES = ("search", "sample")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Checked parameters of an estimator."""
-
-    width: list[int]
-    alpha: float | None  # None: automatic
-    activation: str
-    sampled: bool
-    n_arrangements: int
-    bias: bool
-    standardize: bool
-    skip_connection: bool
-    prune: bool
-    low_rank: int | None
-    warm_start: bool
-    verbose: int
-    options: _core.SolveOptions
-    random_state: check.RandomState
-    watch: Watch
-
-
-class _PathReLU(Portable, BaseEstimator):  # type: ignore[misc]
-    """What both estimators share."""
-
-    depth: int
-    width: int | Sequence[int]
-    alpha: float | str
-    activation: str
-    arrangements: str
-    n_arrangements: int
-    bias: bool
-    fit_intercept: bool
-    standardize: bool
-    skip_connection: bool
-    prune: bool
-    low_rank: int | None
-    tol: float
-    max_iter: int
-    n_threads: int | None
-    warm_start: bool
-    random_state: check.RandomState
-    verbose: int
-    callback: Callback | None
-    on_interrupt: str
-    max_seconds: float | None
-
-    network_: ParallelReLUNetwork | GatedReLUNetwork
-    alpha_: float | NDArray[np.float64]
-    intercept_: float | NDArray[np.float64]
-    objective_: float
-    dual_gap_: float
-    n_iter_: int
-    n_subnetworks_: int
-    history_: list[Record]
-    guarantee_: float | None
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-    def _settings(self) -> Settings:
-        given: object = self.arrangements
-        if isinstance(given, Arrangements):
-            raise TypeError(
-                "arrangements is an Arrangements; expected 'search' or 'sample', because fit scales, merges "
-                "and reorders rows. Use pathrelu.solve for arrangements of your own"
-            )
-        return Settings(
-            width=check.tree_width(self.depth, self.width),
-            alpha=check.automatic_penalty(self.alpha),
-            activation=check.choice(self.activation, "activation", check.ACTIVATIONS),
-            sampled=check.choice(self.arrangements, "arrangements", SOURCES) == "sample",
-            n_arrangements=check.count(self.n_arrangements, "n_arrangements"),
-            bias=check.switch(self.bias, "bias"),
-            standardize=check.switch(self.standardize, "standardize"),
-            skip_connection=check.switch(self.skip_connection, "skip_connection"),
-            prune=check.switch(self.prune, "prune"),
-            low_rank=None if self.low_rank is None else check.count(self.low_rank, "low_rank"),
-            warm_start=check.switch(self.warm_start, "warm_start"),
-            verbose=check.count(self.verbose, "verbose", 0),
-            options=solver_options(self.tol, self.max_iter, self.fit_intercept, self.n_threads),
-            random_state=check.seed(self.random_state),
-            watch=Watch(self.callback, self.on_interrupt, self.max_seconds),
-        )
-
-    def _problem(self, settings: Settings, data: Data) -> TrainingProblem:
-        scaling = Scaling.fit(data.X, data.w, standardize=settings.standardize, bias=settings.bias)
-        return TrainingProblem(data, scaling, settings.activation)
-
-    def _train(self, settings: Settings, data: Data) -> Self:
-        training = self._problem(settings, data)
-        problems = training.programs()
-        warn_of_float32(problems[0], settings.options.tol, stacklevel=4)
-        projection = None
-        if settings.low_rank is not None:
-            projection = Projection(problems[0].X, problems[0].w, settings.low_rank)
-            problems = [projection.project(problem) for problem in problems]
-        with _progress(settings, len(problems)), settings.watch:
-            solutions = self._solve(settings, problems)
-        if settings.prune:
-            solutions = [
-                pruned(problem, solution, settings.options.threads, settings.watch)
-                for problem, solution in zip(problems, solutions, strict=True)
-            ]
-        if projection is not None:
-            solutions = [
-                projection.lift(solution, problem)
-                for solution, problem in zip(solutions, problems, strict=True)
-            ]
-        self.network_ = training.network(solutions, getattr(self, "feature_names_in_", None))
-        alphas = [solution.alpha for solution in solutions]
-        self.alpha_ = alphas[0] if len(alphas) == 1 else np.array(alphas)
-        alone = len(solutions) == 1 and data.present is None
-        self.intercept_ = solutions[0].intercept if alone else self.network_.intercept
-        self.objective_ = sum(solution.objective for solution in solutions)
-        self.dual_gap_ = sum(solution.gap for solution in solutions)
-        self.n_iter_ = sum(max(1, solution.n_iter) for solution in solutions)
-        self.n_subnetworks_ = self.network_.n_subnetworks
-        self.history_ = [record for solution in solutions for record in solution.history]
-        self.guarantee_ = max(
-            (solution.low_rank.guarantee for solution in solutions if solution.low_rank is not None),
-            default=None,
-        )
-        warn_of_gap(solutions, settings.options.tol, settings.watch, stacklevel=4)
-        return self
-
-    def _largest_alpha(self, settings: Settings, data: Data) -> float:
-        """Smallest alpha at which constant outputs are optimal over `n_arrangements` random arrangements."""
-        problems = self._problem(settings, data).programs()
-        arrangements, _ = self._sample(settings, problems)
-        options = settings.options
-        return max(
-            largest_alpha(problem, arrangements, options.fit_intercept, options.threads)
-            for problem in problems
-        )
-
-    def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Data:
-        """The checked data in the form of `canonical`."""
-        raise NotImplementedError
-
-    def _solve(self, settings: Settings, problems: list[Problem]) -> list[Solution]:
-        watch = settings.watch
-        if not settings.sampled:
-            options = _core.SearchOptions(
-                seed=check.seed(settings.random_state), skip_connection=settings.skip_connection
-            )
-
-            def search(problem: Problem, alpha: float, start: Solution | None) -> Solution:
-                return run_search(problem, alpha, settings.width, settings.options, options, watch, start)
-
-            starts: Sequence[Solution | None] = self._alike(settings, problems) or [None] * len(problems)
-            solutions = [
-                _fit(settings, problem, search, start)
-                for problem, start in zip(problems, starts, strict=True)
-            ]
-            self._previous = solutions if settings.warm_start else None
-            return solutions
-
-        arrangements, init = self._sample(settings, problems)
-
-        def solve(problem: Problem, alpha: float, start: Solution | check.Rows | None) -> Solution:
-            return run(problem, arrangements, alpha, settings.options, start, watch)
-
-        solutions = [
-            _fit(settings, problem, solve, start) for problem, start in zip(problems, init, strict=True)
-        ]
-        self._previous = solutions if settings.warm_start else None
-        return solutions
-
-    def _alike(self, settings: Settings, problems: list[Problem]) -> list[Solution] | None:
-        """Solutions of the previous fit, if `warm_start` can start from them."""
-        previous: list[Solution] | None = getattr(self, "_previous", None)
-        if previous is None or not settings.warm_start or settings.low_rank is not None:
-            return None  # principal scores have axes of their own
-        old = previous[0].arrangements
-        alike = (
-            [solution.blocks.shape[:-4] for solution in previous]
-            == [() if problem.single else problem.y.shape[1:] for problem in problems]
-            and (previous[0].n_rounds is None) == settings.sampled
-            and previous[0].activation == settings.activation
-            and old.width == tuple(settings.width)
-            and old.skip_connection == settings.skip_connection
-            and previous[0].blocks.shape[-1] == problems[0].X.shape[1]
-        )
-        return previous if alike else None
-
-    def _sample(
-        self, settings: Settings, problems: list[Problem]
-    ) -> tuple[Arrangements, Sequence[Solution | check.Rows | None]]:
-        """Arrangements, and where to start: with `warm_start`, the trees and blocks of the previous fit.
-
-        A linear group is the last one; its `source_index` is -1.
-        """
-        table, threads = problems[0].X, settings.options.threads
-        previous = self._alike(settings, problems)
-        if previous is not None:
-            old = previous[0].arrangements
-            trees = ~old.linear
-            assert old.gates is not None
-            if 0 < trees.sum() <= settings.n_arrangements:
-                new = Arrangements.from_trees(
-                    table, old.gates[trees], old.signs[trees], width=old.width, n_threads=threads
-                )
-                if settings.skip_connection:
-                    new = new.with_skip_connection()
-                return new, [solution.blocks[..., new.source_index, :, :, :] for solution in previous]
-        depth = len(settings.width) + 2
-        drawn = sample_arrangements(
-            table, settings.n_arrangements, depth, settings.width, settings.random_state, threads
-        )
-        if settings.skip_connection:
-            drawn = drawn.with_skip_connection()
-        return drawn, [None] * len(problems)
-
-    def _outputs(self, X: ArrayLike) -> check.Rows:
-        check_is_fitted(self)
-        threads = check.threads(self.n_threads)
-        table = check.table(self, X, reset=False)
-        return self.network_.predict(table, n_threads=threads)
+from pathrelu._watch import Callback
+from pathrelu.training import Data, canonical, labelled_weights
 
 
 @ESTIMATORS.named("PathReLURegressor")
-class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
+class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
     r"""Regression with a parallel ReLU network under path regularization.
 
     Minimises, over networks `f` that are sums of sub-networks with `depth` layers of weights,
@@ -500,7 +261,7 @@ class PathReLURegressor(RegressorMixin, _PathReLU):  # type: ignore[misc]
 
 
 @ESTIMATORS.named("PathReLUClassifier")
-class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
+class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
     r"""Logistic classification with a parallel ReLU network under path regularization.
 
     As `PathReLURegressor`, with the loss :math:`\log(1 + e^{-y f(x)})` for two classes. More classes have one
@@ -718,22 +479,6 @@ class PathReLUClassifier(ClassifierMixin, _PathReLU):  # type: ignore[misc]
         return self.classes_[index]
 
 
-def _fit(
-    settings: Settings,
-    problem: Problem,
-    solve: Callable[[Problem, float, Any], Solution],
-    start: Solution | check.Rows | None = None,
-) -> Solution:
-    """Solve at the given alpha or at the automatic one."""
-
-    def logged(alpha: float, start: Any) -> Solution:
-        return _logged(settings, solve(problem, alpha, start))
-
-    if settings.alpha is not None:
-        return logged(settings.alpha, start)
-    return solve_at_automatic_alpha(problem, logged, start, lambda: bool(settings.watch.stopped_by))
-
-
 def log_probabilities(outputs: check.Rows) -> check.Rows:
     """Log-probabilities (n, classes) of log-odds (n,) or logits (n, classes)."""
     if outputs.ndim == 1:
@@ -744,38 +489,3 @@ def log_probabilities(outputs: check.Rows) -> check.Rows:
 def winners(outputs: check.Rows) -> NDArray[np.intp]:
     """Index of the most likely class for each row of log-odds or logits."""
     return (outputs > 0).astype(np.intp) if outputs.ndim == 1 else outputs.argmax(axis=1)
-
-
-@contextmanager
-def _progress(settings: Settings, n_programs: int) -> Iterator[None]:
-    """Follows the fit as `verbose` asks; what follows it comes before the caller's function."""
-    given = settings.watch.callback
-    followers: list[Callback] = [log] if settings.verbose > 1 else []
-    with ExitStack() as stack:
-        if settings.verbose > 0:
-            line = stack.enter_context(Live(time_left=n_programs == 1 and settings.alpha is not None))
-            if line.shown:
-                followers.append(line)
-        if given is not None:
-            followers.append(given)
-
-        def follow(record: Record) -> None:
-            for follower in followers:
-                follower(record)
-
-        settings.watch.callback = follow if followers else None
-        yield
-
-
-def _logged(settings: Settings, solution: Solution) -> Solution:
-    if settings.verbose > 0:
-        logger.info(
-            "objective %.6g, gap %.2e (%s), %d sub-networks, %d arrangements, %d iterations",
-            solution.objective,
-            solution.gap,
-            "converged" if solution.converged else "not converged",
-            solution.n_active,
-            len(solution.arrangements),
-            solution.n_iter,
-        )
-    return solution
