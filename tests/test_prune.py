@@ -182,3 +182,12 @@ def test_wrong_input_is_refused():
         random_network(()).prune(rows(4, 2))
     with pytest.raises(TypeError, match="prune is 1; expected True or False"):
         pr.search(rows(), rows()[:, 0], 0.1, prune=1)
+
+
+@pytest.mark.parametrize("prune", [False, True])
+def test_prune_of_a_search_is_deprecated(prune):
+    X, y = rows(), rows()[:, 0]
+    with pytest.warns(FutureWarning, match="prune of search has no effect") as caught:
+        found = pr.search(X, y, 0.1, prune=prune, random_state=0)
+    assert caught[0].filename == __file__
+    assert found.objective == pr.search(X, y, 0.1, random_state=0).objective

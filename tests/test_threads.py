@@ -118,7 +118,6 @@ CASES = {
     "search: deep": searched("relu", depth=3, width=2),
     "search: deep, gated": searched("gated", depth=3, width=2),
     "search: skip connection": searched("relu", skip_connection=True, fit_intercept=True),
-    "search: pruned": searched("relu", prune=True),
     "solve_low_rank": lambda n: of_solution(
         pr.solve_low_rank(X, Y, 0.02, 2, random_state=0, max_rounds=3, n_threads=n)
     ),

@@ -568,8 +568,7 @@ def certify(
             "net is a GatedReLUNetwork, whose gates are not its own patterns: it is no candidate for the "
             "training problem of ReLU networks; expected a ParallelReLUNetwork"
         )
-    if not isinstance(net, ParallelReLUNetwork):
-        raise TypeError(f"net has type {type(net).__name__}; expected ParallelReLUNetwork")
+    check.instance(net, ParallelReLUNetwork, "net")
     alpha = check.penalty(alpha)
     method = check.choice(method, "method", METHODS)
     loss = check.choice(loss, "loss", losses.NAMES)
@@ -618,8 +617,7 @@ def certify(
     if arrangements is not None:
         if method != "solver":
             raise ValueError(f"arrangements were given with the method {method!r}; they are for 'solver'")
-        if not isinstance(arrangements, Arrangements):
-            raise TypeError(f"arrangements has type {type(arrangements).__name__}; expected Arrangements")
+        check.instance(arrangements, Arrangements, "arrangements")
         if (arrangements.n_rows, arrangements.width) != (len(table), net.width):
             raise ValueError(
                 f"arrangements are of {arrangements.n_rows} rows and width {arrangements.width}; expected "

@@ -52,8 +52,7 @@ class Problem:
         return cls(table, target, single, weight, activation, loss, core_loss)
 
     def require(self, arrangements: Arrangements) -> None:
-        if not isinstance(arrangements, Arrangements):
-            raise TypeError(f"arrangements has type {type(arrangements).__name__}; expected Arrangements")
+        check.instance(arrangements, Arrangements, "arrangements")
         if arrangements.n_rows != len(self.X):
             raise ValueError(
                 f"arrangements are of {arrangements.n_rows} rows; expected {len(self.X)}, as X has"

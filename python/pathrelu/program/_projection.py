@@ -108,8 +108,11 @@ def solve_low_rank(
         all of them, for a proof, or some. By default they are searched for.
     depth, width, n_starts, max_rounds, random_state
         As for `search`; not used with `arrangements`.
-    activation, skip_connection, prune
+    activation, skip_connection
         As for `search`.
+    prune : bool, default=False
+        Whether to end with at most as many sub-networks for each output as there are rows, at the same
+        outputs on the scores; see `ParallelReLUNetwork.prune`. A search for arrangements does so in any case.
     loss, quantile, threshold, sample_weight, fit_intercept, tol, max_iter
         As for `solve`.
     n_threads, callback, on_interrupt, max_seconds

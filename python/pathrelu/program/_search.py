@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -119,7 +120,7 @@ def search(
     skip_connection: bool = False,
     n_starts: int | None = None,
     max_rounds: int | None = None,
-    prune: bool = False,
+    prune: bool | None = None,
     random_state: check.RandomState = None,
     loss: str = "squared_error",
     quantile: float | None = None,
@@ -156,9 +157,9 @@ def search(
         Starts of each round; None for the default of the compiled part.
     max_rounds : int, optional
         Most rounds; None for the default of the compiled part.
-    prune : bool, default=False
-        Without effect: a search ends with sub-networks whose outputs on X are independent, as
-        `ParallelReLUNetwork.prune` would leave them.
+    prune : bool, optional
+        Deprecated, and gone in version 0.2: it has no effect, for every search ends with sub-networks whose
+        outputs on X are independent, as `ParallelReLUNetwork.prune` would leave them.
     random_state : int, RandomState, Generator or None, default=None
         Where random starts come from.
     loss, quantile, threshold, sample_weight, fit_intercept, tol, max_iter
@@ -175,6 +176,8 @@ def search(
     -----
     ConvergenceWarning
         As `solve`, about the last program.
+    FutureWarning
+        If `prune` is given.
 
     Examples
     --------
@@ -190,7 +193,14 @@ def search(
     alpha = check.penalty(alpha)
     shape = check.tree_width(depth, width)
     settings = search_options(n_starts, max_rounds, random_state, skip_connection)
-    check.switch(prune, "prune")
+    if prune is not None:
+        check.switch(prune, "prune")
+        warnings.warn(
+            "prune of search has no effect, for every search ends pruned; it will be gone in version 0.2: "
+            "leave it out",
+            FutureWarning,
+            stacklevel=2,
+        )
     problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold)
     watch = Watch(callback, on_interrupt, max_seconds)
     warn_of_float32(problem, options.tol)
