@@ -90,10 +90,12 @@ void register_solver(py::module_& m) {
     bind<float>(m);
     py::class_<LossTraits>(m, "LossTraits")
         .def_readonly("name", &LossTraits::name)
-        .def_readonly("parameter", &LossTraits::parameter)
-        .def_readonly("default_value", &LossTraits::default_value)
-        .def_readonly("below", &LossTraits::below)
-        .def_readonly("in_spreads", &LossTraits::in_spreads)
+        .def_property_readonly("parameter", [](const LossTraits& traits) { return traits.parameter.name; })
+        .def_property_readonly("default_value",
+                               [](const LossTraits& traits) { return traits.parameter.default_value; })
+        .def_property_readonly("below", [](const LossTraits& traits) { return traits.parameter.below; })
+        .def_property_readonly("in_spreads",
+                               [](const LossTraits& traits) { return traits.parameter.in_spreads; })
         .def_readonly("kinked", &LossTraits::kinked)
         .def_readonly("log_link", &LossTraits::log_link)
         .def_property_readonly("targets", [](const LossTraits& traits) {

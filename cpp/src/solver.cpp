@@ -118,17 +118,14 @@ class Solver {
           layers_(program.layers()),
           S_(program.signs()),
           dim_(program.dim()),
-          loss_(make_loss(program.loss, program.y, program.w, options.threads)),
+          stated_(make_loss(program.loss, program.y, program.w, options.threads)),
+          smoothing_(make_smoothing(program.loss, program.y, program.w, options.threads)),
           full_(program.rows, program.arrangements, options.threads),
           intercept_(C_, 0.0),
           stated_intercept_(C_, 0.0),
           shifted_(n_ * C_),
           theta_(n_ * C_) {
-        targets_.assign(program.y.data, program.y.data + program.y.size());
-        if (auto rounded = loss_->smoothed(smoothing_, {targets_.data(), n_, C_})) {
-            kinked_ = std::move(loss_);
-            loss_ = std::move(rounded);
-        }
+        if (smoothing_) smoothing_->center(smoothing_share_);
         require(program.rows.rows == program.y.rows, "y has ", program.y.rows, " rows; X has ",
                 program.rows.rows);
         if (program.directed()) {
@@ -228,48 +225,53 @@ class Solver {
         }
     }
 
-    /// Smooth part at predictions f, minimised over the intercept; fills `shifted_` with f + b.
-    double smooth(const double* f) {
-        if (options_.fit_intercept) loss_->optimal_intercept(f, intercept_.data());
+    /// What the steps descend on: the program's loss, with its kinks rounded off.
+    const Loss& loss() const { return smoothing_ ? smoothing_->loss() : *stated_; }
+
+    /// Minimises the smooth part at predictions f over the intercept; fills `shifted_` with f + b.
+    void shift_outputs(const double* f) {
+        if (options_.fit_intercept) loss().optimal_intercept(f, intercept_.data());
         for (Index i = 0; i < n_; ++i)
             for (Index c = 0; c < C_; ++c) shifted_[i * C_ + c] = f[i * C_ + c] + intercept_[c];
-        return loss_->value(shifted_.data());
+    }
+
+    /// Smooth part at predictions f.
+    double smooth(const double* f) {
+        shift_outputs(f);
+        return loss().value(shifted_.data());
     }
 
     /// The program's own smooth part at predictions f, which has the kinks that `smooth` rounds off; fills
     /// `stated_intercept_`.
     double stated_smooth(const double* f) {
-        const double rounded = smooth(f);
+        if (!smoothing_) {
+            const double value = smooth(f);
+            stated_intercept_ = intercept_;
+            return value;
+        }
+        shift_outputs(f);
         stated_intercept_ = intercept_;
-        if (!kinked_) return rounded;
-        if (options_.fit_intercept) kinked_->optimal_intercept(f, stated_intercept_.data());
+        if (options_.fit_intercept) stated_->optimal_intercept(f, stated_intercept_.data());
         std::vector<double> outputs(f, f + n_ * C_);
         for (Index i = 0; i < n_; ++i)
             for (Index c = 0; c < C_; ++c) outputs[i * C_ + c] += stated_intercept_[c];
-        return kinked_->value(outputs.data());
+        return stated_->value(outputs.data());
     }
-    const Loss& stated_loss() const { return kinked_ ? *kinked_ : *loss_; }
 
-    /// The proximal point method on the dual of a loss with kinks (Rockafellar 1976): the next program has
-    /// the term mu |u - u_k|^2 / 2 around the slopes u_k of this one, which is a shift of its targets. mu
-    /// falls where a shift does not narrow the gap.
-    void shift_targets(const Point& point, bool narrowed) {
-        smooth(point.f.data());
-        if (!narrowed && smoothing_ > kLeastSmoothing) smoothing_ *= kSmoothingDecay;
-        auto next = kinked_->smoothed(smoothing_, {targets_.data(), n_, C_});
-        std::vector<double> shifted(n_ * C_);
-        loss_->shift_targets(shifted_.data(), *next, program_.y, shifted.data());
-        std::copy(shifted.begin(), shifted.end(), targets_.begin());
-        loss_ = std::move(next);
+    /// The next smooth loss, of finer kinks where this one did not narrow the gap.
+    void round_off_next(const Point& point, bool narrowed) {
+        shift_outputs(point.f.data());
+        if (!narrowed && smoothing_share_ > kLeastSmoothing) smoothing_share_ *= kSmoothingDecay;
+        smoothing_->center(smoothing_share_, shifted_.data());
         lipschitz_ = 0;
         ++n_iter_;
     }
 
     /// theta (n, C) at predictions f; sums to zero where the intercept is free.
     std::vector<double> dual_point(const double* f) {
-        smooth(f);
+        shift_outputs(f);
         std::vector<double> theta(n_ * C_);
-        loss_->dual_point(shifted_.data(), theta.data());
+        loss().dual_point(shifted_.data(), theta.data());
         return theta;
     }
 
@@ -312,7 +314,7 @@ class Solver {
 
     /// A dual point that gives a bound: it sums to zero where the intercept is free.
     std::vector<double> feasible(std::vector<double> theta) const {
-        if (options_.fit_intercept) loss_->balance(theta.data());
+        if (options_.fit_intercept) loss().balance(theta.data());
         return theta;
     }
 
@@ -458,10 +460,9 @@ class Solver {
     const SolveOptions& options_;
     const Observer& observer_;
     Index n_, d_, C_, layers_, S_, dim_;
-    std::unique_ptr<Loss> loss_;    // what the steps descend on
-    std::unique_ptr<Loss> kinked_;  // the program's own, if its kinks are rounded off in `loss_`
-    std::vector<double> targets_;   // those of `loss_`, if they are
-    double smoothing_ = kSmoothing;
+    std::unique_ptr<Loss> stated_;          // the program's own
+    std::unique_ptr<Smoothing> smoothing_;  // of its kinks, if it has any
+    double smoothing_share_ = kSmoothing;
     MaskedOperator<X> full_;
     std::optional<Cones<X>> cones_;
     std::vector<Facets> score_facets_, prox_facets_;
@@ -511,7 +512,7 @@ double Solver<X>::first_lipschitz(const Working<X>& work) {
         if (!(value > 0)) return 1e-300;
         v = g;
     }
-    return loss_->typical_curvature() * value / static_cast<double>(n_);
+    return loss().typical_curvature() * value / static_cast<double>(n_);
 }
 
 /// Accelerated proximal steps with backtracking and restart; `momentum` carries over to the next call while
@@ -534,7 +535,7 @@ void Solver<X>::fista(const Working<X>& work, Point& point, int steps, Momentum&
         poll();
         ++n_iter_;
         const double smooth_y = smooth(fY.data());
-        loss_->dual_point(shifted_.data(), theta_.data());
+        loss().dual_point(shifted_.data(), theta_.data());
         adjoint(work.groups, work.op, theta_.data(), G.data(), sums);
         for (;;) {
             std::vector<double> linear(blocks), square(blocks);
@@ -644,7 +645,7 @@ void Solver<X>::evaluate_dual(const Working<X>& work, const Model& model, DualTr
 /// q <- h * (q - mean_h(q)): the model's Hessian with the intercept minimised out.
 template <class X>
 void Solver<X>::apply_curvature(const Model& model, std::vector<double>& q) const {
-    if (loss_->coupled()) return apply_coupled_curvature(model, q);
+    if (loss().coupled()) return apply_coupled_curvature(model, q);
     for (Index c = 0; c < C_; ++c) {
         double mean = 0;
         if (options_.fit_intercept && model.h_sum[c] > 0) {
@@ -1046,10 +1047,10 @@ Model Solver<X>::model_at(const Point& point, double step) {
     Model model{
         point, dual_point(point.f.data()), std::vector<double>(n_ * C_), std::vector<double>(C_, 0.0), step,
         {}};
-    loss_->curvature(shifted_.data(), model.h.data());
+    loss().curvature(shifted_.data(), model.h.data());
     for (Index i = 0; i < n_; ++i)
         for (Index c = 0; c < C_; ++c) model.h_sum[c] += model.h[i * C_ + c];
-    if (options_.fit_intercept && loss_->coupled()) model.inverse_sum = inverse_of_sum(model.h);
+    if (options_.fit_intercept && loss().coupled()) model.inverse_sum = inverse_of_sum(model.h);
     return model;
 }
 
@@ -1192,7 +1193,7 @@ std::vector<double> Solver<X>::solve_working_set(const Working<X>& work, Point& 
         std::vector<double> theta = feasible(std::move(point_theta));
         adjoint(work.groups, work.op, theta.data(), G.data());
         const std::vector<double> score = scores(work.groups, G.data(), program_.alpha);
-        const double dual = dual_value(*loss_, theta, largest(score));
+        const double dual = dual_value(loss(), theta, largest(score));
         if (dual > best_dual || best_theta.empty()) {
             best_dual = dual;
             best_theta = std::move(theta);
@@ -1283,7 +1284,7 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
     SolveReport report;
     report.objective_at_zero = stated_smooth(std::vector<double>(n_ * C_, 0.0).data());
     // A constant network that fits up to rounding is as good as one that fits.
-    report.rounding = kNoise * stated_loss().value(std::vector<double>(n_ * C_, 0.0).data());
+    report.rounding = kNoise * stated_->value(std::vector<double>(n_ * C_, 0.0).data());
     const double tolerance = options_.tol * std::max({report.objective_at_zero, report.rounding,
                                                       std::numeric_limits<double>::min()});
 
@@ -1345,18 +1346,18 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
             until_stop([&] { score = scores(all, G.data(), program_.alpha); });
         if (stopped_ && score.empty()) bounds();
         const double rounded = point.objective();
-        rounded_dual = std::max(rounded_dual, dual_value(*loss_, theta, largest(score)));
-        best_dual = std::max(best_dual, dual_value(stated_loss(), theta, largest(score)));
+        rounded_dual = std::max(rounded_dual, dual_value(loss(), theta, largest(score)));
+        best_dual = std::max(best_dual, dual_value(*stated_, theta, largest(score)));
         const double gap_before = report.gap;
         report.n_iter = n_iter_;
         const double stated = stated_smooth(point.f.data()) + point.penalty;
-        if (!kinked_ || !(stated >= best.objective)) {
+        if (!smoothing_ || !(stated >= best.objective)) {
             best.objective = stated;
             best.intercept = stated_intercept_;
             best.n_active = 0;
             for (Index b = 0; b < blocks.rows; ++b)
                 best.n_active += Map(blocks.row(b), dim_).squaredNorm() > 0;
-            if (kinked_) best.blocks.assign(blocks.data, blocks.data + blocks.size());
+            if (smoothing_) best.blocks.assign(blocks.data, blocks.data + blocks.size());
         }
         report.objective = best.objective;
         report.n_active = best.n_active;
@@ -1373,15 +1374,15 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         report.history.push_back(report);
         if (observer_.record) until_stop([&] { observer_.record(report); });
         if (report.converged || n_iter_ >= options_.max_iter || stopped_) break;
-        rounded_tolerance = kinked_ ? std::max(0.3 * tolerance, kShiftGap * report.gap) : tolerance;
-        rounded_gap = kinked_ ? std::max(rounded - rounded_dual, 0.0) : report.gap;
-        const bool shifts = kinked_ && rounded_gap <= rounded_tolerance;
+        rounded_tolerance = smoothing_ ? std::max(0.3 * tolerance, kShiftGap * report.gap) : tolerance;
+        rounded_gap = smoothing_ ? std::max(rounded - rounded_dual, 0.0) : report.gap;
+        const bool shifts = smoothing_ && rounded_gap <= rounded_tolerance;
         // Rounding has the last word: nothing moves and no group is left to add.
         const bool moving = (fallen > 1e-15 * rounded && !shifts) || report.gap < 0.9 * gap_before;
         stalled = moving ? 0 : stalled + 1;
-        if (stalled >= (kinked_ ? kMostShifts : 5)) break;
+        if (stalled >= (smoothing_ ? kMostShifts : 5)) break;
         if (shifts) {
-            shift_targets(point, report.gap < 0.5 * gap_at_shift);
+            round_off_next(point, report.gap < 0.5 * gap_at_shift);
             gap_at_shift = report.gap;
             rounded_dual = -kInfinity;
             rounded_before = kInfinity;
@@ -1433,14 +1434,14 @@ SolveReport Solver<X>::run(MatView<double> blocks, VecView<double> intercept) {
         }
     }
     report.stopped = stopped_ && !report.converged;
-    if (kinked_) std::copy(best.blocks.begin(), best.blocks.end(), blocks.data);
+    if (smoothing_) std::copy(best.blocks.begin(), best.blocks.end(), blocks.data);
     std::copy(best.intercept.begin(), best.intercept.end(), intercept.begin());
     return report;
 }
 
 template <class X>
 double Solver<X>::alpha_max() {
-    if (kinked_) loss_ = kinked_->smoothed(kLeastSmoothing, program_.y);
+    if (smoothing_) smoothing_->center(kLeastSmoothing);
     const std::vector<double> theta = dual_point(std::vector<double>(n_ * C_, 0.0).data());
     std::vector<double> G(layers_ * program_.groups() * dim_);
     std::vector<Index> all(program_.groups());

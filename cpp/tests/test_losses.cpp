@@ -167,26 +167,30 @@ void bits_do_not_depend_on_threads(const std::string& name) {
 void a_kink_is_rounded_off_from_below() {
     const Data data("quantile", 200, 2, 47);
     const LossSpec spec("quantile", {0.2, 0.7});
-    const auto kinked = make_loss(spec, {data.y.data(), 200, 2}, {data.w.data(), 200}, 1);
-    std::vector<double> y = data.y, theta(400), again(400), shifted(400);
+    const MatView<const double> y{data.y.data(), 200, 2};
+    const VecView<const double> w{data.w.data(), 200};
+    const auto kinked = make_loss(spec, y, w, 1);
+    const auto smoothing = make_smoothing(spec, y, w, 1);
+    std::vector<double> theta(400), again(400);
     double before = 0;
     for (const double share : {1.0, 0.1, 1e-3, 1e-8}) {
-        const auto rounded = kinked->smoothed(share, {y.data(), 200, 2});
-        CHECK(rounded->value(data.f.data()) <= kinked->value(data.f.data()));
-        CHECK(rounded->value(data.f.data()) >= before);
-        before = rounded->value(data.f.data());
-        rounded->dual_point(data.f.data(), theta.data());
-        CHECK(kinked->dual_value(theta.data(), 1) >= rounded->dual_value(theta.data(), 1));
+        smoothing->center(share);
+        const double rounded = smoothing->loss().value(data.f.data());
+        CHECK(rounded <= kinked->value(data.f.data()));
+        CHECK(rounded >= before);
+        before = rounded;
+        smoothing->loss().dual_point(data.f.data(), theta.data());
+        CHECK(kinked->dual_value(theta.data(), 1) >= smoothing->loss().dual_value(theta.data(), 1));
         CHECK(std::isfinite(kinked->dual_value(theta.data(), 1)));
         // f that has the slopes u at y has them at y - mu u for the loss centered there, where (f - y) / mu
         // is twice what it was.
-        rounded->shift_targets(data.f.data(), *rounded, {y.data(), 200, 2}, shifted.data());
-        const auto next = kinked->smoothed(share, {shifted.data(), 200, 2});
-        next->dual_point(data.f.data(), again.data());
+        smoothing->center(share, data.f.data());
+        smoothing->loss().dual_point(data.f.data(), again.data());
         for (Index k = 0; k < 400; ++k) CHECK(std::abs(again[k]) >= std::abs(theta[k]) * (1 - 1e-12));
+        if (share == 1) CHECK(again != theta);
     }
     CHECK_NEAR(before, kinked->value(data.f.data()), 1e-7);
-    CHECK(make_loss("huber", {data.y.data(), 200, 2}, {data.w.data(), 200}, 1)->smoothed(1, {}) == nullptr);
+    CHECK(make_smoothing("huber", y, w, 1) == nullptr);
 }
 
 // The share of the weight above the best constant is that of the level.

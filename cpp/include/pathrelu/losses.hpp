@@ -53,26 +53,38 @@ class Loss {
     virtual double best_scale(const double* theta, double cap) const = 0;
     /// Adds to b (C) the shift that minimises the loss of f + b over b, starting at b; f is without it.
     virtual void optimal_intercept(const double* f, double* b) const = 0;
+};
 
-    /// A loss with kinks: that with the term  -mu u^2 / 2  in its conjugate, for targets y (n, C) read in
-    /// place. mu is `share` of the spread of each output's own targets. Null for losses without kinks.
-    virtual std::unique_ptr<Loss> smoothed(double share, MatView<const double> y) const;
-    /// y (n, C) <- the targets less mu u, for the slopes u of this smoothed loss at f + b, where `next` has
-    /// the mu and `original` the targets: the step of the proximal point method on the dual.
-    virtual void shift_targets(const double* f, const Loss& next, MatView<const double> original,
-                               double* y) const;
+/// A loss with kinks as a sequence of smooth ones: the proximal point method on its dual (Rockafellar 1976).
+/// Each has the term  -mu |u - u_0|^2 / 2  in its dual around slopes u_0, mu a share of the spread of each
+/// output's targets: the conjugate with mu u^2 / 2 and targets less mu u_0.
+class Smoothing {
+  public:
+    virtual ~Smoothing() = default;
+    /// The present smooth loss; there is none before `center`.
+    virtual const Loss& loss() const = 0;
+    /// Around slopes of zero, where it is below the loss with kinks.
+    virtual void center(double share) = 0;
+    /// Around the slopes of the present smooth loss at outputs f, which the next one has nearer to its
+    /// targets.
+    virtual void center(double share, const double* f) = 0;
 };
 
 /// What targets a loss takes.
 enum class Targets { real, signs, one_hot, nonnegative, positive };
 
+/// The parameter of a loss.
+struct LossParameter {
+    const char* name = "";  ///< empty if there is none
+    double default_value = 0;
+    double below = 0;         ///< it is above 0 and below this
+    bool in_spreads = false;  ///< it is in units of targets
+};
+
 /// What there is to know of a loss without data.
 struct LossTraits {
     std::string name;
-    std::string parameter;  ///< its name; empty if there is none
-    double default_value;   ///< of the parameter
-    double below;           ///< the parameter is above 0 and below this
-    bool in_spreads;        ///< the parameter is in units of targets
+    LossParameter parameter;
     Targets targets;
     bool kinked;    ///< its derivative jumps
     bool log_link;  ///< outputs are logarithms of means
@@ -85,5 +97,9 @@ std::vector<LossTraits> losses();
 /// mean 1, are read in place. Throws std::invalid_argument for an unknown name or a parameter out of range.
 std::unique_ptr<Loss> make_loss(const LossSpec& spec, MatView<const double> y, VecView<const double> w,
                                 int threads);
+
+/// The same with its kinks to be rounded off; null for a loss without kinks.
+std::unique_ptr<Smoothing> make_smoothing(const LossSpec& spec, MatView<const double> y,
+                                          VecView<const double> w, int threads);
 
 }  // namespace pathrelu

@@ -11,13 +11,27 @@ std::vector<LossEntry> table() {
     return all;
 }
 
-}  // namespace
-
-std::unique_ptr<Loss> Loss::smoothed(double, MatView<const double>) const {
-    return nullptr;
+/// The entry of the loss, whose parameters it can have.
+LossEntry find(const LossSpec& spec, Index outputs) {
+    std::string known;
+    for (const LossEntry& entry : table()) {
+        known += (known.empty() ? "'" : ", '") + entry.traits.name + "'";
+        if (entry.traits.name != spec.name) continue;
+        const LossParameter& own = entry.traits.parameter;
+        const bool any = *own.name != '\0';
+        const std::size_t given = spec.parameters.size();
+        require(given == 0 || (any && given == static_cast<std::size_t>(outputs)), "loss '", spec.name,
+                "' came with ", given, " parameters; expected ", any ? "one for each output" : "none");
+        for (const double parameter : spec.parameters)
+            require(parameter > 0 && parameter < own.below, own.name, " is ", parameter,
+                    "; expected a number above 0 and below ", own.below);
+        return entry;
+    }
+    require(false, "loss is '", spec.name, "'; expected one of ", known);
+    return {};
 }
 
-void Loss::shift_targets(const double*, const Loss&, MatView<const double>, double*) const {}
+}  // namespace
 
 std::vector<LossTraits> losses() {
     std::vector<LossTraits> all;
@@ -28,23 +42,16 @@ std::vector<LossTraits> losses() {
 std::unique_ptr<Loss> make_loss(const LossSpec& spec, MatView<const double> y, VecView<const double> w,
                                 int threads) {
     require_size("w", w, y.rows);
-    std::string known;
-    for (const LossEntry& entry : table()) {
-        known += (known.empty() ? "'" : ", '") + entry.traits.name + "'";
-        if (entry.traits.name != spec.name) continue;
-        const std::size_t given = spec.parameters.size();
-        require(given == 0 || (!entry.traits.parameter.empty() && given == static_cast<std::size_t>(y.cols)),
-                "loss '", spec.name, "' came with ", given, " parameters; expected ",
-                entry.traits.parameter.empty() ? "none" : "one for each output");
-        for (const double parameter : spec.parameters)
-            require(parameter > 0 && parameter < entry.traits.below, entry.traits.parameter, " is ",
-                    parameter, "; expected a number above 0 and below ", entry.traits.below);
-        std::unique_ptr<Loss> loss = entry.make(spec, y, w, threads);
-        loss->check_targets(y);
-        return loss;
-    }
-    require(false, "loss is '", spec.name, "'; expected one of ", known);
-    return nullptr;
+    const LossEntry entry = find(spec, y.cols);
+    std::unique_ptr<Loss> loss = entry.make(spec, y, w, threads);
+    loss->check_targets(y);
+    return loss;
+}
+
+std::unique_ptr<Smoothing> make_smoothing(const LossSpec& spec, MatView<const double> y,
+                                          VecView<const double> w, int threads) {
+    const LossEntry entry = find(spec, y.cols);
+    return entry.smooth ? entry.smooth(spec, y, w, threads) : nullptr;
 }
 
 }  // namespace pathrelu

@@ -237,7 +237,7 @@ LossPointer multinomial(const LossSpec&, MatView<const double> y, VecView<const 
 }  // namespace
 
 std::vector<LossEntry> multinomial_losses() {
-    return {{{"multinomial", "", 0, kUnbounded, false, Targets::one_hot, false, false}, multinomial}};
+    return {{{"multinomial", {"", 0, kUnbounded, false}, Targets::one_hot, false, false}, multinomial}};
 }
 
 }  // namespace pathrelu
