@@ -8,49 +8,37 @@ namespace {
 /// Leaves (K, paths * d), edge signs (K, edges) and directions (K, C) of trees.
 using Start = std::tuple<Array<double>, Array<std::int8_t>, Array<double>>;
 
-template <class X>
-py::tuple search_arrays(const Array<X>& x, const Array<double>& y, const Array<double>& w, double alpha,
-                        std::vector<Index> width, const LossSpec& loss, bool relu,
+py::tuple search_arrays(const ProblemArrays& problem, double alpha, std::vector<Index> width,
                         const SolveOptions& solve_options, const SearchOptions& search_options,
-                        const py::object& callback, const py::object& stop, double seconds,
-                        const std::optional<Start>& start) {
-    const auto rows = matrix(x, "X");
-    const auto targets = matrix(y, "y");
-    const auto weights = vector(w, "w");
+                        const CallerWatch& watch, const std::optional<Start>& start) {
+    const auto targets = matrix(problem.y, "y");
+    const auto weights = vector(problem.w, "w");
     const TreeShape shape(std::move(width));
-    const Observer observer = observer_for(callback, {stop.is_none() ? nullptr : &stop, seconds});
+    const Observer observer = watch.observer();
     StartTrees from;
     if (start) {
         from.leaves = matrix(std::get<0>(*start), "leaves of the start");
         from.edge_signs = matrix(std::get<1>(*start), "edge signs of the start");
         from.directions = matrix(std::get<2>(*start), "directions of the start");
     }
-    SearchResult result;
-    {
+    Index columns = 0;
+    const auto search_rows = [&](const auto& X) {
+        const auto rows = matrix(X, "X");
+        columns = rows.cols;
         const WithoutGil nogil;
-        result = search(rows, targets, weights, alpha, loss, relu, shape, solve_options, search_options,
-                        observer, from);
-    }
-    const Index P = result.arrangements.size(), dim = shape.paths() * rows.cols;
+        return search(rows, targets, weights, alpha, problem.loss, problem.relu, shape, solve_options,
+                      search_options, observer, from);
+    };
+    SearchResult result = std::visit(search_rows, problem.X);
+    const Index P = result.arrangements.size(), dim = shape.paths() * columns;
     auto W = copy_of(result.weights, std::vector<Index>{P, dim});
     const bool shared = !result.directions.empty();
-    auto blocks = copy_of(result.blocks,
-                          std::vector<Index>{shared ? 1 : targets.cols, P, relu && !shared ? 2 : 1, dim});
+    const Index signs = problem.relu && !shared ? 2 : 1;
+    auto blocks = copy_of(result.blocks, std::vector<Index>{shared ? 1 : targets.cols, P, signs, dim});
     auto directions = copy_of(result.directions, std::vector<Index>{shared ? P : 0, targets.cols});
     auto intercept = copy_of(result.intercept, std::vector<Index>{targets.cols});
     return py::make_tuple(std::move(result.arrangements), W, blocks, directions, intercept, result.report,
                           result.n_rounds, result.n_failed_starts);
-}
-
-template <class X>
-void bind(py::module_& m) {
-    m.def("search", &search_arrays<X>, py::arg("X").noconvert(), py::arg("y").noconvert(),
-          py::arg("w").noconvert(), py::arg("alpha"), py::arg("width"), py::arg("loss"), py::arg("relu"),
-          py::arg("solve_options"), py::arg("search_options"), py::arg("callback") = py::none(),
-          py::arg("stop") = py::none(), py::arg("seconds") = std::numeric_limits<double>::infinity(),
-          py::arg("start") = py::none(),
-          "(arrangements, weights (P, paths * d), blocks (C, P, signs, paths * d) or, if shared, "
-          "(1, P, 1, paths * d), directions (P, C) if shared, intercept, report, n_rounds, n_failed_starts)");
 }
 
 }  // namespace
@@ -76,8 +64,11 @@ void register_search(py::module_& m) {
         .def_readwrite("seed", &SearchOptions::seed)
         .def_readwrite("skip_connection", &SearchOptions::skip_connection)
         .def_readwrite("shared", &SearchOptions::shared);
-    bind<double>(m);
-    bind<float>(m);
+    m.def("search", &search_arrays, py::arg("problem"), py::arg("alpha"), py::arg("width"),
+          py::arg("solve_options"), py::arg("search_options"), py::arg("watch"),
+          py::arg("start") = py::none(),
+          "(arrangements, weights (P, paths * d), blocks (C, P, signs, paths * d) or, if shared, "
+          "(1, P, 1, paths * d), directions (P, C) if shared, intercept, report, n_rounds, n_failed_starts)");
 }
 
 }  // namespace pathrelu

@@ -6,49 +6,45 @@
 namespace pathrelu {
 namespace {
 
-template <class X>
-SolveReport solve_arrays(const Array<X>& x, const Array<double>& y, const Array<double>& w,
-                         const Arrangements& arrangements, double alpha, const LossSpec& loss, bool relu,
+SolveReport solve_arrays(const ProblemArrays& problem, const Arrangements& arrangements, double alpha,
                          const SolveOptions& options, Array<double>& blocks, Array<double>& intercept,
-                         const py::object& callback, const py::object& stop, double seconds,
-                         const std::optional<Array<double>>& directions) {
-    Program<X> program{matrix(x, "X"), matrix(y, "y"), vector(w, "w"), arrangements, alpha, loss, relu};
-    if (directions) program.directions = matrix(*directions, "directions");
-    require(blocks.ndim() == 4 && blocks.shape(0) == program.layers() &&
-                blocks.shape(1) == program.groups() && blocks.shape(2) == program.signs() &&
-                blocks.shape(3) == program.dim(),
-            "blocks must have the shape (", program.layers(), ", ", program.groups(), ", ", program.signs(),
-            ", ", program.dim(), ")");
-    const MatView<double> Z{blocks.mutable_data(), program.blocks(), program.dim()};
-    const auto b = mutable_vector(intercept, "intercept");
-    const Observer observer = observer_for(callback, {stop.is_none() ? nullptr : &stop, seconds});
-    const WithoutGil nogil;
-    return solve(program, options, Z, b, observer);
+                         const CallerWatch& watch, const std::optional<Array<double>>& directions) {
+    const auto solve_rows = [&](const auto& X) {
+        const auto program = problem.program(X, arrangements, alpha, directions);
+        require(blocks.ndim() == 4 && blocks.shape(0) == program.layers() &&
+                    blocks.shape(1) == program.groups() && blocks.shape(2) == program.signs() &&
+                    blocks.shape(3) == program.dim(),
+                "blocks must have the shape (", program.layers(), ", ", program.groups(), ", ",
+                program.signs(), ", ", program.dim(), ")");
+        const MatView<double> Z{blocks.mutable_data(), program.blocks(), program.dim()};
+        const auto b = mutable_vector(intercept, "intercept");
+        const Observer observer = watch.observer();
+        const WithoutGil nogil;
+        return solve(program, options, Z, b, observer);
+    };
+    return std::visit(solve_rows, problem.X);
 }
 
-template <class X>
-void bind(py::module_& m) {
-    m.def("solve", &solve_arrays<X>, py::arg("X").noconvert(), py::arg("y").noconvert(),
-          py::arg("w").noconvert(), py::arg("arrangements"), py::arg("alpha"), py::arg("loss"),
-          py::arg("relu"), py::arg("options"), py::arg("blocks").noconvert(),
-          py::arg("intercept").noconvert(), py::arg("callback") = py::none(), py::arg("stop") = py::none(),
-          py::arg("seconds") = std::numeric_limits<double>::infinity(), py::arg("directions") = py::none(),
-          "Solves the program from blocks (C, P, signs, paths * d), or (1, P, 1, paths * d) with directions "
-          "(P, C), "
-          "and intercept (C), which are overwritten.");
-    m.def(
-        "alpha_max",
-        [](const Array<X>& x, const Array<double>& y, const Array<double>& w,
-           const Arrangements& arrangements, const LossSpec& loss, bool relu, bool fit_intercept, int threads,
-           const std::optional<Array<double>>& directions) {
-            Program<X> program{matrix(x, "X"), matrix(y, "y"), vector(w, "w"), arrangements, 1, loss, relu};
-            if (directions) program.directions = matrix(*directions, "directions");
-            const WithoutGil nogil;
-            return alpha_max(program, fit_intercept, threads);
-        },
-        py::arg("X").noconvert(), py::arg("y").noconvert(), py::arg("w").noconvert(), py::arg("arrangements"),
-        py::arg("loss"), py::arg("relu"), py::arg("fit_intercept"), py::arg("threads"),
-        py::arg("directions") = py::none(), "Smallest alpha whose solution is the zero network.");
+double alpha_max_arrays(const ProblemArrays& problem, const Arrangements& arrangements, bool fit_intercept,
+                        int threads, const std::optional<Array<double>>& directions) {
+    const auto of_rows = [&](const auto& X) {
+        const auto program = problem.program(X, arrangements, 1, directions);
+        const WithoutGil nogil;
+        return alpha_max(program, fit_intercept, threads);
+    };
+    return std::visit(of_rows, problem.X);
+}
+
+template <class T>
+ProblemArrays problem_of(const Array<T>& X, const Array<double>& y, const Array<double>& w,
+                         const LossSpec& loss, bool relu) {
+    return {X, y, w, loss, relu};
+}
+
+template <class T>
+void bind_problem(py::class_<ProblemArrays>& problem) {
+    problem.def(py::init(&problem_of<T>), py::arg("X").noconvert(), py::arg("y").noconvert(),
+                py::arg("w").noconvert(), py::arg("loss"), py::arg("relu"));
 }
 
 }  // namespace
@@ -71,23 +67,39 @@ void register_solver(py::module_& m) {
         .def_readwrite("max_iter", &SolveOptions::max_iter)
         .def_readwrite("fit_intercept", &SolveOptions::fit_intercept)
         .def_readwrite("threads", &SolveOptions::threads);
-    py::class_<SolveReport>(m, "Report")
-        .def_readonly("objective", &SolveReport::objective)
-        .def_readonly("dual_objective", &SolveReport::dual_objective)
-        .def_readonly("gap", &SolveReport::gap)
+    py::class_<Record>(m, "Record")
+        .def_readonly("n_iter", &Record::n_iter)
+        .def_readonly("objective", &Record::objective)
+        .def_readonly("dual_objective", &Record::dual_objective)
+        .def_readonly("gap", &Record::gap)
+        .def_readonly("n_active", &Record::n_active)
+        .def_readonly("seconds", &Record::seconds)
+        .def_readonly("round", &Record::round)
+        .def_readonly("n_groups", &Record::n_groups)
+        .def_readonly("target_gap", &Record::target_gap);
+    py::class_<SolveReport, Record>(m, "Report")
         .def_readonly("objective_at_zero", &SolveReport::objective_at_zero)
         .def_readonly("rounding", &SolveReport::rounding)
         .def_readonly("converged", &SolveReport::converged)
         .def_readonly("stopped", &SolveReport::stopped)
-        .def_readonly("n_iter", &SolveReport::n_iter)
-        .def_readonly("n_active", &SolveReport::n_active)
-        .def_property_readonly("history", [](const SolveReport& r) {
-            py::list rows;
-            for (const Record& record : r.history) rows.append(as_tuple(record));
-            return rows;
-        });
-    bind<double>(m);
-    bind<float>(m);
+        .def_readonly("history", &SolveReport::history);
+    py::class_<ProblemArrays> problem(m, "Problem");
+    bind_problem<double>(problem);
+    bind_problem<float>(problem);
+    py::class_<CallerWatch>(m, "Watch")
+        .def(py::init([](const py::object& callback, const py::object& stop, double seconds) {
+                 return CallerWatch{callback, stop, seconds};
+             }),
+             py::arg("callback") = py::none(), py::arg("stop") = py::none(),
+             py::arg("seconds") = std::numeric_limits<double>::infinity());
+    m.def("solve", &solve_arrays, py::arg("problem"), py::arg("arrangements"), py::arg("alpha"),
+          py::arg("options"), py::arg("blocks").noconvert(), py::arg("intercept").noconvert(),
+          py::arg("watch"), py::arg("directions") = py::none(),
+          "Solves the program from blocks (C, P, signs, paths * d), or (1, P, 1, paths * d) with directions "
+          "(P, C), and intercept (C), which are overwritten.");
+    m.def("alpha_max", &alpha_max_arrays, py::arg("problem"), py::arg("arrangements"),
+          py::arg("fit_intercept"), py::arg("threads"), py::arg("directions") = py::none(),
+          "Smallest alpha whose solution is the zero network.");
     py::class_<LossTraits>(m, "LossTraits")
         .def_readonly("name", &LossTraits::name)
         .def_property_readonly("parameter", [](const LossTraits& traits) { return traits.parameter.name; })

@@ -9,6 +9,8 @@
 
 #include <chrono>
 #include <limits>
+#include <optional>
+#include <variant>
 
 #include "gil.hpp"
 
@@ -47,10 +49,21 @@ Array<T> copy_of(const std::vector<T>& values, Shape shape) {
     return out;
 }
 
-inline py::tuple as_tuple(const Record& r) {
-    return py::make_tuple(r.n_iter, r.objective, r.dual_objective, r.gap, r.n_active, r.seconds, r.round,
-                          r.n_groups, r.target_gap);
-}
+/// What all programs over the same rows share. Bound as "Problem", which holds the arrays.
+struct ProblemArrays {
+    std::variant<Array<double>, Array<float>> X;
+    Array<double> y, w;
+    LossSpec loss;
+    bool relu;
+
+    template <class T>
+    Program<T> program(const Array<T>& rows, const Arrangements& arrangements, double alpha,
+                       const std::optional<Array<double>>& directions) const {
+        Program<T> result{matrix(rows, "X"), matrix(y, "y"), vector(w, "w"), arrangements, alpha, loss, relu};
+        if (directions) result.directions = matrix(*directions, "directions");
+        return result;
+    }
+};
 
 /// What makes a solve or a search end early with what it has, instead of with an exception.
 struct Stopping {
@@ -61,7 +74,7 @@ struct Stopping {
 };
 
 /// Lets Ctrl-C and the caller's function stop the work: by their exception, or with the best so far where
-/// `stopping` or StopIteration says so. The function gets what `as_tuple` gives.
+/// `stopping` or StopIteration says so.
 inline Observer observer_for(const py::object& callback, const Stopping& stopping = {}) {
     using Clock = std::chrono::steady_clock;
     Observer observer;
@@ -82,7 +95,7 @@ inline Observer observer_for(const py::object& callback, const Stopping& stoppin
         observer.record = [&callback, stopping](const Record& record) {
             with_gil([&] {
                 try {
-                    callback(as_tuple(record));
+                    callback(record);
                 } catch (const py::error_already_set& error) {
                     if (error.matches(PyExc_StopIteration) ||
                         (stopping.wanted && error.matches(PyExc_KeyboardInterrupt)))
@@ -93,6 +106,14 @@ inline Observer observer_for(const py::object& callback, const Stopping& stoppin
         };
     return observer;
 }
+
+/// What a caller sees of a solve or a search, and what ends it. Bound as "Watch".
+struct CallerWatch {
+    py::object callback, stop;  // or None
+    double seconds;
+
+    Observer observer() const { return observer_for(callback, {stop.is_none() ? nullptr : &stop, seconds}); }
+};
 
 void register_kernels(py::module_& m);
 void register_arrangements(py::module_& m);

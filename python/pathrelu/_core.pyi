@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Rows = NDArray[np.floating[Any]]  # float32 or float64
-_Row = tuple[int, float, float, float, int, float, int, int, float]
 _Loss = str | tuple[str, list[float]]  # its name, and its parameter for each output
-_Callback = Callable[[_Row], object] | None
 
 def default_threads() -> int: ...
 def kernel_level() -> str: ...
@@ -111,13 +109,27 @@ class SearchOptions:
         shared: bool = ...,
     ) -> None: ...
 
-class Report:
+class Record:
+    @property
+    def n_iter(self) -> int: ...
     @property
     def objective(self) -> float: ...
     @property
     def dual_objective(self) -> float: ...
     @property
     def gap(self) -> float: ...
+    @property
+    def n_active(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def round(self) -> int: ...
+    @property
+    def n_groups(self) -> int: ...
+    @property
+    def target_gap(self) -> float: ...
+
+class Report(Record):
     @property
     def objective_at_zero(self) -> float: ...
     @property
@@ -127,11 +139,20 @@ class Report:
     @property
     def stopped(self) -> bool: ...
     @property
-    def n_iter(self) -> int: ...
-    @property
-    def n_active(self) -> int: ...
-    @property
-    def history(self) -> list[_Row]: ...
+    def history(self) -> list[Record]: ...
+
+class Problem:
+    def __init__(
+        self, X: _Rows, y: NDArray[np.float64], w: NDArray[np.float64], loss: _Loss, relu: bool
+    ) -> None: ...
+
+class Watch:
+    def __init__(
+        self,
+        callback: Callable[[Record], object] | None = None,
+        stop: Callable[[], bool] | None = None,
+        seconds: float = ...,
+    ) -> None: ...
 
 class _MaskedOperator:
     def forward(self, V: NDArray[np.float64], exact: bool = True) -> NDArray[np.float64]: ...
@@ -150,45 +171,29 @@ def cone_slack(
     X: _Rows, arrangements: Arrangements, group: int, v: NDArray[np.float64]
 ) -> NDArray[np.float64]: ...
 def solve(
-    X: _Rows,
-    y: NDArray[np.float64],
-    w: NDArray[np.float64],
+    problem: Problem,
     arrangements: Arrangements,
     alpha: float,
-    loss: _Loss,
-    relu: bool,
     options: SolveOptions,
     blocks: NDArray[np.float64],
     intercept: NDArray[np.float64],
-    callback: _Callback = None,
-    stop: Callable[[], bool] | None = None,
-    seconds: float = ...,
+    watch: Watch,
     directions: NDArray[np.float64] | None = None,
 ) -> Report: ...
 def alpha_max(
-    X: _Rows,
-    y: NDArray[np.float64],
-    w: NDArray[np.float64],
+    problem: Problem,
     arrangements: Arrangements,
-    loss: _Loss,
-    relu: bool,
     fit_intercept: bool,
     threads: int,
     directions: NDArray[np.float64] | None = None,
 ) -> float: ...
 def search(
-    X: _Rows,
-    y: NDArray[np.float64],
-    w: NDArray[np.float64],
+    problem: Problem,
     alpha: float,
     width: list[int],
-    loss: _Loss,
-    relu: bool,
     solve_options: SolveOptions,
     search_options: SearchOptions,
-    callback: _Callback = None,
-    stop: Callable[[], bool] | None = None,
-    seconds: float = ...,
+    watch: Watch,
     start: tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.float64]] | None = None,
 ) -> tuple[
     Arrangements,

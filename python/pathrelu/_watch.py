@@ -53,6 +53,22 @@ class Record:
     searching: bool = False
 
 
+def record_of(found: _core.Record, searching: bool) -> Record:
+    """What the core found at a check."""
+    return Record(
+        n_iter=found.n_iter,
+        objective=found.objective,
+        dual_objective=found.dual_objective,
+        gap=found.gap,
+        n_active=found.n_active,
+        seconds=found.seconds,
+        round=found.round,
+        n_groups=found.n_groups,
+        target_gap=found.target_gap,
+        searching=searching,
+    )
+
+
 Callback = Callable[[Record], object]
 
 
@@ -96,22 +112,22 @@ class Watch:
             signal.default_int_handler(number, frame)
         self.stop("an interrupt")
 
-    def arguments(self, searching: bool = False) -> tuple[_core._Callback, Callable[[], bool] | None, float]:
-        """The last arguments of the core's functions. A program after a stop ends at once."""
+    def core(self, searching: bool = False) -> _core.Watch:
+        """What the core makes of it, from now on. A program after a stop ends at once."""
         left = 0.0 if self.stopped_by else self.left
         callback = self.callback
         wanted = (lambda: bool(self.stopped_by)) if self.at_interrupt else None
         if callback is None or self.stopped_by:
-            return None, wanted, left
+            return _core.Watch(None, wanted, left)
 
-        def record(row: _core._Row) -> None:
+        def record(found: _core.Record) -> None:
             try:
-                callback(Record(*row, searching))
+                callback(record_of(found, searching))
             except StopIteration:
                 self.stop("its callback")
                 raise
 
-        return record, wanted, left
+        return _core.Watch(record, wanted, left)
 
     @property
     def left(self) -> float:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pathrelu import _core, losses
 from pathrelu import _validation as check
-from pathrelu._watch import Record
+from pathrelu._watch import record_of
 from pathrelu.arrangements import Arrangements
 from pathrelu.program._solution import Solution
 
@@ -51,6 +51,11 @@ class Problem:
         core_loss = losses.specification(loss, value, target, weight)
         return cls(table, target, single, weight, activation, loss, core_loss)
 
+    @property
+    def core(self) -> _core.Problem:
+        """The same for the core, which reads the arrays in place."""
+        return _core.Problem(self.X, self.y, self.w, self.core_loss, self.activation == "relu")
+
     def require(self, arrangements: Arrangements) -> None:
         check.instance(arrangements, Arrangements, "arrangements")
         if arrangements.n_rows != len(self.X):
@@ -87,7 +92,7 @@ class Problem:
             activation=self.activation,
             loss=self.loss,
             objective_at_zero=report.objective_at_zero,
-            history=[Record(*row, n_rounds is not None) for row in report.history],
+            history=[record_of(record, n_rounds is not None) for record in report.history],
             n_rounds=n_rounds,
             n_starts=n_starts,
             interrupted=report.stopped,

@@ -32,16 +32,12 @@ def run_search(
 ) -> Solution:
     """`search` after its checks, and without its warning; from the trees of an earlier one."""
     core, leaves, blocks, _, intercept, report, n_rounds, n_starts = _core.search(
-        problem.X,
-        problem.y,
-        problem.w,
+        problem.core,
         alpha,
         width,
-        problem.core_loss,
-        problem.activation == "relu",
         options,
         search_options,
-        *watch.arguments(searching=True),
+        watch.core(searching=True),
         None if start is None else trees_of(start),
     )
     watch.note(report)

@@ -62,19 +62,7 @@ def run(
     """`solve` after its checks, and without its warning."""
     watch = watch or Watch()
     blocks, intercept = start(problem, arrangements, init)
-    report = _core.solve(
-        problem.X,
-        problem.y,
-        problem.w,
-        arrangements.core,
-        alpha,
-        problem.core_loss,
-        problem.activation == "relu",
-        options,
-        blocks,
-        intercept,
-        *watch.arguments(),
-    )
+    report = _core.solve(problem.core, arrangements.core, alpha, options, blocks, intercept, watch.core())
     watch.note(report)
     return problem.solution(report, arrangements, alpha, blocks, intercept)
 
@@ -274,13 +262,4 @@ def alpha_max(
 
 
 def largest_alpha(problem: Problem, arrangements: Arrangements, fit_intercept: bool, threads: int) -> float:
-    return _core.alpha_max(
-        problem.X,
-        problem.y,
-        problem.w,
-        arrangements.core,
-        problem.core_loss,
-        problem.activation == "relu",
-        fit_intercept,
-        threads,
-    )
+    return _core.alpha_max(problem.core, arrangements.core, fit_intercept, threads)
