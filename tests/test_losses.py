@@ -309,3 +309,16 @@ def test_the_core_states_what_every_loss_takes():
         smoothness, lipschitz = _core.loss_bounds(name, 3)
         assert smoothness > 0
         assert lipschitz > 0
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma"])
+def test_a_mean_that_is_too_large_is_refused(loss):
+    X = np.arange(1.0, 21)[:, np.newaxis]
+    model = pr.PathReLURegressor(alpha=1e-6, loss=loss, random_state=0).fit(X, np.exp(X[:, 0] / 2))
+    near, far = model.network_.predict([[1e4], [2e4]])
+    x = 200 * 1e4 / (far - near)  # whose mean is about exp(200)
+    with pytest.raises(ValueError, match=r"mean of row 1 is exp\(\d+.*\), .* float32; pass float64 rows"):
+        model.predict(np.array([[1], [x]], np.float32))
+    assert np.isfinite(model.predict([[1.0], [x]])).all()
+    with pytest.raises(ValueError, match=r"mean of row 0 is exp\(.*\), which is too large for float64$"):
+        model.predict([[10 * x]])

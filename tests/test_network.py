@@ -287,6 +287,93 @@ def npy(shape, data=b"", descr="<f8"):
     return out.getvalue() + data
 
 
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+@pytest.mark.parametrize("skip", [False, True], ids=["", "skip"])
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("kind", ["relu", "gated"])
+@pytest.mark.parametrize("width", SHAPES)
+def test_outputs_near_the_largest_float32_are_right_or_refused(width, kind, outputs, skip):
+    options = {"skip_weights": np.zeros((outputs, 4))} if skip else {}
+    network = random_network(width, kind, outputs=outputs, **options)
+    X = np.random.default_rng(1).standard_normal((200, 4)).astype(np.float32)
+    factor = 2 * FLOAT32_MAX / np.abs(by_definition(network, X)).max()
+    for name in ("leaf_weights", "leaf_bias", "intercept"):
+        setattr(network, name, getattr(network, name) * factor)
+    if skip:
+        network.skip_weights = np.full((outputs, 4), factor)
+        linear = (X - network.center) / network.scale @ network.skip_weights.T
+    expected = by_definition(network, X.astype(np.float64)) + (linear if skip else 0)
+    largest = np.abs(expected).max(axis=1)
+    for row, truth, size in zip(X, expected, largest, strict=True):
+        if size < 0.999 * FLOAT32_MAX:
+            found = network.predict(row[None]).ravel()
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found / FLOAT32_MAX, truth / FLOAT32_MAX, atol=1e-5)
+        elif size > 1.001 * FLOAT32_MAX:
+            with pytest.raises(ValueError, match="outputs of row 0 are too large for it; pass float64 rows"):
+                network.predict(row[None])
+    assert (largest > 1.001 * FLOAT32_MAX).any()
+    assert (largest < 0.999 * FLOAT32_MAX).any()
+    np.testing.assert_allclose(network.predict(X.astype(np.float64)).reshape(200, -1), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "row", "truth"),
+    [
+        ({"leaf_weights": [[[1e39, 1.0]]]}, [0, 1], 1),  # a weight that float32 has not
+        ({"leaf_weights": [[[3e38, -3e38]]]}, [10, 11], 0),  # inf - inf, which no unit passes on
+        ({"leaf_weights": [[[3.0, -2.0]]], "scale": [1e-3, 1e-3]}, [2e37, 3e37], 0),  # the same in rows
+        ({"leaf_weights": [[[3e38, 0]], [[3e38, 0]]], "output_sign": [1, -1]}, [10, 0], 0),
+        ({"leaf_weights": [[[3e38, 0], [2e38, 0]]], "edge_signs": [[1, -1]]}, [2, 0], 2e38),
+        ({"leaf_weights": [[[1.0, 0]]], "intercept": -1e39}, [0, 0], None),
+        ({"leaf_weights": [[[1.0, 0]]], "intercept": [-np.inf, 0]}, [0, 0], [-np.inf, 0]),
+        ({"leaf_weights": [[[1.0, 0]]], "skip_weights": [[2e38, -2e38]]}, [3, 2], 2e38 + 3),
+    ],
+)
+def test_what_is_too_large_on_the_way_only_is_computed_in_float64(arguments, row, truth):
+    network = pr.ParallelReLUNetwork(**arguments)
+    rows = np.array([row], np.float32)
+    if truth is None:
+        with pytest.raises(ValueError, match="too large"):
+            network.predict(rows)
+        return
+    np.testing.assert_allclose(network.predict(rows).ravel(), np.atleast_1d(truth), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["relu", "gated"])
+def test_a_row_is_predicted_alike_whatever_rows_are_beside_it(kind):
+    gates = {"gates": [[[1.0, 0.0]], [[0.0, 1.0]]]} if kind == "gated" else {}
+    cls = pr.GatedReLUNetwork if kind == "gated" else pr.ParallelReLUNetwork
+    network = cls([[[3.0, -3.0]], [[0.3, 0.7]]], scale=[1.3, 0.7], center=[0.1, 0.2], **gates)
+    X = np.random.default_rng(0).standard_normal((1500, 2)).astype(np.float32)
+    X[::97] = 1.3e38, 0.69e38  # whose first products are too large for float32, and the sums are not
+    alone = np.concatenate([network.predict(row[None]) for row in X])
+    assert np.isfinite(alone).all()
+    for threads in (1, 2, 3):
+        assert network.predict(X, n_threads=threads).tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_first_row_that_is_too_large_is_named(threads):
+    network = pr.ParallelReLUNetwork([[[1e10]]])
+    X = np.ones((5000, 1))
+    X[[1234, 1235, 4000]] = 1e30
+    with pytest.raises(ValueError, match="X is float32, and the outputs of row 1234 are too large for it"):
+        network.predict(X.astype(np.float32), n_threads=threads)
+    np.testing.assert_allclose(network.predict(X), 1e10 * X[:, 0], rtol=1e-12)
+    X[[2000, 3000]] = 1e300
+    with pytest.raises(ValueError, match="row 2000 of X leads to numbers beyond those of float64"):
+        network.predict(X, n_threads=threads)
+
+
+def test_a_scale_whose_inverse_is_infinite_is_refused():
+    network = pr.ParallelReLUNetwork([[[1.0]]], scale=[1e-310])
+    with pytest.raises(ValueError, match="scale has the value 1e-310; expected at least 1e-308"):
+        network.predict([[1e-310]])
+
+
 HOSTILE = [
     ({"header": {"format": "other"}}, "header is not that of a network"),
     (

@@ -254,10 +254,10 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         -------
         ndarray of shape (n_samples,), or (n_samples, n_outputs) if there are several
             float32 for float32 rows. For the losses "poisson" and "gamma" means, exponentials of the outputs
-            of the network.
+            of the network. What is too large for the dtype is refused, naming the row.
         """
         outputs = self._outputs(X)
-        return np.exp(outputs) if self.log_link else outputs
+        return losses.means(outputs) if self.log_link else outputs
 
 
 @ESTIMATORS.named("PathReLUClassifier")

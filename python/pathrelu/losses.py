@@ -79,3 +79,17 @@ def check_targets(y: Doubles, w: Doubles, loss: str) -> None:
         raise ValueError(f"y has the value {value:g} in row {row}; loss={loss!r} expects {wanted}")
     if kind == "nonnegative" and not (y[w > 0] > 0).any(axis=0).all():
         raise ValueError(f"y is 0 in every row of weight above 0; loss={loss!r} expects a mean above 0")
+
+
+def means(outputs: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Means of a loss with a log link: exponentials of outputs, refused where too large for their dtype."""
+    with np.errstate(over="ignore"):
+        values: NDArray[np.floating[Any]] = np.exp(outputs)
+    if np.isinf(values).any():
+        place = tuple(np.argwhere(np.isinf(values))[0].tolist())
+        hint = "; pass float64 rows" if values.dtype == np.float32 else ""
+        raise ValueError(
+            f"the mean of row {place[0]} is exp({outputs[place]:g}), which is too large for "
+            f"{values.dtype}{hint}"
+        )
+    return values

@@ -31,6 +31,10 @@ struct NetworkView {
 /// out (n, C) <- the network at the rows, summed in the rows' precision; gates are always computed in double,
 /// in the order that arrangements_from_trees uses. False if an entry of the rows is not finite; then the
 /// outputs mean nothing.
+///
+/// A row for which that overflows is computed in double, whatever the rows around it. Throws
+/// std::invalid_argument with the first row whose outputs are beyond the numbers of X, or which overflows in
+/// double too.
 template <class X>
 bool predict(Rows<X> rows, const NetworkView& network, MatView<X> out, int threads);
 

@@ -120,7 +120,7 @@ def predict_file(path: Path, rows: Path, proba: bool = False, n_threads: int | N
     X = features_of(read(rows), network.feature_names, path)
     outputs = network.predict(X, n_threads=n_threads)
     if getattr(model, "log_link", False):
-        outputs = np.exp(outputs)
+        outputs = losses.means(outputs)
     name = network.target or "prediction"
     if network.classes is None:
         if outputs.ndim == 1:

@@ -34,6 +34,13 @@ class Network(PortableNetwork):
         -------
         ndarray of shape (n_rows,), or (n_rows, n_outputs) if there are several
             In the dtype of X. For a classifier these are log-odds, or logits of more than two classes.
+
+        Raises
+        ------
+        ValueError
+            If `X` is not a table of the network's columns, or an output is beyond the largest number of its
+            dtype: the row is named, and float32 rows may be passed as float64. Rows for which only sums on
+            the way to their outputs are too large for float32 are computed in float64.
         """
         table = check.rows(X, must_be_finite=False)  # the core looks while it reads them anyway
         if table.shape[1] != self.n_features:

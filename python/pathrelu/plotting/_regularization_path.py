@@ -354,7 +354,7 @@ def _score_name(scoring: Any, classes: bool) -> str:
 
 def _r2(network: Network, X: ArrayLike, y: ArrayLike, log_link: bool) -> float:
     outputs = network.predict(X)
-    return float(r2_score(y, np.exp(outputs) if log_link else outputs))
+    return float(r2_score(y, losses.means(outputs) if log_link else outputs))
 
 
 def _accuracy(network: Network, X: ArrayLike, y: ArrayLike) -> float:
