@@ -135,7 +135,7 @@ void rows_that_are_not_finite_are_told(bool gated) {
     const auto finite = [&] {
         return predict<T>({X.data(), p.n, p.d}, network.view(), {out.data(), p.n, 2}, 1);
     };
-    X[17] = std::numeric_limits<T>::max();  // finite, though its scaled value may not be
+    X[17] = std::numeric_limits<T>::max() / 10000;  // finite, and so are its products with the weights
     CHECK(finite());
     for (const Index place : {Index(0), p.n * p.d - 1})
         for (const T value : {std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::infinity(),
@@ -145,6 +145,38 @@ void rows_that_are_not_finite_are_told(bool gated) {
             CHECK(!finite());
             X[place] = kept;
         }
+}
+
+/// Rows whose products are too large for float are computed in double, the others as they are without them.
+void sums_too_large_for_float_are_taken_in_double() {
+    const std::vector<double> center(2, 0.0), scale(2, 1.0), W{30, -30, 0.3, 0.7}, bias(2, 0.0), coef{1, 1};
+    const std::vector<std::int64_t> output{0, 0};
+    const std::vector<double> intercept{0.0};
+    NetworkView view{TreeShape(std::vector<Index>{}),
+                     {center.data(), 2},
+                     {scale.data(), 2},
+                     {W.data(), 2, 2},
+                     {bias.data(), 2},
+                     {nullptr, 0, 2},
+                     {nullptr, 0},
+                     {nullptr, 2, 0},
+                     {coef.data(), 2},
+                     {output.data(), 2},
+                     {intercept.data(), 1}};
+    const Index n = 700;
+    std::vector<float> X(2 * n), ordinary(n), out(n);
+    std::mt19937_64 random(69);
+    for (float& x : X) x = std::uniform_real_distribution<float>(-1, 1)(random);
+    CHECK(predict<float>({X.data(), n, 2}, view, {ordinary.data(), n, 1}, 1));
+    X[2 * 613] = 1e38F;
+    X[2 * 613 + 1] = 0.99e38F;
+    CHECK(predict<float>({X.data(), n, 2}, view, {out.data(), n, 1}, 2));
+    for (Index i = 0; i < n; ++i)
+        if (i != 613) CHECK(out[i] == ordinary[i]);
+    CHECK_NEAR(out[613] / 1e38, 30 * 0.01 + 0.3 + 0.7 * 0.99, 1e-5);
+    X[2 * 613 + 1] = 0;
+    CHECK_REFUSED(predict<float>({X.data(), n, 2}, view, {out.data(), n, 1}, 2),
+                  "X is float32, and the outputs of row 613 are too large for it; pass float64 rows");
 }
 
 void a_skip_connection_adds_a_linear_map() {
@@ -205,6 +237,7 @@ int main() {
             bits_do_not_depend_on_the_place<double>(width);
             bits_do_not_depend_on_the_place<float>(width);
         }
+        sums_too_large_for_float_are_taken_in_double();
         a_skip_connection_adds_a_linear_map();
     }
     wrong_input_is_refused();
