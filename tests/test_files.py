@@ -18,10 +18,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
-from test_export import assert_equal_attributes, assert_same, fitted, header_of, rows, same
+from models import fitted, rows
 from test_network import npy, random_network, rewritten
+from test_portable import assert_equal_attributes, assert_same, header_of, same
 
 import pathrelu as pr
+from pathrelu._registry import ESTIMATORS, NETWORKS, RECORDS, Registry
+from pathrelu._watch import Record
 from pathrelu.files.values import Encoder, NotPlainData
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="names and modes of POSIX")
@@ -432,3 +435,46 @@ def test_files_hold_the_version_of_the_package(tmp_path):
     assert header_of(tmp_path / "model")["pathrelu_version"] == pr.__version__
     random_network().save(tmp_path / "network.json")
     assert json.loads((tmp_path / "network.json").read_text())["pathrelu_version"] == pr.__version__
+
+
+# ---- What files may name -------------------------------------------------------
+
+
+def test_files_may_name_what_is_registered_and_nothing_derived_from_it():
+    class Network(pr.ParallelReLUNetwork):
+        kind = "own"
+
+    class Regressor(pr.PathReLURegressor):
+        pass
+
+    assert {name for name, _ in NETWORKS.items()} == {"relu", "gated"}
+    estimators = {name for name in pr.__all__ if hasattr(getattr(pr, name), "fit")}
+    assert {name for name, _ in ESTIMATORS.items()} == estimators
+    assert dict(RECORDS.items()) == {"Record": Record}
+    assert ESTIMATORS.name_of(Regressor) is None
+    assert NETWORKS.name_of(Network) is None
+    assert NETWORKS.get("own") is None
+    assert NETWORKS.has_instance(Network([[[1.0]]]))
+
+
+def test_a_network_of_a_derived_class_is_not_stored_under_a_name_that_files_do_not_have(tmp_path):
+    class Network(pr.ParallelReLUNetwork):
+        kind = "own"
+
+    with pytest.raises(ValueError, match="load would refuse the file: it holds a network of the kind 'own'"):
+        Network([[[1.0]]]).save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_name_in_files_is_that_of_one_class():
+    registry = Registry()
+
+    @registry.named("one")
+    class First:
+        pass
+
+    assert registry.named("one")(First) is First
+    with pytest.raises(ValueError, match=r"the name 'one' is that of test_files\..*First"):
+        registry.named("one")(Registry)
+    assert registry.get("one") is First
+    assert registry.get(["one"]) is None
