@@ -610,6 +610,9 @@ def test_losses_with_a_logarithm_predict_means(table, tmp_path, loss):
     written = [float(cell) for cell in run("predict", model, path).stdout.split()[1:]]
     np.testing.assert_allclose(written, pr.load(model).predict(X))
     assert min(written) > 0
+    assert f"loss           {loss}, whose outputs are logarithms of means" in run("inspect", model).stdout
+    result = run("export", model, "--to-json", tmp_path / "m.json")
+    assert "outputs of the network are logarithms of means" in result.stderr
 
 
 def test_certify_weighs_rows_as_training_did(table, tmp_path):

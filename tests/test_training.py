@@ -10,7 +10,8 @@ from pathrelu.training import Data, Scaling, TrainingProblem, canonical, labelle
 
 def training_problem(activation="relu", **options):
     rng = np.random.default_rng(0)
-    X = np.column_stack([10 + 3 * rng.standard_normal((40, 2)), np.full(40, 0.1)])  # the last is constant
+    constant = np.where(np.arange(40) % 2, 0.1, np.nextafter(0.1, 1))  # up to rounding
+    X = np.column_stack([10 + 3 * rng.standard_normal((40, 2)), constant])
     w = rng.random(40) + 0.5
     y = np.maximum(X[:, :1] - 10, 0)
     data = Data(X, np.hstack([y, y - X[:, 1:2]]), w, "squared_error")
@@ -31,7 +32,8 @@ def test_a_network_has_the_objective_of_the_programs_that_it_comes_from(activati
     data = training.data
     objective = network.objective(data.X, data.y, alpha, sample_weight=data.w)
     assert objective == pytest.approx(sum(solution.objective for solution in solutions), rel=1e-9)
-    if not options:  # centered: what is constant has no weight
+    if not options:  # centered: what is constant is no feature
+        assert not training.X[:, 2].any()
         assert not network.leaf_weights[..., 2].any()
 
     # The problem of the network is the one it comes from.

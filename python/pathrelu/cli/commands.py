@@ -29,12 +29,14 @@ from pathrelu.cli.tables import (
     InputError,
     check_output,
     listed,
+    note,
     read,
     refuse,
     write,
     written,
 )
 from pathrelu.cli.tasks import MOST_CLASSES, certify_file, inspected, predict_file, run_demo, train_file
+from pathrelu.estimators import PathReLURegressor
 from pathrelu.files.archive import json_bytes, write_file
 from pathrelu.files.loading import load
 from pathrelu.inspection import network_of
@@ -355,6 +357,8 @@ def export(model: Path, onnx: Path | None, to_json: Path | None, dtype: str | No
     if onnx is not None:
         loaded.to_onnx(onnx, dtype=np.dtype(dtype or "float32"))
     if to_json is not None:
+        if isinstance(loaded, PathReLURegressor) and loaded.log_link:
+            note(f"{to_json}: outputs of the network are logarithms of means, for the loss {loaded.loss}")
         write_file(to_json, json_bytes(network_of(loaded).to_dict()))
     if as_json:
         echo_json({"written": list(map(str, outputs))})
@@ -442,6 +446,9 @@ def describe(summary: dict[str, Any]) -> None:
         click.echo(f"classes        {listed(summary['classes'])}")
     for column, categories in summary.get("categories", {}).items():
         click.echo(f"one-hot        {column!r}: {len(categories)} categories")
+    if summary["loss"] not in (None, "log_loss", "squared_error"):
+        link = ", whose outputs are logarithms of means" if summary["log_link"] else ""
+        click.echo(f"loss           {summary['loss']}{link}")
     if summary["alpha"] is not None:  # of several outputs each may have its own
         click.echo(f"alpha          {', '.join(f'{alpha:.6g}' for alpha in np.atleast_1d(summary['alpha']))}")
     if summary["cv"] is not None:

@@ -153,6 +153,8 @@ def summary_of(model: Any, network: Network) -> dict[str, Any]:
         "cv": {"folds": model.n_splits_, "alphas": model.alphas_, "score": model.best_score_}
         if chosen
         else None,
+        "loss": getattr(model, "loss", None if network.classes is None else "log_loss"),
+        "log_link": getattr(model, "log_link", False),
         "objective": getattr(model, "objective_", None),
         "dual_gap": getattr(model, "dual_gap_", None),
     }
