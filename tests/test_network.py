@@ -369,6 +369,17 @@ def test_the_first_row_that_is_too_large_is_named(threads):
         network.predict(X, n_threads=threads)
 
 
+def test_an_estimator_of_targets_near_the_largest_float32_predicts_or_refuses():
+    X = np.random.default_rng(0).standard_normal((60, 3)).astype(np.float32)
+    y = (3e38 * np.tanh(X[:, 0])).astype(np.float32)
+    model = pr.PathReLURegressor(random_state=0).fit(X, y)
+    assert np.isfinite(model.predict(X)).all()
+    wide = model.predict(10 * X.astype(np.float64))
+    row = np.flatnonzero(np.abs(wide) > FLOAT32_MAX)[0]
+    with pytest.raises(ValueError, match=f"X is float32, and the outputs of row {row} are too large for it"):
+        model.predict(10 * X)
+
+
 def test_a_scale_whose_inverse_is_infinite_is_refused():
     network = pr.ParallelReLUNetwork([[[1.0]]], scale=[1e-310])
     with pytest.raises(ValueError, match="scale has the value 1e-310; expected at least 1e-308"):
