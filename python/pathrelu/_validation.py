@@ -43,17 +43,19 @@ def table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
         if options.get("y_numeric") and array.dtype.kind != "c":
             numeric_dtype(array, "y")
             of_floats(array, "y")
-    checked = validate_data(
-        estimator,
-        X,
-        *y,
-        # scikit-learn knows the dtype of arrays, but not of every kind of data frame.
-        dtype=[np.float32] if names is not None and _narrow(X) else [np.float64, np.float32],
-        order="C",
-        accept_sparse=True,
-        ensure_all_finite=False,
-        **options,
-    )
+    # It sums targets to see whether all are finite, and looks at each if the sum is not, with a warning.
+    with np.errstate(over="ignore", invalid="ignore"):
+        checked = validate_data(
+            estimator,
+            X,
+            *y,
+            # scikit-learn knows the dtype of arrays, but not of every kind of data frame.
+            dtype=[np.float32] if names is not None and _narrow(X) else [np.float64, np.float32],
+            order="C",
+            accept_sparse=True,
+            ensure_all_finite=False,
+            **options,
+        )
     rows = dense(checked[0] if y else checked, "X")
     finite_columns(rows, "X", names)
     return (rows, checked[1]) if y else rows
