@@ -12,7 +12,8 @@ from reference import loss_conjugates, loss_slopes, loss_values, project
 import pathrelu as pr
 from pathrelu import _core
 from pathrelu.arrangements import RowSpace
-from pathrelu.certificate import Certificate, Output, spectral_norm
+from pathrelu.certificate import Certificate
+from pathrelu.certificate._output import Output, spectral_norm
 from pathrelu.program._problem import Problem
 
 EPS = float(np.finfo(np.float64).eps)

@@ -1,0 +1,438 @@
+"""The methods of `certify`: each a class, which makes a lower bound for one output.
+
+A new one is a class here and its line in `METHODS`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pathrelu import _core
+from pathrelu import _linear_algebra as algebra
+from pathrelu import _validation as check
+from pathrelu._watch import Watch
+from pathrelu.arrangements import Arrangements, RowSpace, enumerate_arrangements
+from pathrelu.certificate._generation import Generated, Master, column_generation
+from pathrelu.certificate._oracles import BranchOracle, Correlation, ExactOracle, Oracle
+from pathrelu.certificate._output import Output, Vector, residual_norm
+from pathrelu.certificate._result import Bound
+from pathrelu.program._problem import Problem
+from pathrelu.program._solve import run
+
+EXACT_RANK = 3  # up to which all regions are walked through
+MOST_BRANCH_RANK = 16
+BRANCH_RANK = 6  # up to which "auto" branches until it is done
+SHORT_BRANCH_RANK, SHORT_NODES = 12, 50_000  # and up to which, and how long, it has a try
+RETRIES = 2
+FIRST_NODES = 10_000  # of one look at rank 4 and more, fourfold each time that they do not do
+EXACT_ROWS = 10_000  # at rank 3, up to which "auto" walks through all regions
+TINY = 20_000  # joint arrangements of a deeper tree that "auto" and "enumeration" list
+ALPHAS = 6  # penalties tried for a bound that is not tight
+
+
+@dataclass(frozen=True)
+class Task:
+    """A network's part for one output: the training problem it is a candidate for, and how long to look."""
+
+    program: Problem  # over all scaled rows
+    leaves: NDArray[np.float64]  # (K, paths, d), for these rows
+    edge_signs: NDArray[np.int8]  # (K, n_edges)
+    width: tuple[int, ...]
+    skip_connection: bool
+    alpha: float
+    fit_intercept: bool
+    space: RowSpace  # of the rows that have weight
+    upper: float  # the network's objective, infinite where it is that of several outputs
+    arrangements: Arrangements | None
+    kappa: int | None
+    tol: float | None
+    max_rounds: int
+    max_nodes: int
+    threads: int
+    watch: Watch
+
+    @cached_property
+    def output(self) -> Output:
+        """The problem over the rows that have weight, in coordinates of their space."""
+        used, space = self.program.w > 0, self.space
+        rows = space.left * space.values if space.rank else np.zeros((int(used.sum()), 1))
+        problem = replace(
+            self.program,
+            X=rows,
+            y=np.ascontiguousarray(self.program.y[used]),
+            w=check.unit_mean(self.program.w[used]),
+        )
+        return Output(
+            problem,
+            self.alpha,
+            self.fit_intercept,
+            self.width,
+            self.threads,
+            self.skip_connection,
+            space.residual,
+            self.watch,
+        )
+
+    @cached_property
+    def gates(self) -> NDArray[np.float64]:
+        """Leaf weights of all paths (K * paths, rank), in the same coordinates."""
+        basis = self.space.basis if self.space.rank else np.zeros((self.leaves.shape[2], 1))
+        return algebra.product(self.leaves, basis).reshape(-1, basis.shape[1])
+
+    @property
+    def out_of_time(self) -> bool:
+        return self.watch.left <= 0
+
+
+class Method(ABC):
+    """A lower bound on the optimum of a task. A method is made for one task, and used once."""
+
+    name: ClassVar[str]
+    takes_kinks: ClassVar[bool] = False  # also bounds programs of losses with kinks
+    parameters: ClassVar[frozenset[str]] = frozenset()  # of `certify`, that are for this method alone
+    most_rank: ClassVar[float] = np.inf  # of the scaled rows
+    instead: ClassVar[str] = ""  # what to try beyond it
+
+    def __init__(self, task: Task) -> None:
+        if task.space.rank > self.most_rank:
+            raise ValueError(
+                f"the scaled rows have rank {task.space.rank}, and method={self.name!r} is for ranks up to "
+                f"{self.most_rank}; try {self.instead}"
+            )
+        self.task = task
+        self.result = Bound(self.name)
+
+    @abstractmethod
+    def bound(self) -> Bound:
+        """The bound; the best so far where the time or the nodes of the task are used up."""
+
+    def at_least_spectral(self) -> Bound:
+        """The result, which may have been cut off, or "spectral" at the best constant network."""
+        output, result = self.task.output, self.result
+        theta = output.theta(np.zeros_like(output.problem.y))
+        bound = output.largest(theta, output.tree_bound(np.ascontiguousarray(theta[:, 0]), output.spectral))
+        value = output.lower(theta, bound)
+        if value > result.lower:
+            result.method, result.tight = Spectral.name, False
+            result.improve(value, bound / output.alpha)
+        return result
+
+
+class LooseMethod(Method):
+    """A method whose bound B stays above what sub-networks correlate with theta."""
+
+    @cached_property
+    def master(self) -> Master:
+        return Master(self.task.output, self.task.gates, self.task.output.rows)
+
+    def spent(self) -> bool:
+        """Whether what comes now depends on where it was cut off."""
+        return self.task.out_of_time
+
+    def own_dual(self, alpha: float) -> NDArray[np.float64]:
+        """The dual point of the program over the network's own arrangements."""
+        return self.master.solve(alpha, 1e-5).theta
+
+    def over_alphas(
+        self, dual: Callable[[float], NDArray[np.float64]], most: Callable[[Vector], float]
+    ) -> None:
+        """Improve the result by dual points of programs with smaller alpha.
+
+        If the bound at the dual point of the program with alpha' is B, the point times alpha / B is feasible.
+        The best has B = alpha, which takes some alpha' < alpha.
+        """
+        output = self.task.output
+        alpha, best = output.alpha, -np.inf
+        for _ in range(ALPHAS):
+            theta = dual(alpha)
+            if self.spent():
+                break
+            bound = output.largest(theta, output.tree_bound(np.ascontiguousarray(theta[:, 0]), most))
+            value = output.lower(theta, bound)
+            self.result.improve(value, bound / output.alpha)
+            if value <= best * 1.001 or bound <= 1.01 * output.alpha or self.spent():
+                break
+            best = value
+            alpha *= max(output.alpha / bound, 0.1)
+
+
+class Generation(LooseMethod):
+    """Column generation with an oracle of units; loose from depth 3 on, where units are not all there is."""
+
+    goal: ClassVar[float]  # the relative gap without `tol`
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.oracle = self.make_oracle()
+        self.result.tight = task.output.paths == 1
+
+    @abstractmethod
+    def make_oracle(self) -> Oracle: ...
+
+    def bound(self) -> Bound:
+        if self.task.output.paths == 1:
+            self.close(self.task.tol or self.goal)
+        else:
+            self.over_alphas(self.generated_dual, self.most)
+        return self.at_least_spectral()
+
+    def close(self, goal: float) -> None:
+        """Improve the result until its relative gap is the goal, or the oracle gives up."""
+        task, result = self.task, self.result
+        done = self.generate(task.alpha, task.upper, goal, task.max_rounds)
+        result.best_objective = min(result.best_objective, done.best_objective)
+        result.improve(done.lower, done.correlation)
+
+    def spent(self) -> bool:
+        return self.oracle.spent
+
+    def generate(self, alpha: float, upper: float, tol: float, max_rounds: int) -> Generated:
+        task = self.task
+        done = column_generation(
+            task.output, self.master, self.oracle, task.space.residual, alpha, upper, tol, max_rounds
+        )
+        self.result.n_rounds += done.n_rounds
+        self.result.n_nodes += done.n_nodes
+        return done
+
+    def generated_dual(self, alpha: float) -> NDArray[np.float64]:
+        return self.generate(alpha, np.inf, 1e-2, 20).theta
+
+    def total(self, found: Correlation, theta: Vector) -> float:
+        """The bound of what the oracle found, with what the row space leaves out."""
+        self.result.n_nodes += found.n_nodes
+        return math.hypot(found.bound, self.task.space.residual * algebra.norm(theta))
+
+    def most(self, theta: Vector) -> float:
+        return self.total(self.oracle(theta, 0.0, 2e-2), theta)
+
+
+class Enumeration(Generation):
+    """Over all arrangements: of units, or jointly those of deeper trees where these can be listed."""
+
+    name = "enumeration"
+    goal = 1e-6
+    most_rank = EXACT_RANK
+    instead = "'branch_and_bound' or 'auto'"
+
+    def make_oracle(self) -> Oracle:
+        output = self.task.output
+        return ExactOracle(output.rows[:, : self.task.space.rank], output.threads, output.watch)
+
+    def bound(self) -> Bound:
+        return self.result if self.listed() else super().bound()
+
+    def listed(self) -> bool:
+        """Whether all joint arrangements of a deeper tree could be listed; then the result is done."""
+        task, output = self.task, self.task.output
+        left = task.watch.left
+        if output.paths == 1 or left <= 0:
+            return False
+        limit = None if np.isinf(left) else left
+        rows, depth = output.problem.X, len(output.width) + 2
+        try:
+            arrangements = enumerate_arrangements(
+                rows, depth, output.width, TINY, n_threads=output.threads, max_seconds=limit
+            )
+        except (ValueError, TimeoutError):  # too many, or too slow
+            return False
+        if output.skip:
+            arrangements = arrangements.with_skip_connection()
+        options = _core.SolveOptions(
+            tol=0.1 * (task.tol or self.goal),
+            max_iter=10_000,
+            fit_intercept=output.fit_intercept,
+            threads=output.threads,
+        )
+        solution = run(output.problem, arrangements, output.alpha, options, None, output.watch)
+        self.result = Bound(self.name, tight=True, n_rounds=1, best_objective=solution.objective)
+        self.result.improve(solution.dual_objective, 1.0)
+        if task.out_of_time:
+            self.at_least_spectral()
+        return True
+
+
+class BranchAndBound(Generation):
+    """The unit that correlates most to within a tolerance, over cones halved until bounds are low enough."""
+
+    name = "branch_and_bound"
+    goal = 1e-2
+    most_rank = MOST_BRANCH_RANK
+    instead = "'low_rank', 'spectral' or 'auto'"
+
+    oracle: BranchOracle
+
+    def make_oracle(self) -> BranchOracle:
+        task, output = self.task, self.task.output
+        first = FIRST_NODES if output.paths == 1 else task.max_nodes
+        rows = output.rows[:, : task.space.rank]
+        return BranchOracle(rows, output.threads, task.max_nodes, first, output.watch)
+
+    def close(self, goal: float) -> None:
+        """Where the nodes of one look do not do: theta of smaller alpha, then more nodes for each look.
+
+        What happens is the same for any `max_nodes`, which only says when it ends.
+        """
+        oracle, output = self.oracle, self.task.output
+        super().close(goal)
+        while not self.spent() and not self.closed(goal):
+            smaller, share = output.alpha, self.result.correlation
+            for _ in range(RETRIES):
+                if self.spent() or not 1 < share < np.inf:
+                    break
+                smaller *= max(1 / share, 0.1)
+                theta = self.own_dual(smaller)
+                bound = self.total(oracle(theta[:, 0].copy(), output.alpha, 1e-2), theta)
+                share = output.largest(theta, bound) / output.alpha
+                self.result.improve(output.lower(theta, share * output.alpha), share)
+            if oracle.each >= self.task.max_nodes:
+                break
+            oracle.each *= 4
+            super().close(goal)
+
+    def closed(self, goal: float) -> bool:
+        best = min(self.task.upper, self.result.best_objective)
+        return best - self.result.lower <= goal * best
+
+
+class Leading:
+    r"""The k leading principal scores: a bound from them, and the program on them alone.
+
+    The bound is on ``abs(theta @ relu(Z @ u))`` for Z = Z_k + R with orthogonal row spaces.
+
+    relu(z u) and relu(z_k u) differ by at most ``abs(r u)``. If cos of the length of u lies in the row space
+    of Z_k and sin in that of R, the sum is at most cos times the maximum on Z_k plus sin times
+    `residual_norm`.
+    """
+
+    def __init__(self, task: Task, k: int) -> None:
+        output, space = task.output, task.space
+        self.k, self.task = k, task
+        self.oracle = BranchOracle(output.rows[:, :k], output.threads, 2**62, SHORT_NODES, output.watch)
+        self.rest = output.rows[:, k : space.rank]
+        self.largest = float(space.values[k]) if k < space.rank else 0.0
+        self.residual = space.residual
+
+    def most(self, theta: Vector) -> float:
+        other = math.hypot(residual_norm(self.rest, self.largest, theta), self.residual * algebra.norm(theta))
+        return math.hypot(self.oracle(theta, 0.0, 1e-2).bound, other)
+
+    @cached_property
+    def master(self) -> Master:
+        task = self.task
+        return Master(task.output, task.gates[:, : self.k], task.output.rows[:, : self.k])
+
+    def generate(self, alpha: float) -> Generated:
+        return column_generation(self.task.output, self.master, self.oracle, 0.0, alpha, np.inf, 1e-2, 20)
+
+
+class LowRank(LooseMethod):
+    """The maximum on leading principal scores, and a norm for the rest."""
+
+    name = "low_rank"
+    parameters = frozenset({"kappa"})
+
+    @cached_property
+    def leading(self) -> Leading:
+        task, rank = self.task, self.task.space.rank
+        if task.kappa is not None:
+            return Leading(task, min(task.kappa, rank))
+        theta = np.ascontiguousarray(self.own_dual(task.alpha)[:, 0])
+        tries = (Leading(task, k) for k in range(min(rank, BRANCH_RANK) + 1))
+        return min(tries, key=lambda leading: leading.most(theta))
+
+    def bound(self) -> Bound:
+        task, leading = self.task, self.leading
+        self.result.kappa = leading.k
+        self.over_alphas(self.own_dual, leading.most)
+        if leading.k > 0 and not task.out_of_time:
+            self.over_alphas(self.approximate_dual, leading.most)
+        return self.at_least_spectral() if task.out_of_time else self.result
+
+    def approximate_dual(self, alpha: float) -> NDArray[np.float64]:
+        """The dual point of the program on the leading scores, which the paper's approximation solves."""
+        done = self.leading.generate(alpha)
+        self.result.n_rounds += done.n_rounds
+        self.result.n_nodes += done.n_nodes
+        return done.theta
+
+
+class Spectral(LooseMethod):
+    """By eigenvalues."""
+
+    name = "spectral"
+
+    def bound(self) -> Bound:
+        self.over_alphas(self.own_dual, self.task.output.spectral)
+        return self.at_least_spectral()
+
+
+class Solver(Method):
+    """The optimum over given arrangements, or the network's own: no bound on that over all."""
+
+    name = "solver"
+    takes_kinks = True
+    parameters = frozenset({"arrangements"})
+
+    def bound(self) -> Bound:
+        task = self.task
+        groups = task.arrangements
+        if groups is None:
+            trees, signs = task.leaves, task.edge_signs
+            if not len(trees):
+                if not task.skip_connection:
+                    raise ValueError("the network has no sub-network and so no arrangements; give some")
+                # A tree of no arrangement.
+                trees, signs = np.zeros((1, *trees.shape[1:])), np.ones((1, signs.shape[1]), np.int8)
+            groups = Arrangements.from_trees(
+                task.program.X, trees, signs, width=task.width, n_threads=task.threads
+            )
+        if task.skip_connection:
+            groups = groups.with_skip_connection()
+        options = _core.SolveOptions(
+            tol=task.tol or 1e-6, max_iter=10_000, fit_intercept=task.fit_intercept, threads=task.threads
+        )
+        solution = run(task.program, groups, task.alpha, options, None, task.watch)
+        return Bound(self.name, solution.dual_objective, 1.0, solution.objective, 1, arrangements=len(groups))
+
+
+class Auto(Method):
+    """The best method that is affordable at the rank of the rows, or of several beyond."""
+
+    name = "auto"
+
+    def bound(self) -> Bound:
+        task, rank = self.task, self.task.space.rank
+        if rank <= EXACT_RANK:
+            enumeration = Enumeration(task)
+            if enumeration.listed():
+                return enumeration.result
+            exact = rank < EXACT_RANK or len(task.output.rows) <= EXACT_ROWS
+            # Not its bound(), which would try again to list.
+            return Generation.bound(enumeration) if exact else BranchAndBound(task).bound()
+        if rank <= BRANCH_RANK:
+            return BranchAndBound(task).bound()
+        tries: list[Bound] = []
+        short = replace(task, kappa=None, max_nodes=min(task.max_nodes, SHORT_NODES))
+        methods: list[type[Method]] = [Spectral, LowRank]
+        if rank <= SHORT_BRANCH_RANK:
+            methods.append(BranchAndBound)
+        for method in methods:
+            tries.append(method(short).bound())
+            if tries[-1].lower >= (1 - (task.tol or 1e-6)) * task.upper or task.out_of_time:
+                break
+        return max(tries, key=lambda bound: bound.lower)
+
+
+BY_NAME: dict[str, type[Method]] = {
+    method.name: method for method in (Auto, Enumeration, BranchAndBound, LowRank, Spectral, Solver)
+}
+METHODS = tuple(BY_NAME)

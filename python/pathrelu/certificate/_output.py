@@ -1,0 +1,139 @@
+"""The training problem of one output, and bounds on what its sub-networks correlate with a dual point."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pathrelu import _core
+from pathrelu import _linear_algebra as algebra
+from pathrelu._watch import Watch
+from pathrelu.program._problem import Problem
+
+SPECTRAL_STEPS = 12
+SHARES = (0.25, 0.5, 0.75, 1.0)  # of the rows of one sign in the bound for depth 3
+
+Vector = NDArray[np.float64]
+
+
+class Output:
+    """The training problem of one output, in coordinates of the row space.
+
+    Leaf weights outside the row space add to path norms and to no prediction, so nothing is lost.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        alpha: float,
+        fit_intercept: bool,
+        width: tuple[int, ...],
+        threads: int,
+        skip: bool = False,
+        residual: float = 0.0,
+        watch: Watch | None = None,
+    ) -> None:
+        self.watch = watch or Watch()  # each solve and each look for units ends at its time
+        self.skip = skip
+        self.residual = residual  # of the rows, as that of their row space
+        self.problem = problem
+        self.rows: NDArray[np.float64] = problem.X.astype(np.float64, copy=False)
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.width = width
+        self.paths = math.prod(width)
+        self.threads = threads
+        # The objective of the best constant, by which the solver measures its gap.
+        self.start = _core.dual_bound(self.theta(np.zeros_like(problem.y)), *self._loss(), np.inf)
+
+    def _loss(self) -> tuple[NDArray[np.float64], NDArray[np.float64], _core._Loss]:
+        return self.problem.y, self.problem.w, self.problem.core_loss
+
+    def theta(self, f: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The dual point (n, 1) of predictions (n, 1), which are shifted by the best intercept first."""
+        return _core.dual_point(np.ascontiguousarray(f), *self._loss(), self.fit_intercept)
+
+    def lower(self, theta: NDArray[np.float64], bound: float, alpha: float | None = None) -> float:
+        """The lower bound that theta gives if no sub-network of path norm 1 correlates with it more."""
+        cap = (self.alpha if alpha is None else alpha) / bound if bound > 0 else np.inf
+        value = _core.dual_bound(theta, *self._loss(), cap)
+        return value - 1e-13 * abs(value)
+
+    def largest(self, theta: NDArray[np.float64], bound: float) -> float:
+        """The bound on sub-networks of path norm 1, or what the skip connection correlates with theta."""
+        if not self.skip:
+            return bound
+        linear = algebra.norm(algebra.product(self.rows.T, theta))
+        return max(bound, math.hypot(linear, self.residual * algebra.norm(theta)))
+
+    def spectral(self, theta: Vector) -> float:
+        return math.hypot(spectral_norm(self.rows, theta), self.residual * algebra.norm(theta))
+
+    def tree_bound(self, theta: Vector, most: Callable[[Vector], float]) -> float:
+        r"""Bound on ``abs(theta @ h)`` over trees h of path norm 1, by one on units, ``most(theta)``.
+
+        All edge signs +1: h is the sum over leaves of ``relu(Z @ v)``: at most ``sqrt(paths) most(theta)``.
+        Otherwise, with k < paths leaves that reach the root by edges of sign +1 alone, ``0 <= h <= sum`` of
+        these leaves' outputs; for ``theta = a - b`` with its positive and negative part, and the sign +,
+        ``theta @ h <= a @ h <= sqrt(k) most(a)``. At depth 3 also ``h >= g`` for the root's pre-activation g,
+        so for any t in [0, 1] ``theta @ h <= a @ relu(g) - t b @ g``, which is at most the sum over leaves of
+        sign + of ``(a - t b) @ relu(Z v)`` and over the others of ``t b @ relu(Z v)``: by Cauchy-Schwarz
+        ``sqrt(k most(a - t b)^2 + (paths - k) t^2 most(b)^2)``.
+        """
+        if self.paths == 1:
+            return most(theta)
+        whole = most(theta)
+        bound = np.sqrt(self.paths) * whole
+        for positive, negative in (
+            (np.maximum(theta, 0), np.maximum(-theta, 0)),
+            (np.maximum(-theta, 0), np.maximum(theta, 0)),
+        ):
+            k = np.arange(1, self.paths)
+            squares = [k * most(positive) ** 2]
+            if len(self.width) == 1:
+                other = most(negative) ** 2
+                for t in SHARES:
+                    plus = whole if t == 1 else most(positive - t * negative)
+                    squares.append(k * plus**2 + (self.paths - k) * t**2 * other)
+            bound = max(bound, float(np.sqrt(np.min(squares, axis=0).max())))
+        return float(bound)
+
+
+def spectral_norm(Z: NDArray[np.float64], theta: Vector) -> float:
+    r"""Bound on ``abs(theta @ relu(Z @ u))`` over unit u by eigenvalues.
+
+    As relu(x) = (x + \|x\|) / 2, ``sigma theta @ relu(Z u) <= |Z^T theta| / 2 + sum_i a_i |z_i u| / 2`` with
+    a the part of sigma theta above zero. For tau > 0, ``2 |x| <= tau + x^2 / tau``, so the sum is at most the
+    root of ``sum(a tau) lambda_max(Z^T diag(a / tau) Z)``; equal tau give the bound of the design. Each step
+    moves tau_i^2 towards ``(z_i u)^2`` at the top eigenvector u.
+    """
+    worst = 0.0
+    for part in (np.maximum(theta, 0), np.maximum(-theta, 0)):
+        if not part.any():
+            continue
+        squares, best = np.ones(len(Z)), np.inf
+        for step in range(SPECTRAL_STEPS):
+            tau = np.sqrt(squares)
+            values, vectors = algebra.eigenvalues(algebra.product((Z * (part / tau)[:, np.newaxis]).T, Z))
+            best = min(best, math.sqrt(algebra.inner(part, tau) * max(float(values[-1]), 0.0)))
+            along = algebra.product(Z, vectors[-1]) ** 2
+            mean = algebra.inner(part, along)
+            if not mean > 0:
+                break
+            along *= algebra.inner(part, squares) / mean
+            squares = np.maximum(squares + (along - squares) / (step + 2), 1e-9)
+        worst = max(worst, best)
+    return 0.5 * (algebra.norm(algebra.product(Z.T, theta)) + worst) * (1 + 1e-12)
+
+
+def residual_norm(R: NDArray[np.float64], largest: float, theta: Vector) -> float:
+    """Bound on ``sum_i |theta_i| |r_i u|`` over unit u, by Cauchy-Schwarz in two ways."""
+    size = np.abs(theta)
+    weighted = 0.0
+    if R.size:
+        values, _ = algebra.eigenvalues(algebra.product((R * size[:, np.newaxis]).T, R))
+        weighted = float(values[-1])
+    return min(largest * algebra.norm(theta), math.sqrt(float(size.sum()) * max(weighted, 0.0)))

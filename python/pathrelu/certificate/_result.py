@@ -1,0 +1,95 @@
+"""What `certify` returns, and what a method returns for one output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Bounds on the optimum P* of the training problem that a network is a candidate for.
+
+    P* is the least objective of all ReLU networks of the same depth, width and number of outputs, with any
+    number of sub-networks, the same centering and scaling, the same bias, intercept and skip connection or
+    none.
+
+    Attributes
+    ----------
+    upper : float
+        The network's own objective, re-evaluated in float64.
+    lower : float
+        A lower bound on P*, for any method but "solver".
+    method : str
+        What gave `lower`: "enumeration", "branch_and_bound", "low_rank", "spectral" or "solver".
+    arrangements : int or None
+        None if `lower` is a bound on P*. For "solver", the number of arrangements it covers: it bounds the
+        optimum over these alone, and is no certificate of the training problem.
+    seconds : float
+    details : dict
+        ``"rank"`` of the scaled rows with the bias column; ``"tight"``, whether the bound converges to P*
+        (not from depth 3 on, unless all joint arrangements were listed, and not for "low_rank" and
+        "spectral"); ``"correlation"``, the bound on ``abs(theta @ h(X))`` over alpha, by which theta was
+        divided; ``"n_rounds"`` of programs and ``"n_nodes"`` of branch and bound; where there are any,
+        ``"best_objective"``, the least one of the networks met on the way, and ``"kappa"``.
+    """
+
+    upper: float
+    lower: float
+    method: str
+    arrangements: int | None
+    seconds: float
+    details: dict[str, Any] = field(repr=False)
+
+    @property
+    def gap(self) -> float:
+        """``upper - lower``, not below zero."""
+        return max(self.upper - self.lower, 0.0)
+
+    @property
+    def relative_gap(self) -> float:
+        """The gap over `upper`."""
+        return self.gap / self.upper if self.upper > 0 else 0.0
+
+    @property
+    def vacuous(self) -> bool:
+        """Whether `lower` says no more than that losses are not negative, though `upper` is above 0."""
+        return self.upper > 0 and not self.lower > 1e-9 * self.upper
+
+    def __str__(self) -> str:
+        how = f"{self.method}, {self.seconds:.2g} s"
+        if self.arrangements is not None:
+            return (
+                f"objective {self.upper:.6g}, at least {self.lower:.6g} with these {self.arrangements} "
+                f"arrangements ({how}); others are not covered: no certificate of the training problem"
+            )
+        if self.vacuous:
+            return (
+                f"objective {self.upper:.6g}; the lower bound {self.lower:.3g} is vacuous ({how}): it says "
+                "no more than that losses are not negative"
+            )
+        return (
+            f"objective {self.upper:.6g}, global optimum at least {self.lower:.6g}: "
+            f"gap {self.gap:.2g}, {100 * self.relative_gap:.2g} % of the objective ({how})"
+        )
+
+
+@dataclass
+class Bound:
+    """The best lower bound of one output so far, and how it came about."""
+
+    method: str
+    lower: float = -np.inf
+    correlation: float = np.inf  # over alpha
+    best_objective: float = np.inf
+    n_rounds: int = 0
+    n_nodes: int = 0
+    kappa: int | None = None
+    tight: bool = False  # the bound converges to P*
+    arrangements: int | None = None  # which alone it bounds the optimum over
+
+    def improve(self, lower: float, correlation: float) -> None:
+        if lower > self.lower:
+            self.lower, self.correlation = lower, correlation
