@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "lines.hpp"
+#include "geometry/lines.hpp"
 
 namespace pathrelu {
 namespace {

@@ -18,24 +18,20 @@ constexpr Index kCheap = 2000;           // unknowns
 constexpr double kParallel = 1 - 1e-6;   // cosine above which two blocks point the same way
 constexpr double kOneDirection = 1e-12;  // squared distance of directions that are one but for rounding
 constexpr double kLastPolish = 0.2;      // seconds for the polish after a stop
-constexpr double kPollEvery = 0.05;      // seconds
 
 }  // namespace
 
 bool Budget::stopped() {
-    if (observer_.poll && !stopped_ && seconds() - last_poll_ > kPollEvery) {
-        last_poll_ = seconds();
-        stopped_ |= !runs_to_its_end([&] { observer_.poll(); });
-    }
-    return stopped_;
+    watch_.until_stop([&] { watch_.poll(); });
+    return watch_.stopped();
 }
 
 void Budget::record(const Record& record) {
-    if (observer_.record && !stopped_) stopped_ |= !runs_to_its_end([&] { observer_.record(record); });
+    if (observer_.record && !was_stopped()) watch_.until_stop([&] { observer_.record(record); });
 }
 
 Poll Budget::poll() const {
-    if (!stopped_) return observer_.poll;
+    if (!was_stopped()) return observer_.poll;
     return [this, until = seconds() + kLastPolish] {
         if (seconds() > until) throw Stop();
     };

@@ -1,5 +1,4 @@
 #pragma once
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -7,6 +6,7 @@
 #include <pathrelu/search.hpp>
 
 #include "search/trees.hpp"
+#include "support/stopwatch.hpp"
 
 namespace pathrelu {
 
@@ -31,15 +31,14 @@ struct SearchProblem {
 /// The clock of a search, the solver steps it has left, and whether it was told to stop.
 class Budget {
   public:
-    Budget(const Observer& observer, Index max_iter) : observer_(observer), left_(max_iter) {}
+    Budget(const Observer& observer, Index max_iter)
+        : observer_(observer), watch_(observer.poll), left_(max_iter) {}
 
-    double seconds() const {
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-    }
+    double seconds() const { return watch_.seconds(); }
     /// Polls now and then; true once the observer has thrown `Stop`. Slides and ascents then end where they
     /// are, and polishes soon.
     bool stopped();
-    bool was_stopped() const { return stopped_; }
+    bool was_stopped() const { return watch_.stopped(); }
     void record(const Record& record);
     /// What a solve of these steps polls.
     Poll poll() const;
@@ -47,17 +46,15 @@ class Budget {
     void spent(const SolveReport& report) {
         left_ -= report.n_iter;
         spent_ += report.n_iter;
-        stopped_ |= report.stopped;
+        if (report.stopped) watch_.stop();
     }
     Index n_iter() const { return spent_; }
     bool any_left() const { return left_ > 0; }
 
   private:
     const Observer& observer_;
+    Stopwatch watch_;
     Index left_, spent_ = 0;
-    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-    double last_poll_ = -1;
-    bool stopped_ = false;
 };
 
 /// The best solution of a program met by a search, over the arrangements it was solved for.

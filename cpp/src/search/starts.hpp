@@ -4,8 +4,8 @@
 
 #include <pathrelu/arrangements.hpp>
 
-#include "search/random.hpp"
 #include "search/trees.hpp"
+#include "support/random.hpp"
 
 namespace pathrelu {
 

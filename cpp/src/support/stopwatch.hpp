@@ -27,9 +27,12 @@ class Stopwatch {
     template <class Body>
     bool until_stop(Body body) {
         if (runs_to_its_end(body)) return true;
+        stop();
+        return false;
+    }
+    void stop() {
         stopped_ = true;
         stopped_at_ = seconds();
-        return false;
     }
 
     bool stopped() const { return stopped_; }

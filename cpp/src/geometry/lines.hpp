@@ -1,27 +1,14 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <vector>
 
 #include <pathrelu/enumeration.hpp>
 
 #include "parallel.hpp"
+#include "support/random.hpp"
 
 namespace pathrelu {
-
-/// The bits of a counter (Steele, Lea & Flood 2014).
-inline std::uint64_t mixed(std::uint64_t z) {
-    z = (z + 1) * 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-/// Number k of a fixed sequence that looks uniform in (-1, 1).
-inline double generic(std::uint64_t k) {
-    return static_cast<double>(mixed(k) >> 11) * 0x1p-52 - 1 + 0x1p-53;
-}
 
 inline double dot3(const double* a, const double* b) {
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
