@@ -17,7 +17,7 @@ namespace pathrelu {
 namespace {
 
 void check(const NetworkView& net, Index d) {
-    const Index K = net.coef.size, leaves = K * net.shape.paths();
+    const Index K = net.signs.rows, leaves = K * net.shape.paths();
     require_size("center", net.center, d);
     require_size("scale", net.scale, d);
     require_shape("W", net.W, leaves, d);
@@ -30,14 +30,11 @@ void check(const NetworkView& net, Index d) {
         require(std::isfinite(1 / net.scale[j]), "scale has the value ", net.scale[j],
                 "; expected at least 1e-308");
     require_shape("signs", net.signs, K, net.shape.edges());
-    require_size("output", net.output, K);
+    require_shape("output_weights", net.output_weights, K, net.intercept.size);
     if (net.skip.rows > 0) {
         require_shape("skip", net.skip, net.intercept.size, d);
         require_size("skip_bias", net.skip_bias, net.intercept.size);
     }
-    for (Index k = 0; k < K; ++k)
-        require(net.output[k] >= 0 && net.output[k] < net.intercept.size, "output has the entry ",
-                net.output[k], "; expected 0 .. ", net.intercept.size - 1);
 }
 
 Index count_of(const MatView<const double>& values) {
@@ -86,20 +83,36 @@ struct Weights {
     explicit Weights(const NetworkView& net)
         : W(narrowed<X>(net.W)),
           bias(narrowed<X>(net.bias)),
-          coef(narrowed<X>(net.coef)),
           skip(narrowed<X>(net.skip)),
           skip_bias(narrowed<X>(net.skip_bias)),
           intercept(narrowed<X>(net.intercept)),
           inverse(net.scale.size),
           fit(std::is_same_v<X, double> ||
               !(any_beyond<X>(net.W) || any_beyond<X>(net.bias) || any_beyond<X>(net.skip) ||
-                any_beyond<X>(net.skip_bias) || any_beyond<X>(net.intercept))) {
+                any_beyond<X>(net.skip_bias) || any_beyond<X>(net.intercept) ||
+                any_beyond<X>(net.output_weights))) {
         for (Index j = 0; j < net.scale.size; ++j) inverse[j] = 1 / net.scale[j];
+        const MatView<const double>& A = net.output_weights;
+        for (Index k = 0; k < A.rows; ++k) {
+            for (Index c = 0; c < A.cols; ++c)
+                if (A(k, c) != 0) {
+                    output_.push_back(c);
+                    weight_.push_back(static_cast<X>(A(k, c)));
+                }
+            first_.push_back(edges());
+        }
     }
 
-    std::vector<X> W, bias, coef, skip, skip_bias, intercept;
+    Index edges() const { return static_cast<Index>(output_.size()); }
+    OutputEdges<X> output_edges() const { return {first_.data(), output_.data(), weight_.data()}; }
+
+    std::vector<X> W, bias, skip, skip_bias, intercept;
     std::vector<double> inverse;
     bool fit;  ///< whether all are within the numbers of X
+
+  private:
+    std::vector<Index> first_{0}, output_;
+    std::vector<X> weight_;
 };
 
 /// Outputs of a network on as many rows as the kernels take at once, with the memory for them.
@@ -133,7 +146,7 @@ class Block {
         const TreeShape& shape = net_.shape;
         const bool finite =
             kernel_.scale(rows, d_, count, net_.center.data, weights_.inverse.data(), z_.data());
-        const Index C = net_.intercept.size, K = net_.coef.size;
+        const Index C = net_.intercept.size, K = net_.signs.rows;
         for (Index c = 0; c < C; ++c) std::fill_n(f_.begin() + c * size_, size_, weights_.intercept[c]);
         if (!weights_.skip.empty())
             kernel_.add_linear(z_.data(), d_, weights_.skip.data(), weights_.skip_bias.data(), C, f_.data());
@@ -145,12 +158,12 @@ class Block {
                     std::copy_n(z_.data() + j * size_ + r, part, wide_.data() + r * d_ + j * part);
             kernel_.add_gated(shape.width().data(), shape.layers(), shape.paths(), z_.data(), wide_.data(),
                               d_, weights_.W.data(), weights_.bias.data(), net_.gates.data,
-                              net_.gate_bias.data, K, net_.signs.data, weights_.coef.data(), net_.output.data,
+                              net_.gate_bias.data, K, net_.signs.data, weights_.output_edges(),
                               scratch_.data(), gates_.data(), f_.data());
         } else {
             kernel_.add(shape.width().data(), shape.layers(), shape.paths(), z_.data(), d_, weights_.W.data(),
-                        weights_.bias.data(), K, net_.signs.data, weights_.coef.data(), net_.output.data,
-                        scratch_.data(), f_.data());
+                        weights_.bias.data(), K, net_.signs.data, weights_.output_edges(), scratch_.data(),
+                        f_.data());
         }
         return finite;
     }
@@ -197,7 +210,7 @@ bool predict(Rows<X> rows, const NetworkView& net, MatView<X> out, int threads) 
     require_shape("out", out, n, C);
     const Weights<X> weights(net);
     const Index rows_of_task = 32 * kernels().tree<X>().rows;
-    const int team = threads_for(rows.size() * (net.coef.size * net.shape.paths() + C), threads);
+    const int team = threads_for(rows.size() * (net.signs.rows * net.shape.paths() + C) + n * weights.edges(), threads);
     std::atomic<bool> finite{true};
     FirstRow too_large(n), beyond_double(n);
     in_team(team, (n + rows_of_task - 1) / rows_of_task, [&](Tasks& tasks) {

@@ -15,8 +15,7 @@ namespace {
 template <class T>
 struct Network {
     const Problem<T>& p;
-    std::vector<double> center, scale, bias, gates, gate_bias, coef, intercept{0.5, -2};
-    std::vector<std::int64_t> output;
+    std::vector<double> center, scale, bias, gates, gate_bias, output_weights, intercept{0.5, -2};
 
     Network(const Problem<T>& p, bool gated) : p(p) {
         std::mt19937_64 random(61);
@@ -25,8 +24,9 @@ struct Network {
         scale = normal<double>(random, p.d);
         for (double& value : scale) value = 0.5 + std::abs(value);
         bias = normal<double>(random, leaves);
-        coef = normal<double>(random, p.groups);
-        for (Index k = 0; k < p.groups; ++k) output.push_back(k % 3 == 0);
+        output_weights = normal<double>(random, 2 * p.groups);
+        for (Index k = 0; k < p.groups; ++k)  // the first output alone, the second alone, or both
+            if (k % 3 < 2) output_weights[2 * k + 1 - k % 3] = 0;
         if (!gated) return;
         gates = normal<double>(random, leaves * p.d);
         gate_bias = normal<double>(random, leaves);
@@ -44,8 +44,7 @@ struct Network {
                 {gates.data(), gate_rows(), p.d},
                 {gate_bias.data(), gate_rows()},
                 {p.signs.data(), p.groups, p.shape.edges()},
-                {coef.data(), p.groups},
-                {output.data(), p.groups},
+                {output_weights.data(), p.groups, 2},
                 {intercept.data(), 2}};
     }
 
@@ -91,9 +90,12 @@ void prediction_is_the_definition(std::vector<Index> width, bool gated) {
     for (Index i = 0; i < p.n; ++i) {
         double expected[2] = {network.intercept[0], network.intercept[1]}, size = 1;
         for (Index k = 0; k < p.groups; ++k) {
-            const double term = network.coef[k] * network.tree(k, i);
-            expected[network.output[k]] += term;
-            size += std::abs(term);
+            const double tree = network.tree(k, i);
+            for (Index c = 0; c < 2; ++c) {
+                const double term = network.output_weights[2 * k + c] * tree;
+                expected[c] += term;
+                size += std::abs(term);
+            }
         }
         const double tolerance = 200 * std::numeric_limits<T>::epsilon() * size;
         CHECK_NEAR(static_cast<double>(out[i * 2]), expected[0], tolerance);
@@ -204,7 +206,7 @@ void a_skip_connection_adds_a_linear_map() {
 
 void wrong_input_is_refused() {
     const Problem<double> p(10, 3, 2, {2}, 63);
-    Network<double> network(p, false);
+    const Network<double> network(p, false);
     std::vector<double> out(20);
     const auto run = [&](const NetworkView& view) {
         predict<double>(p.rows(), view, {out.data(), 10, 2}, 1);
@@ -215,8 +217,9 @@ void wrong_input_is_refused() {
     view = network.view();
     view.signs.cols = 1;
     CHECK_REFUSED(run(view), "signs has shape (2, 1); expected (2, 2)");
-    network.output[1] = 2;
-    CHECK_REFUSED(run(network.view()), "output has the entry 2; expected 0 .. 1");
+    view = network.view();
+    view.output_weights.cols = 1;
+    CHECK_REFUSED(run(view), "output_weights has shape (2, 1); expected (2, 2)");
 }
 
 }  // namespace

@@ -53,7 +53,6 @@ double network_objective(const Task& task, const SearchResult& result, const std
         coef.push_back(b % 2 == 0 ? 1 : -1);
         signs.insert(signs.end(), a.sign(b / 2), a.sign(b / 2) + a.shape.edges());
     }
-    const std::vector<std::int64_t> output(blocks);
     const NetworkView network{a.shape,
                               {zeros.data(), kColumns},
                               {ones.data(), kColumns},
@@ -62,8 +61,7 @@ double network_objective(const Task& task, const SearchResult& result, const std
                               {},
                               {},
                               {signs.data(), blocks, a.shape.edges()},
-                              {coef.data(), blocks},
-                              {output.data(), blocks},
+                              {coef.data(), blocks, 1},
                               {result.intercept.data(), 1}};
     predict<double>({task.X.data(), task.n, kColumns}, network, {f.data(), task.n, 1}, 1);
     return make_loss(loss, {task.y.data(), task.n, 1}, {task.w.data(), task.n}, 1)->value(f.data()) +

@@ -21,6 +21,7 @@ Doubles: TypeAlias = NDArray[np.float64]
 RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 
 ACTIVATIONS = ("relu", "gated")
+OUTPUTS = ("auto", "shared", "separate")
 MOST_THREADS = 1024
 MOST_LAYERS = 64
 MOST_NAMED = 5  # columns in one message

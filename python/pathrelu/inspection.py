@@ -36,9 +36,10 @@ class SubnetworkImportance:
         Path norm of each sub-network, biases included, for scaled rows. With that of the skip connection
         they sum to ``network.path_norm()``.
     variance_share : ndarray of shape (n_subnetworks,) or None
-        Share of the variance of the output that each sub-network feeds.
+        Share of the variance of the output that each sub-network feeds; where some feed several, share of the
+        sum of the variances of all outputs.
     output_index : ndarray of shape (n_subnetworks,)
-        Which output each sub-network feeds.
+        Which output each sub-network feeds; of one that feeds several, the one it moves most.
     output_sign : ndarray of shape (n_subnetworks,)
         +1 or -1: whether it adds to that output or is taken from it.
     skip_path_norm, skip_variance_share : ndarray of shape (n_outputs,) or None
@@ -61,7 +62,8 @@ def subnetwork_importance(model: Any, X: ArrayLike | None = None) -> SubnetworkI
     .. math:: \mathrm{cov}(f_k, f) \, / \, \mathrm{var}(f)
 
     over the rows of `X`. The shares of all parts of an output, that of the skip connection among them, sum
-    to one. A part that works against the others has a share below zero, and then others may exceed one.
+    to one. Where sub-networks feed several outputs, both are sums over all outputs, and all shares sum to
+    one. A part that works against the others has a share below zero, and then others may exceed one.
 
     Parameters
     ----------
@@ -106,8 +108,12 @@ def subnetwork_importance(model: Any, X: ArrayLike | None = None) -> SubnetworkI
         outputs = outputs - outputs.mean(axis=0)
         constant = (outputs == outputs[0]).all(axis=0)
         variance = np.where(constant, np.nan, (outputs**2).sum(axis=0))
-        index = network.output_index
-        share = (outputs[:, index] * subnetwork_outputs(network, table)).sum(axis=0) / variance[index]
+        if network.shared_outputs:
+            variance = np.full(network.n_outputs, np.nan if constant.all() else np.nansum(variance))
+        # sum over rows of each output times each root
+        products = algebra.product(outputs.T, rowwise.root_outputs(network, table, check.threads(None)))
+        weighed = network.output_weights.T * products
+        share = weighed.sum(axis=0) / variance[network.output_index]
         if skip_norm is not None:
             linear = algebra.product(table, network.weights["skip"].T)
             skip_share = (outputs * linear).sum(axis=0) / variance
@@ -122,7 +128,7 @@ def subnetwork_importance(model: Any, X: ArrayLike | None = None) -> SubnetworkI
 
 
 def subnetwork_outputs(model: Any, X: ArrayLike) -> NDArray[np.float64]:
-    """What each sub-network adds to the output that it feeds.
+    """What each sub-network adds to the outputs that it feeds.
 
     Parameters
     ----------
@@ -132,8 +138,9 @@ def subnetwork_outputs(model: Any, X: ArrayLike) -> NDArray[np.float64]:
 
     Returns
     -------
-    ndarray of shape (n_rows, n_subnetworks)
-        Output signs included. With the intercept and the skip connection, those of an output sum to it.
+    ndarray of shape (n_rows, n_subnetworks), or (n_rows, n_subnetworks, n_outputs)
+        Output weights included; the last axis is there if some sub-network feeds several outputs. With the
+        intercept and the skip connection, those of an output sum to it.
 
     Examples
     --------
@@ -146,7 +153,12 @@ def subnetwork_outputs(model: Any, X: ArrayLike) -> NDArray[np.float64]:
     """
     network = network_of(model)
     table = table_for(network, X)
-    return rowwise.subnetwork_outputs(network, table, check.threads(None))
+    roots = rowwise.root_outputs(network, table, check.threads(None))
+    if network.shared_outputs:
+        outputs: NDArray[np.float64] = roots[..., np.newaxis] * network.output_weights
+    else:
+        outputs = roots * network.output_weights.sum(axis=1)
+    return outputs
 
 
 def feature_path_norms(model: Any, *, scaled: bool = True) -> NDArray[np.float64]:
@@ -176,6 +188,7 @@ def feature_path_norms(model: Any, *, scaled: bool = True) -> NDArray[np.float64
     """
     network = network_of(model)
     norms: NDArray[np.float64] = np.sqrt((network.leaf_weights.astype(np.float64) ** 2).sum(axis=1))
+    norms = norms * np.sqrt((network.output_weights**2).sum(axis=1))[:, np.newaxis]
     return norms if check.switch(scaled, "scaled") else norms / network.scale
 
 
@@ -220,8 +233,10 @@ def feature_importance(model: Any, *, by_output: bool = False, scaled: bool = Tr
     network = network_of(model)
     by_output = check.switch(by_output, "by_output")
     norms = feature_path_norms(network, scaled=scaled)
-    result = np.zeros((network.n_outputs, network.n_features))
-    np.add.at(result, network.output_index, norms)
+    squares = network.output_weights**2
+    # A sub-network's norm is that of its norms for each output, by whose squares it is shared out.
+    share = squares / np.maximum(squares.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    result = algebra.product(share.T, norms)
     if network.skip_weights is not None:
         result += np.abs(network.skip_weights) / (1.0 if scaled else network.scale)
     return result if by_output else result.sum(axis=0)

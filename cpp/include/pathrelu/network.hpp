@@ -5,24 +5,23 @@
 
 namespace pathrelu {
 
-/// K trees of one shape:  f(x)_c = b_c + sum over k with output_k = c of coef_k * tree_k((x - center) /
-/// scale), and with a skip connection a linear map of the scaled row more.
+/// K trees of one shape:  f(x) = b + sum_k tree_k((x - center) / scale) a_k with output weights a_k (C), and
+/// with a skip connection a linear map of the scaled row more.
 ///
 /// Leaf p of tree k has the pre-activation W_kp . z + bias_kp. With gates (gated networks) the units are on
 /// where the tree of gate weights is on, and the tree is the sum of its paths' linear maps. Everything is
 /// read in place.
 struct NetworkView {
     TreeShape shape;
-    VecView<const double> center;        ///< (d)
-    VecView<const double> scale;         ///< (d)
-    MatView<const double> W;             ///< (K * paths, d)
-    VecView<const double> bias;          ///< (K * paths)
-    MatView<const double> gates;         ///< (K * paths, d), or no rows
-    VecView<const double> gate_bias;     ///< (K * paths), or empty
-    MatView<const std::int8_t> signs;    ///< (K, edges)
-    VecView<const double> coef;          ///< (K)
-    VecView<const std::int64_t> output;  ///< (K), each in 0 .. C - 1
-    VecView<const double> intercept;     ///< (C)
+    VecView<const double> center;          ///< (d)
+    VecView<const double> scale;           ///< (d)
+    MatView<const double> W;               ///< (K * paths, d)
+    VecView<const double> bias;            ///< (K * paths)
+    MatView<const double> gates;           ///< (K * paths, d), or no rows
+    VecView<const double> gate_bias;       ///< (K * paths), or empty
+    MatView<const std::int8_t> signs;      ///< (K, edges)
+    MatView<const double> output_weights;  ///< (K, C)
+    VecView<const double> intercept;       ///< (C)
 
     MatView<const double> skip = {};       ///< (C, d), or no rows
     VecView<const double> skip_bias = {};  ///< (C), or empty

@@ -36,6 +36,15 @@ struct DenseKernels {
     void (*multiply)(const T* A, Index rows, Index k, Index lda, const T* packed, Index m, T* C, Index ldc);
 };
 
+/// Weights of the edges from K roots to outputs, none of them zero: those of root k are the edges first[k] ..
+/// first[k + 1] - 1.
+template <class T>
+struct OutputEdges {
+    const Index* first;   // (K + 1)
+    const Index* output;  // of each edge
+    const T* weight;
+};
+
 /// Networks of ReLU trees on `rows` rows at a time, which lie side by side: row r of a block has its entry j
 /// at z[j * rows + r]. The value of a row is computed alike wherever it is and whatever the others are.
 template <class T>
@@ -45,19 +54,17 @@ struct TreeKernels {
     /// z (d, rows) <- (x - center) * inverse_scale for `count` rows of x (count, d), zeros after them;
     /// computed in double. False if an entry of x is not finite.
     bool (*scale)(const T* x, Index d, Index count, const double* center, const double* inverse_scale, T* z);
-    /// f (C, rows), row `output[k]` <- + coef[k] times tree k, in the order of the K trees. W (K * paths, d)
-    /// and bias (K * paths) are those of the leaves, signs (K, units - 1) those of the edges; inner layers
-    /// have `width` (layers - 1). scratch (units * rows).
+    /// f (C, rows) <- + the trees times the weights of their edges, in the order of the K trees. W (K *
+    /// paths, d) and bias (K * paths) are those of the leaves, signs (K, units - 1) those of the edges; inner
+    /// layers have `width` (layers - 1). scratch (units * rows).
     void (*add)(const Index* width, Index layers, Index paths, const T* z, Index d, const T* W, const T* bias,
-                Index K, const std::int8_t* signs, const T* coef, const std::int64_t* output, T* scratch,
-                T* f);
+                Index K, const std::int8_t* signs, OutputEdges<T> edges, T* scratch, T* f);
     /// The same for gated trees: units are on where those of the gates G (K * paths, d), trees with the same
     /// signs in double, are positive. wide holds z as blocks (d, rows_of_gates) after each other; values and
     /// gates are scratch of `gated_scratch(units, paths)` each.
     void (*add_gated)(const Index* width, Index layers, Index paths, const T* z, const double* wide, Index d,
                       const T* W, const T* bias, const double* G, const double* gate_bias, Index K,
-                      const std::int8_t* signs, const T* coef, const std::int64_t* output, T* values,
-                      double* gates, T* f);
+                      const std::int8_t* signs, OutputEdges<T> edges, T* values, double* gates, T* f);
     Index (*gated_scratch)(Index units, Index paths);
     /// f (C, rows) <- f + W z + bias for W (C, d), bias (C).
     void (*add_linear)(const T* z, Index d, const T* W, const T* bias, Index C, T* f);

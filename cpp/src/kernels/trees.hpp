@@ -162,14 +162,15 @@ inline void for_each_leaf(const T* W, const T* bias, const T* z, Index d, Index 
 
 template <class T>
 void add_trees(const Index* width, Index layers, Index paths, const T* z, Index d, const T* W, const T* bias,
-               Index K, const std::int8_t* signs, const T* coef, const std::int64_t* output, T* scratch,
-               T* f) {
+               Index K, const std::int8_t* signs, OutputEdges<T> edges, T* scratch, T* f) {
     const auto add = [&](Index k, const auto& root) {
-        T* const out = f + output[k] * kBlock<T>;
-        for (int v = 0; v < kAcross; ++v) {
-            T* const place = out + v * kLanes<T>;
-            store(place, load(place) + broadcast(coef[k]) * positive_part<T>(root[v]));
-        }
+        Vec<T> value[kAcross];
+        for (int v = 0; v < kAcross; ++v) value[v] = positive_part<T>(root[v]);
+        for (Index e = edges.first[k]; e < edges.first[k + 1]; ++e)
+            for (int v = 0; v < kAcross; ++v) {
+                T* const place = f + edges.output[e] * kBlock<T> + v * kLanes<T>;
+                store(place, load(place) + broadcast(edges.weight[e]) * value[v]);
+            }
     };
     if (layers == 1) {
         for_each_leaf<T>(W, bias, z, d, K, add);
@@ -208,8 +209,7 @@ constexpr Index kLeavesAtOnce = 16;
 template <class T>
 void add_gated(const Index* width, Index layers, Index paths, const T* z, const double* wide, Index d,
                const T* W, const T* bias, const double* G, const double* gate_bias, Index K,
-               const std::int8_t* signs, const T* coef, const std::int64_t* output, T* values, double* gates,
-               T* f) {
+               const std::int8_t* signs, OutputEdges<T> edges, T* values, double* gates, T* f) {
     constexpr Index kRowsOfGates = kBlock<double>;
     const Index per_pass = paths < kLeavesAtOnce ? kLeavesAtOnce / paths : 1;
     for (Index first = 0; first < K; first += per_pass) {
@@ -247,9 +247,11 @@ void add_gated(const Index* width, Index layers, Index paths, const T* z, const 
                 value = value_above - size * kBlock<T>;
                 gate = gate_above - size * kBlock<T>;
             }
-            T* const out = f + output[first + k] * kBlock<T>;
-            const T factor = coef[first + k];
-            for (Index r = 0; r < kBlock<T>; ++r) out[r] += gate[r] > 0 ? factor * value[r] : T(0);
+            for (Index e = edges.first[first + k]; e < edges.first[first + k + 1]; ++e) {
+                T* const out = f + edges.output[e] * kBlock<T>;
+                const T factor = edges.weight[e];
+                for (Index r = 0; r < kBlock<T>; ++r) out[r] += gate[r] > 0 ? factor * value[r] : T(0);
+            }
         }
     }
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -17,9 +16,9 @@ class TreesModule(nn.Module):  # type: ignore[misc]
     """Sum of K trees of ReLU units, or of gated units, with the outputs of the network it is made from.
 
     Parameters are ``leaf_weights`` (K, paths, n_features), ``leaf_bias`` (K, paths), ``edges``, one (K,
-    units, children) for each hidden layer after the first, ``output_weights`` (K,), ``intercept``
+    units, children) for each hidden layer after the first, ``output_weights`` (K, n_outputs), ``intercept``
     (n_outputs,), and with a skip connection ``skip_weights`` (n_outputs, n_features) and ``skip_bias``
-    (n_outputs,). What centers and scales rows, the gates and the output that each tree feeds are buffers.
+    (n_outputs,). What centers and scales rows and the gates are buffers.
     """
 
     def __init__(self, network: Network, dtype: torch.dtype) -> None:
@@ -38,15 +37,12 @@ class TreesModule(nn.Module):  # type: ignore[misc]
             signs = network.edge_signs[:, begin : begin + size].reshape(K, size // children, children)
             self.edges.append(nn.Parameter(tensor(signs)))
             begin += size
-        self.output_weights = nn.Parameter(tensor(network.output_sign))
+        self.output_weights = nn.Parameter(tensor(network.output_weights))
         self.intercept = nn.Parameter(tensor(network.intercept))
         self.register_buffer("center", tensor(network.center))
         # A center rounded to float32 is off by more than rows are wide where these are far from zero.
         self.register_buffer("center_rest", tensor(network.center - self.center.double().numpy()))
         self.register_buffer("scale", tensor(network.scale))
-        self.register_buffer(
-            "membership", tensor(network.output_index[:, None] == np.arange(network.n_outputs))
-        )
         self.gated = network.gates is not None
         if network.gates is not None and network.gate_bias is not None:
             self.register_buffer("gates", tensor(network.gates))
@@ -73,7 +69,7 @@ class TreesModule(nn.Module):  # type: ignore[misc]
             values = torch.relu(values)
             for edge in self.edges:
                 values = torch.relu(_parents(values, edge))
-        outputs = (values[..., 0] * self.output_weights) @ self.membership + self.intercept
+        outputs = values[..., 0] @ self.output_weights + self.intercept
         if self.skip_weights is not None:
             outputs = outputs + nn.functional.linear(z, self.skip_weights, self.skip_bias)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs

@@ -21,8 +21,7 @@ class Network(Protocol):
     leaf_weights: check.Rows
     leaf_bias: check.Rows
     edge_signs: NDArray[np.int8]
-    output_sign: NDArray[np.int8]
-    output_index: NDArray[np.int64]
+    output_weights: NDArray[np.float64]
     intercept: NDArray[np.float64]
     center: NDArray[np.float64]
     scale: NDArray[np.float64]

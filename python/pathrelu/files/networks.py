@@ -11,9 +11,12 @@ from pathrelu._version import __version__
 from pathrelu.files.archive import Arrays, Header, check_entries, check_version, from_plain
 
 FORMAT = "pathrelu-network"
-VERSION = 3
+VERSION = 4
 SKIP_VERSION = 2  # from which on there may be a skip connection
 RELEASE_VERSION = 3  # from which on a file names the release that wrote it
+WEIGHTS_VERSION = 4  # from which on sub-networks have weights to all outputs, in place of one and its sign
+
+ONE_OUTPUT = {"output_sign", "output_index"}  # what files had before
 
 DTYPES: dict[str, tuple[type[np.generic], ...]] = {
     "leaf_weights": (np.float64, np.float32),
@@ -63,7 +66,7 @@ def network_parts(network: StoredNetwork) -> tuple[Header, Arrays]:
 
 def array_names() -> set[str]:
     """Names of the arrays that the file of a network may have."""
-    return {name for _, cls in NETWORKS.items() for name in (*cls.arrays, *cls.skip_arrays)}
+    return ONE_OUTPUT | {name for _, cls in NETWORKS.items() for name in (*cls.arrays, *cls.skip_arrays)}
 
 
 def network_from_dict(content: Header) -> Any:
@@ -92,7 +95,10 @@ def network_from_parts(header: Header, stored: Arrays) -> Any:
         raise ValueError(f"it holds a network of the kind {kind!r}; this release knows {known}")
     skip = version >= SKIP_VERSION and not stored.keys().isdisjoint(cls.skip_arrays)
     check_entries(set(header), entries)
-    check_entries(set(stored), {*cls.arrays, *(cls.skip_arrays if skip else ())})
+    arrays = {*cls.arrays, *(cls.skip_arrays if skip else ())}
+    if version < WEIGHTS_VERSION:
+        arrays = arrays - {"output_weights"} | ONE_OUTPUT
+    check_entries(set(stored), arrays)
     header.pop("pathrelu_version", None)
     for name, array in stored.items():
         wanted = DTYPES.get(name, (np.float64,))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements
 from pathrelu.network._data import Label
@@ -32,26 +33,34 @@ def assemble(
     classes: Sequence[Label] | None = None,
     feature_names: Sequence[str] | None = None,
     outputs: NDArray[np.intp] | None = None,
+    directions: NDArray[np.float64] | None = None,
 ) -> ParallelReLUNetwork | GatedReLUNetwork:
     """The network of one set of arrangements and blocks (P, S, paths, columns) per output.
 
-    The parts may be those of some `outputs` only, by place; the others have nothing but their intercept.
+    The parts may be those of some `outputs` only, by place; the others have nothing but their intercept. With
+    `directions` (P, len(outputs)) there is one part, whose groups feed all of them.
 
     With `bias`, the last column of the blocks is the weight of a column of ones. Weights and gates of `empty`
     columns, which were zero in all rows, are rounding noise and become zero.
     """
     if not relu and any(arrangements.gates is None for arrangements, _ in parts):
         raise ValueError("arrangements came without gates, and a gated network needs them for new rows")
-    leaves, gates, signs, output_sign, output_index = [], [], [], [], []
-    # The block of the linear group, if there is one: its first path (the others are zero), output sign +1.
-    skip = [blocks[arrangements.linear, 0, 0].sum(axis=0) for arrangements, blocks in parts]
+    leaves, gates, signs, output_weights, skip = [], [], [], [], []
     outputs = np.arange(len(intercept)) if outputs is None else outputs
-    for output, (arrangements, blocks) in zip(outputs, parts, strict=True):
+    for part, (arrangements, blocks) in enumerate(parts):
         group, side = subnetworks(arrangements, blocks)
         leaves.append(blocks[group, side])
         signs.append(arrangements.signs[group])
-        output_sign.append(1 - 2 * side)
-        output_index.append(np.full(len(group), output))
+        own = np.zeros((len(group), len(intercept)))
+        # The blocks of linear groups: their first path (the others are zero), output sign +1.
+        linear = blocks[arrangements.linear, 0, 0]
+        if directions is None:
+            own[:, outputs[part]] = 1 - 2 * side
+            skip.append(linear.sum(axis=0))
+        else:
+            own[:, outputs] = directions[group]
+            skip.extend(algebra.product(directions[arrangements.linear].T, linear))
+        output_weights.append(own)
         if arrangements.gates is not None:
             gates.append(arrangements.gates[group])
     weights = np.concatenate(leaves)
@@ -61,8 +70,7 @@ def assemble(
     shared: dict[str, Any] = {
         "leaf_bias": weights[..., -1] if bias else None,
         "edge_signs": np.concatenate(signs),
-        "output_sign": np.concatenate(output_sign),
-        "output_index": np.concatenate(output_index),
+        "output_weights": np.concatenate(output_weights),
         "intercept": intercept,
         "center": center,
         "scale": scale,

@@ -24,8 +24,7 @@ class NetworkData:
         "leaf_weights",
         "leaf_bias",
         "edge_signs",
-        "output_sign",
-        "output_index",
+        "output_weights",
     )
     arrays: ClassVar[tuple[str, ...]] = (*subnetwork_arrays, "intercept", "center", "scale")
     skip_arrays: ClassVar[tuple[str, ...]] = ("skip_weights", "skip_bias")
@@ -39,6 +38,7 @@ class NetworkData:
         *,
         leaf_bias: ArrayLike | None = None,
         edge_signs: ArrayLike | None = None,
+        output_weights: ArrayLike | None = None,
         output_sign: ArrayLike | None = None,
         output_index: ArrayLike | None = None,
         intercept: float | ArrayLike = 0.0,
@@ -78,17 +78,14 @@ class NetworkData:
         self.edge_signs = _signs(
             np.ones((K, 0)) if edge_signs is None else edge_signs, (K, edges), "edge_signs"
         )
-        self.output_sign = _signs(np.ones(K) if output_sign is None else output_sign, (K,), "output_sign")
         self.intercept = np.atleast_1d(check.numeric(intercept, "intercept")).astype(np.float64)
         if self.intercept.ndim != 1 or len(self.intercept) == 0:
             raise ValueError(f"intercept has shape {self.intercept.shape}; expected (n_outputs,)")
         # A class of probability 0 has the intercept -inf; some output is finite.
         never = np.isneginf(self.intercept)
         check.finite(self.intercept if never.all() else self.intercept[~never], "intercept")
-        index = check.array_of(np.zeros(K) if output_index is None else output_index, (K,), "output_index")
-        self.output_index = index.astype(np.int64)
-        if (self.output_index != index).any() or (index < 0).any() or (index >= len(self.intercept)).any():
-            raise ValueError(f"output_index has an entry other than 0 to {len(self.intercept) - 1}")
+        C = len(self.intercept)
+        self.output_weights = _output_weights(output_weights, output_sign, output_index, (K, C))
         self.center = check.array_of(np.zeros(d) if center is None else center, (d,), "center").astype(
             np.float64
         )
@@ -104,7 +101,6 @@ class NetworkData:
         self.skip_weights: check.Rows | None = None
         self.skip_bias: check.Rows | None = None
         if skip_weights is not None:
-            C = len(self.intercept)
             self.skip_weights = check.array_of(skip_weights, (C, d), "skip_weights").astype(leaves.dtype)
             self.skip_bias = check.array_of(
                 np.zeros(C) if skip_bias is None else skip_bias, (C,), "skip_bias"
@@ -126,6 +122,23 @@ class NetworkData:
     def n_outputs(self) -> int:
         """Outputs: 1 for two classes, as many as classes for more."""
         return len(self.intercept)
+
+    @property
+    def output_index(self) -> NDArray[np.int64]:
+        """Which output each sub-network feeds, (K,): of one that feeds several, the one it moves most."""
+        index: NDArray[np.int64] = np.abs(self.output_weights).argmax(axis=1).astype(np.int64)
+        return index
+
+    @property
+    def output_sign(self) -> NDArray[np.int8]:
+        """Whether a sub-network adds to that output, +1, or is taken from it, -1; (K,)."""
+        main = self.output_weights[np.arange(self.n_subnetworks), self.output_index]
+        return np.where(main < 0, -1, 1).astype(np.int8)
+
+    @property
+    def shared_outputs(self) -> bool:
+        """Whether some sub-network feeds several outputs."""
+        return bool((np.count_nonzero(self.output_weights, axis=1) > 1).any())
 
     @property
     def depth(self) -> int:
@@ -163,9 +176,10 @@ class NetworkData:
         return double(self.skip_weights), double(self.skip_bias)
 
     def subnetwork_norms(self) -> NDArray[np.float64]:
-        """Path norm of each sub-network, in the scaled space where training took place.
+        """Path norm of each sub-network, over its paths to all outputs, in the scaled space of training.
 
-        That of the skip connection is not among them.
+        It is the norm of the leaf weights and biases times that of the output weights. That of the skip
+        connection is not among them.
 
         Returns
         -------
@@ -174,6 +188,7 @@ class NetworkData:
         weights = double(self.leaf_weights)
         bias = double(self.leaf_bias) / self.bias_scale
         norms: NDArray[np.float64] = np.sqrt((weights**2).sum(axis=(1, 2)) + (bias**2).sum(axis=1))
+        norms *= np.sqrt((self.output_weights**2).sum(axis=1))
         return norms
 
     def path_norm(self) -> float:
@@ -206,9 +221,7 @@ class NetworkData:
             signs = self.edge_signs[:, begin : begin + units]
             result[f"hidden_{layer + 2}"] = signs.reshape(-1, units // children, children).astype(np.float64)
             begin += units
-        output = np.zeros((self.n_outputs, self.n_subnetworks))
-        output[self.output_index, np.arange(self.n_subnetworks)] = self.output_sign
-        result |= {"output": output, "intercept": self.intercept.copy()}
+        result |= {"output": self.output_weights.T.copy(), "intercept": self.intercept.copy()}
         if self.skip_connection:
             result["skip"], result["skip_bias"] = self._folded(*self._skip())
         return result
@@ -240,6 +253,27 @@ def _signs(values: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.i
     if not np.isin(array, (-1, 1)).all():
         raise ValueError(f"{name} has an entry other than +1 and -1")
     return np.ascontiguousarray(array, dtype=np.int8)
+
+
+def _output_weights(
+    weights: ArrayLike | None, sign: ArrayLike | None, index: ArrayLike | None, shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Weights (K, n_outputs) as given, or by the one output that each sub-network feeds and its sign."""
+    K, C = shape
+    if weights is not None:
+        if sign is not None or index is not None:
+            raise ValueError(
+                "output_weights came with output_sign or output_index; expected one or the other"
+            )
+        return check.array_of(weights, shape, "output_weights").astype(np.float64)
+    signs = _signs(np.ones(K) if sign is None else sign, (K,), "output_sign")
+    given = check.array_of(np.zeros(K) if index is None else index, (K,), "output_index")
+    place = given.astype(np.int64)
+    if (place != given).any() or (place < 0).any() or (place >= C).any():
+        raise ValueError(f"output_index has an entry other than 0 to {C - 1}")
+    result = np.zeros(shape)
+    result[np.arange(K), place] = signs
+    return result
 
 
 def _labels(classes: Sequence[Label] | None, n_outputs: int) -> list[Label] | None:

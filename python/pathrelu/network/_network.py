@@ -53,8 +53,9 @@ class Network(PortableNetwork):
 
         Sub-networks are rescaled, and those that this makes zero are left out, until the outputs of the rest
         on `X` are linearly independent (Carathéodory's theorem for cones). For each output no more are left
-        than `X` has rows, and the objective of the training problem on `X` is not higher, whatever the loss.
-        On other rows the outputs are in general not the same. The skip connection and the intercept stay.
+        than `X` has rows; of sub-networks that feed several outputs, no more than rows times outputs. The
+        objective of the training problem on `X` is not higher, whatever the loss. On other rows the outputs
+        are in general not the same. The skip connection and the intercept stay.
 
         Parameters
         ----------
@@ -152,9 +153,10 @@ class Network(PortableNetwork):
 class ParallelReLUNetwork(Network):
     """Sum of K sub-networks, each a tree of ReLU units, and an intercept.
 
-    Edges between units and from the roots to the outputs are +1 or -1: positive factors are moved into the
-    leaf weights, where the path norm of a sub-network is the Frobenius norm of its leaf weights and biases.
-    Leaf weights are for rows that were centered and scaled, ``(x - center) / scale``.
+    Edges between units are +1 or -1: positive factors are moved into the leaf weights. The path norm of a
+    sub-network, over its paths to all outputs, is the Frobenius norm of its leaf weights and biases times the
+    norm of its output weights, which is 1 in networks that were trained. Leaf weights are for rows that were
+    centered and scaled, ``(x - center) / scale``.
 
     Parameters
     ----------
@@ -164,10 +166,12 @@ class ParallelReLUNetwork(Network):
         Zeros by default.
     edge_signs : array-like of shape (K, edges), optional
         +1 or -1; needed beyond depth 2. Edge u joins unit u to its parent: leaves first, layer by layer.
+    output_weights : array-like of shape (K, n_outputs), optional
+        Weights from the root of each sub-network to the outputs.
     output_sign : array-like of shape (K,), optional
-        +1 or -1; +1 by default.
+        Instead, for sub-networks that feed one output each: +1 or -1; +1 by default.
     output_index : array-like of shape (K,), optional
-        Which output each sub-network feeds; the first by default.
+        And which output that is; the first by default.
     intercept : float or array-like of shape (n_outputs,), default=0.0
         -inf, but not for all outputs, for a class that has probability 0.
     center, scale : array-like of shape (n_features,), optional

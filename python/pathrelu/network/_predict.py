@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pathrelu import _core
 from pathrelu import _validation as check
@@ -19,20 +18,20 @@ def network_outputs(
 
     Rows that are not finite are refused with the `names` of their columns.
     """
-    outputs = _computed(network, table, threads, network.output_index, network.intercept, network._skip())
+    outputs = _computed(network, table, threads, network.output_weights, network.intercept, network._skip())
     if outputs is None:
         check.finite_columns(table, "X", names)
         raise AssertionError("the core found an entry that is not finite")
     return outputs
 
 
-def subnetwork_outputs(network: NetworkData, table: check.Doubles, threads: int) -> check.Doubles:
-    """What each sub-network adds to the output that it feeds (n, K), on finite rows."""
+def root_outputs(network: NetworkData, table: check.Doubles, threads: int) -> check.Doubles:
+    """Output (n, K) of the root of each sub-network, on finite rows."""
     K = network.n_subnetworks
     if K == 0:
         return np.empty((len(table), 0))
     no_skip = np.empty((0, network.n_features)), np.empty(0)
-    outputs = _computed(network, table, threads, np.arange(K), np.zeros(K), no_skip)
+    outputs = _computed(network, table, threads, np.eye(K), np.zeros(K), no_skip)
     assert outputs is not None
     return double(outputs)
 
@@ -41,11 +40,11 @@ def _computed(
     network: NetworkData,
     table: check.Rows,
     threads: int,
-    output_index: NDArray[np.int64],
+    output_weights: check.Doubles,
     intercept: check.Doubles,
     skip: tuple[check.Doubles, check.Doubles],
 ) -> check.Rows | None:
-    """Outputs (n, len(intercept)) if sub-networks feed those of `output_index`; None for rows not finite."""
+    """Outputs (n, len(intercept)) with these output weights; None for rows not finite."""
     d = network.n_features
     # Where units switch themselves, there are no gates.
     gates = np.empty((0, d)) if network.gates is None else network.gates.reshape(-1, d)
@@ -59,8 +58,7 @@ def _computed(
         double(gates),
         double(gate_bias),
         network.edge_signs,
-        network.output_sign.astype(np.float64),
-        output_index,
+        double(output_weights),
         intercept,
         list(network.width),
         *skip,

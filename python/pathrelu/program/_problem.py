@@ -13,6 +13,8 @@ from pathrelu._watch import record_of
 from pathrelu.arrangements import Arrangements
 from pathrelu.program._solution import Solution
 
+UNIT_NORM = 1e-6  # what the norm of a direction may differ from 1 by
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -63,9 +65,21 @@ class Problem:
                 f"arrangements are of {arrangements.n_rows} rows; expected {len(self.X)}, as X has"
             )
 
-    def block_shape(self, arrangements: Arrangements) -> tuple[int, ...]:
-        signs = 2 if self.activation == "relu" else 1
-        return (self.y.shape[1], len(arrangements), signs, arrangements.paths, self.X.shape[1])
+    def unit_directions(self, directions: ArrayLike, arrangements: Arrangements) -> NDArray[np.float64]:
+        """Checked directions (P, C), scaled to norm 1 up to rounding."""
+        shape = (len(arrangements), self.y.shape[1])
+        omega = check.array_of(directions, shape, "directions").astype(np.float64)
+        length = np.sqrt((omega**2).sum(axis=1))
+        wrong = np.flatnonzero(~(np.abs(length - 1) <= UNIT_NORM))
+        if len(wrong):
+            raise ValueError(f"directions[{wrong[0]}] has norm {length[wrong[0]]:g}; expected 1")
+        return np.ascontiguousarray(omega / length[:, np.newaxis])
+
+    def block_shape(self, arrangements: Arrangements, directed: bool = False) -> tuple[int, ...]:
+        """(C, P, S, paths, n_features), or (1, P, 1, paths, n_features) where groups have directions."""
+        signs = 2 if self.activation == "relu" and not directed else 1
+        layers = 1 if directed else self.y.shape[1]
+        return (layers, len(arrangements), signs, arrangements.paths, self.X.shape[1])
 
     def solution(
         self,
@@ -76,8 +90,10 @@ class Problem:
         intercept: NDArray[np.float64],
         n_rounds: int | None = None,
         n_starts: int | None = None,
+        directions: NDArray[np.float64] | None = None,
     ) -> Solution:
-        result = check.narrowed(blocks.reshape(self.block_shape(arrangements)), self.X.dtype, "weights")
+        shape = self.block_shape(arrangements, directions is not None)
+        result = check.narrowed(blocks.reshape(shape), self.X.dtype, "weights")
         return Solution(
             objective=report.objective,
             dual_objective=report.dual_objective,
@@ -86,7 +102,7 @@ class Problem:
             n_iter=report.n_iter,
             n_active=report.n_active,
             alpha=alpha,
-            blocks=result[0] if self.single else result,
+            blocks=result[0] if self.single or directions is not None else result,
             intercept=float(intercept[0]) if self.single else intercept,
             arrangements=arrangements,
             activation=self.activation,
@@ -97,4 +113,5 @@ class Problem:
             n_starts=n_starts,
             interrupted=report.stopped,
             rounding=report.rounding,
+            directions=directions,
         )

@@ -41,7 +41,7 @@ class Projection:
         arrangements = found.arrangements
         gates = None if arrangements.gates is None else algebra.product(arrangements.gates, self.components)
         guarantee = ratio_bound(
-            *_core.loss_bounds(self.core_loss, len(found.parts)),
+            *_core.loss_bounds(self.core_loss, problem.y.shape[1]),
             len(self.scores),
             arrangements.paths,
             self.residual,
@@ -75,6 +75,7 @@ def solve_low_rank(
     width: int | Sequence[int] = 4,
     activation: str = "relu",
     skip_connection: bool = False,
+    outputs: str = "auto",
     n_starts: int | None = None,
     max_rounds: int | None = None,
     prune: bool = False,
@@ -148,7 +149,7 @@ def solve_low_rank(
     alpha = check.penalty(alpha)
     rank = check.count(rank, "rank")
     shape = check.tree_width(depth, width)
-    settings = search_options(n_starts, max_rounds, random_state, skip_connection)
+    settings = search_options(n_starts, max_rounds, random_state, skip_connection, outputs)
     prune = check.switch(prune, "prune")
     if arrangements is not None and not callable(arrangements):
         raise TypeError(

@@ -31,7 +31,7 @@ def run_search(
     start: Solution | None = None,
 ) -> Solution:
     """`search` after its checks, and without its warning; from the trees of an earlier one."""
-    core, leaves, blocks, _, intercept, report, n_rounds, n_starts = _core.search(
+    core, leaves, blocks, omega, intercept, report, n_rounds, n_starts = _core.search(
         problem.core,
         alpha,
         width,
@@ -43,7 +43,10 @@ def run_search(
     watch.note(report)
     leaves[core.linear] = 0
     arrangements = Arrangements(core, leaves.reshape(len(core), core.paths, problem.X.shape[1]))
-    solution = problem.solution(report, arrangements, alpha, blocks, intercept, n_rounds, n_starts)
+    directions = omega if len(omega) else None
+    solution = problem.solution(
+        report, arrangements, alpha, blocks, intercept, n_rounds, n_starts, directions
+    )
     return pruned(problem, solution, options.threads, watch)
 
 
@@ -61,8 +64,11 @@ def trees_of(
         trees = blocks[group, side] if solution.activation == "relu" or gates is None else gates[group]
         leaves.append(trees.reshape(len(group), math.prod(trees.shape[1:])).astype(np.float64))
         edge_signs.append(arrangements.signs[group])
-        omega = np.zeros((len(group), len(solution.parts)))
-        omega[:, k] = 1 - 2 * side
+        if solution.directions is None:
+            omega = np.zeros((len(group), len(solution.parts)))
+            omega[:, k] = 1 - 2 * side
+        else:
+            omega = solution.directions[group]
         directions.append(omega)
     if not any(map(len, leaves)):
         return None
@@ -91,7 +97,7 @@ def pruned(problem: Problem, solution: Solution, threads: int, watch: Watch | No
         return replace(solution, converged=False, interrupted=True)
     blocks = solution.blocks.copy()
     begin = 0
-    for part in blocks[np.newaxis] if problem.single else blocks:
+    for part in blocks if blocks.ndim == 5 else blocks[np.newaxis]:
         group, side = subnetworks(solution.arrangements, part)
         part[group, side] *= factors[begin : begin + len(group), np.newaxis, np.newaxis].astype(part.dtype)
         begin += len(group)
@@ -114,6 +120,7 @@ def search(
     width: int | Sequence[int] = 4,
     activation: str = "relu",
     skip_connection: bool = False,
+    outputs: str = "auto",
     n_starts: int | None = None,
     max_rounds: int | None = None,
     prune: bool | None = None,
@@ -149,6 +156,9 @@ def search(
     activation : {"relu", "gated"}, default="relu"
     skip_connection : bool, default=False
         Whether the network has a linear sub-network too.
+    outputs : {"auto", "shared", "separate"}, default="auto"
+        "shared": each sub-network feeds all outputs, in a direction that is found with it; "separate": each
+        feeds one. "auto" is shared. Of no account for one output.
     n_starts : int, optional
         Starts of each round; None for the default of the compiled part.
     max_rounds : int, optional
@@ -188,7 +198,7 @@ def search(
     options = solver_options(tol, max_iter, fit_intercept, n_threads)
     alpha = check.penalty(alpha)
     shape = check.tree_width(depth, width)
-    settings = search_options(n_starts, max_rounds, random_state, skip_connection)
+    settings = search_options(n_starts, max_rounds, random_state, skip_connection, outputs)
     if prune is not None:
         check.switch(prune, "prune")
         warnings.warn(
@@ -207,10 +217,16 @@ def search(
 
 
 def search_options(
-    n_starts: int | None, max_rounds: int | None, random_state: check.RandomState, skip_connection: bool
+    n_starts: int | None,
+    max_rounds: int | None,
+    random_state: check.RandomState,
+    skip_connection: bool,
+    outputs: str,
 ) -> _core.SearchOptions:
     options = _core.SearchOptions(
-        seed=check.seed(random_state), skip_connection=check.switch(skip_connection, "skip_connection")
+        seed=check.seed(random_state),
+        skip_connection=check.switch(skip_connection, "skip_connection"),
+        shared=check.choice(outputs, "outputs", check.OUTPUTS) != "separate",
     )
     if n_starts is not None:
         options.n_starts = check.count(n_starts, "n_starts")

@@ -33,6 +33,10 @@ class Solution:
     blocks : ndarray of shape (P, 2, paths, n_features) for "relu", (P, 1, paths, n_features) for "gated"
         In the dtype of X. For "relu", the second axis is the output sign: +1, then -1. A leading axis of
         outputs if `y` had two dimensions or several classes. Of a linear group only ``[:, 0, 0]`` is used.
+        (P, 1, paths, n_features) if the groups have `directions`.
+    directions : ndarray of shape (P, n_outputs) or None
+        What each group feeds of the outputs, of norm 1; None if every group feeds each output apart, with
+        either sign.
     intercept : float or ndarray of shape (n_outputs,)
     arrangements : Arrangements
     activation, loss : str
@@ -71,6 +75,7 @@ class Solution:
     low_rank: LowRank | None = None
     interrupted: bool = False
     rounding: float = 0.0
+    directions: NDArray[np.float64] | None = field(default=None, repr=False)
 
     @property
     def relative_gap(self) -> float:
@@ -79,7 +84,7 @@ class Solution:
 
     @property
     def parts(self) -> list[tuple[Arrangements, check.Rows]]:
-        """The arrangements and the blocks (P, S, paths, n_features) of each output."""
+        """The arrangements and the blocks (P, S, paths, n_features) of each output, or of all together."""
         blocks = self.blocks if self.blocks.ndim == 5 else self.blocks[np.newaxis]
         return [(self.arrangements, block) for block in blocks]
 
@@ -95,6 +100,7 @@ class Solution:
             self.parts,
             relu=self.activation == "relu",
             intercept=np.atleast_1d(self.intercept),
+            directions=self.directions,
         )
 
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from pathrelu import _core
@@ -32,20 +32,20 @@ def solver_options(
 
 
 def start(
-    problem: Problem, arrangements: Arrangements, init: Solution | ArrayLike | None
+    problem: Problem, arrangements: Arrangements, init: Solution | ArrayLike | None, directed: bool = False
 ) -> tuple[check.Doubles, check.Doubles]:
     """Blocks (C, P, S, paths * d) and intercept (C,) to start from; fresh ones, which the core overwrites."""
-    shape = problem.block_shape(arrangements)
+    shape, outputs = problem.block_shape(arrangements, directed), problem.y.shape[1]
     flat = (*shape[:3], shape[3] * shape[4])
     if init is None:
-        return np.zeros(flat), np.zeros(shape[0])
-    expected = shape[1:] if problem.single else shape
+        return np.zeros(flat), np.zeros(outputs)
+    expected = shape[1:] if problem.single or directed else shape
     if isinstance(init, Solution):
         blocks = check.array_of(init.blocks, expected, "init.blocks")
-        intercept = np.array(init.intercept, dtype=np.float64).reshape(shape[0])
+        intercept = np.array(init.intercept, dtype=np.float64).reshape(outputs)
     else:
         blocks = check.array_of(init, expected, "init")
-        intercept = np.zeros(shape[0])
+        intercept = np.zeros(outputs)
     own = np.array(blocks, dtype=np.float64).reshape(shape)
     own[:, arrangements.linear, :, 1:] = 0  # paths on which nothing depends
     return own.reshape(flat), intercept
@@ -58,13 +58,16 @@ def run(
     options: _core.SolveOptions,
     init: Solution | ArrayLike | None = None,
     watch: Watch | None = None,
+    directions: NDArray[np.float64] | None = None,
 ) -> Solution:
     """`solve` after its checks, and without its warning."""
     watch = watch or Watch()
-    blocks, intercept = start(problem, arrangements, init)
-    report = _core.solve(problem.core, arrangements.core, alpha, options, blocks, intercept, watch.core())
+    blocks, intercept = start(problem, arrangements, init, directions is not None)
+    report = _core.solve(
+        problem.core, arrangements.core, alpha, options, blocks, intercept, watch.core(), directions
+    )
     watch.note(report)
-    return problem.solution(report, arrangements, alpha, blocks, intercept)
+    return problem.solution(report, arrangements, alpha, blocks, intercept, directions=directions)
 
 
 def warn_of_float32(problem: Problem, tol: float, stacklevel: int = 3) -> None:
@@ -104,6 +107,7 @@ def solve(
     arrangements: Arrangements,
     alpha: float,
     *,
+    directions: ArrayLike | None = None,
     activation: str = "relu",
     loss: str = "squared_error",
     quantile: float | None = None,
@@ -123,7 +127,9 @@ def solve(
     .. math:: \min_V \; \frac1n \sum_i w_i \, \ell\Big(b + \sum_g B_g (V_g^+ - V_g^-), y\Big)_i
               + \alpha \sum_g (\|V_g^+\|_F + \|V_g^-\|_F) \quad \text{s.t. } V_g^\pm \in K_g
 
-    with `B_g V` the sum over paths p of ``signs[p] * mask[p] * (X @ V[p])``.
+    with `B_g V` the sum over paths p of ``signs[p] * mask[p] * (X @ V[p])``. With directions
+    :math:`\omega_g` of the outputs, the sum is that of :math:`B_g V_g \omega_g^T`: one block for each group,
+    whose sub-network feeds all outputs and has the path norm :math:`\|V_g\|_F \|\omega_g\|`.
 
     Parameters
     ----------
@@ -139,6 +145,9 @@ def solve(
     alpha : float
         Weight of the path norm against the *mean* loss, above 0: without the penalty the convex program is no
         longer the training problem of a network.
+    directions : array-like of shape (P, n_outputs), optional
+        What each group feeds of the outputs: rows of norm 1. By default every group has two blocks for each
+        output, one of either sign (one block if gated), which feed it alone.
     activation : {"relu", "gated"}, default="relu"
         "relu" keeps every block in the cone where its patterns are the true ones, and so gives a ReLU
         network; "gated" leaves blocks free and gives a gated ReLU network.
@@ -210,10 +219,11 @@ def solve(
     alpha = check.penalty(alpha)
     problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold)
     problem.require(arrangements)
+    omega = None if directions is None else problem.unit_directions(directions, arrangements)
     watch = Watch(callback, on_interrupt, max_seconds)
     warn_of_float32(problem, options.tol)
     with watch:
-        solution = run(problem, arrangements, alpha, options, init, watch)
+        solution = run(problem, arrangements, alpha, options, init, watch, omega)
     warn_of_gap([solution], options.tol, watch)
     return solution
 
@@ -223,6 +233,7 @@ def alpha_max(
     y: ArrayLike,
     arrangements: Arrangements,
     *,
+    directions: ArrayLike | None = None,
     activation: str = "relu",
     loss: str = "squared_error",
     quantile: float | None = None,
@@ -235,7 +246,9 @@ def alpha_max(
 
     Parameters
     ----------
-    X, y, arrangements, activation, loss, quantile, threshold, sample_weight, fit_intercept, n_threads
+    X, y, arrangements, directions, activation, loss, quantile, threshold, sample_weight, fit_intercept
+        As for `solve`.
+    n_threads : int, optional
         As for `solve`.
 
     Returns
@@ -258,8 +271,15 @@ def alpha_max(
     threads = check.threads(n_threads)
     problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold)
     problem.require(arrangements)
-    return largest_alpha(problem, arrangements, intercept, threads)
+    omega = None if directions is None else problem.unit_directions(directions, arrangements)
+    return largest_alpha(problem, arrangements, intercept, threads, omega)
 
 
-def largest_alpha(problem: Problem, arrangements: Arrangements, fit_intercept: bool, threads: int) -> float:
-    return _core.alpha_max(problem.core, arrangements.core, fit_intercept, threads)
+def largest_alpha(
+    problem: Problem,
+    arrangements: Arrangements,
+    fit_intercept: bool,
+    threads: int,
+    directions: NDArray[np.float64] | None = None,
+) -> float:
+    return _core.alpha_max(problem.core, arrangements.core, fit_intercept, threads, directions)
