@@ -46,6 +46,7 @@ class Settings:
     bias: bool
     standardize: bool
     skip_connection: bool
+    shared: bool
     prune: bool
     low_rank: int | None
     warm_start: bool
@@ -68,6 +69,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     fit_intercept: bool
     standardize: bool
     skip_connection: bool
+    outputs: str
     prune: bool
     low_rank: int | None
     tol: float
@@ -102,15 +104,20 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                 "arrangements is an Arrangements; expected 'search' or 'sample', because fit scales, merges "
                 "and reorders rows. Use pathrelu.solve for arrangements of your own"
             )
+        outputs = check.choice(self.outputs, "outputs", check.OUTPUTS)
+        sampled = check.choice(self.arrangements, "arrangements", SOURCES) == "sample"
+        if sampled and outputs == "shared":
+            raise ValueError("outputs is 'shared' with arrangements 'sample'; expected 'auto' or 'separate'")
         return Settings(
             width=check.tree_width(self.depth, self.width),
             alpha=check.automatic_penalty(self.alpha),
             activation=check.choice(self.activation, "activation", check.ACTIVATIONS),
-            sampled=check.choice(self.arrangements, "arrangements", SOURCES) == "sample",
+            sampled=sampled,
             n_arrangements=check.count(self.n_arrangements, "n_arrangements"),
             bias=check.switch(self.bias, "bias"),
             standardize=check.switch(self.standardize, "standardize"),
             skip_connection=check.switch(self.skip_connection, "skip_connection"),
+            shared=outputs != "separate" and not sampled,
             prune=check.switch(self.prune, "prune"),
             low_rank=None if self.low_rank is None else check.count(self.low_rank, "low_rank"),
             warm_start=check.switch(self.warm_start, "warm_start"),
@@ -122,7 +129,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
 
     def _problem(self, settings: Settings, data: Data) -> TrainingProblem:
         scaling = Scaling.fit(data.X, data.w, standardize=settings.standardize, bias=settings.bias)
-        return TrainingProblem(data, scaling, settings.activation)
+        return TrainingProblem(data, scaling, settings.activation, shared=settings.shared)
 
     def _train(self, settings: Settings, data: Data) -> Self:
         training = self._problem(settings, data)
@@ -179,7 +186,9 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         watch = settings.watch
         if not settings.sampled:
             options = _core.SearchOptions(
-                seed=check.seed(settings.random_state), skip_connection=settings.skip_connection
+                seed=check.seed(settings.random_state),
+                skip_connection=settings.skip_connection,
+                shared=settings.shared,
             )
 
             def search(problem: Problem, alpha: float, start: Solution | None) -> Solution:
@@ -211,8 +220,9 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             return None  # principal scores have axes of their own
         old = previous[0].arrangements
         alike = (
-            [solution.blocks.shape[:-4] for solution in previous]
-            == [() if problem.single else problem.y.shape[1:] for problem in problems]
+            [np.size(solution.intercept) for solution in previous]
+            == [problem.y.shape[1] for problem in problems]
+            and (previous[0].directions is not None) == (settings.shared and not problems[0].single)
             and (previous[0].n_rounds is None) == settings.sampled
             and previous[0].activation == settings.activation
             and old.width == tuple(settings.width)

@@ -169,12 +169,17 @@ class Arrangements:
         -------
         Arrangements
         """
-        if self.skip_connection:
-            return self
-        gates = None
-        if self.gates is not None:
-            gates = np.concatenate([self.gates, np.zeros((1, *self.gates.shape[1:]))])
-        return Arrangements(self.core.with_linear(), gates, np.append(self.source_index, -1))
+        return self if self.skip_connection else self._with_linear(1)
+
+    def _with_linear(self, count: int) -> Arrangements:
+        """These arrangements with so many linear groups more, at the end."""
+        gates = self.gates
+        if gates is not None:
+            gates = np.concatenate([gates, np.zeros((count, *gates.shape[1:]))])
+        core = self.core
+        for _ in range(count):
+            core = core.with_linear()
+        return Arrangements(core, gates, np.append(self.source_index, np.full(count, -1)))
 
     def __len__(self) -> int:
         return len(self.core)

@@ -69,6 +69,10 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         square without `bias`). The network takes raw rows either way; path norms are those for scaled rows.
     skip_connection : bool, default=False
         Whether the network has a linear part too, whose path norm is the norm of its weights.
+    outputs : {"auto", "shared", "separate"}, default="auto"
+        "shared": each sub-network feeds all outputs, and one alpha serves all of them: targets should be of
+        one scale. "separate": each feeds one. "auto" is shared for several outputs, but for
+        ``arrangements="sample"``, whose arrangements have no directions.
     prune : bool, default=False
         Whether to end with at most as many sub-networks for each output as there are distinct samples, at the
         same outputs on these and no higher an objective; see `ParallelReLUNetwork.prune`. A search does so
@@ -158,6 +162,7 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         fit_intercept: bool = True,
         standardize: bool = True,
         skip_connection: bool = False,
+        outputs: str = "auto",
         prune: bool = False,
         low_rank: int | None = None,
         tol: float = 1e-4,
@@ -183,6 +188,7 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         self.fit_intercept = fit_intercept
         self.standardize = standardize
         self.skip_connection = skip_connection
+        self.outputs = outputs
         self.prune = prune
         self.low_rank = low_rank
         self.tol = tol
@@ -265,7 +271,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
     r"""Logistic classification with a parallel ReLU network under path regularization.
 
     As `PathReLURegressor`, with the loss :math:`\log(1 + e^{-y f(x)})` for two classes. More classes have one
-    output each, with its own sub-networks, and the loss of their joint softmax,
+    output each, which all sub-networks feed, and the loss of their joint softmax,
     :math:`\log \sum_c e^{f_c(x)} - f_y(x)`.
 
     Parameters
@@ -277,7 +283,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         probabilities less labels are the residuals.
     activation, arrangements, n_arrangements, bias, fit_intercept
         As for `PathReLURegressor`.
-    standardize, skip_connection, prune, low_rank
+    standardize, skip_connection, outputs, prune, low_rank
         As for `PathReLURegressor`.
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, at least 0, which multiply those of samples; "balanced" gives all classes the same
@@ -331,6 +337,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         fit_intercept: bool = True,
         standardize: bool = True,
         skip_connection: bool = False,
+        outputs: str = "auto",
         prune: bool = False,
         low_rank: int | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
@@ -354,6 +361,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         self.fit_intercept = fit_intercept
         self.standardize = standardize
         self.skip_connection = skip_connection
+        self.outputs = outputs
         self.prune = prune
         self.low_rank = low_rank
         self.class_weight = class_weight

@@ -46,7 +46,7 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):
         `joblib.parallel_config`. The result does not depend on it.
     activation, arrangements, n_arrangements, loss, quantile, threshold, bias, fit_intercept, standardize
         As for `PathReLURegressor`.
-    skip_connection, prune, low_rank, tol, max_iter, n_threads, random_state
+    skip_connection, outputs, prune, low_rank, tol, max_iter, n_threads, random_state
         As for `PathReLURegressor`.
     verbose : int, default=0
         1 logs the mean score of each alpha at level INFO of the logger "pathrelu", and follows the fit of all
@@ -114,6 +114,7 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):
         fit_intercept: bool = True,
         standardize: bool = True,
         skip_connection: bool = False,
+        outputs: str = "auto",
         prune: bool = False,
         low_rank: int | None = None,
         tol: float = 1e-4,
@@ -144,6 +145,7 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):
         self.fit_intercept = fit_intercept
         self.standardize = standardize
         self.skip_connection = skip_connection
+        self.outputs = outputs
         self.prune = prune
         self.low_rank = low_rank
         self.tol = tol
@@ -174,9 +176,9 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):
         default the mean log-probability of the held-out labels, which tells more than the accuracy.
     one_standard_error, patience, n_jobs
         As for `PathReLURegressorCV`.
-    activation, arrangements, n_arrangements, bias, fit_intercept, standardize, skip_connection, prune
+    activation, arrangements, n_arrangements, bias, fit_intercept, standardize, skip_connection, outputs
         As for `PathReLUClassifier`.
-    low_rank, class_weight, tol, max_iter, n_threads, random_state
+    prune, low_rank, class_weight, tol, max_iter, n_threads, random_state
         As for `PathReLUClassifier`.
     verbose, callback, on_interrupt, max_seconds
         As for `PathReLURegressorCV`.
@@ -219,6 +221,7 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):
         fit_intercept: bool = True,
         standardize: bool = True,
         skip_connection: bool = False,
+        outputs: str = "auto",
         prune: bool = False,
         low_rank: int | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
@@ -247,6 +250,7 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):
         self.fit_intercept = fit_intercept
         self.standardize = standardize
         self.skip_connection = skip_connection
+        self.outputs = outputs
         self.prune = prune
         self.low_rank = low_rank
         self.class_weight = class_weight

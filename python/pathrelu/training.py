@@ -88,16 +88,19 @@ class TrainingProblem:
     data : Data
     scaling : Scaling
     activation : str
+    shared : bool
+        Whether sub-networks feed all outputs.
     X : ndarray of shape (n, columns)
         Rows of training: scaled, with the column of biases.
     w : ndarray of shape (n,)
         Weights of mean 1.
     """
 
-    def __init__(self, data: Data, scaling: Scaling, activation: str) -> None:
+    def __init__(self, data: Data, scaling: Scaling, activation: str, *, shared: bool) -> None:
         self.data = data
         self.scaling = scaling
         self.activation = activation
+        self.shared = shared and data.y.shape[1] > 1
         self.X = scaling.rows(data.X)
         check.representable(self.X, "X", 4)
         check.representable(data.y, "y", 2)
@@ -109,9 +112,9 @@ class TrainingProblem:
         return self.data.y[:, 0] if self.data.y.shape[1] == 1 else self.data.y
 
     def programs(self) -> list[Problem]:
-        """A joint program of several classes, else one for each column of targets."""
+        """A joint program where sub-networks or the loss join outputs, else one for each column."""
         loss, y = self.data.loss, self.data.y
-        joint = losses.core_name(loss, y.shape[1]) == losses.JOINT
+        joint = self.shared or losses.core_name(loss, y.shape[1]) == losses.JOINT
         return [
             Problem(
                 self.X,
@@ -125,12 +128,21 @@ class TrainingProblem:
             for part in ([y] if joint else y.T[:, :, np.newaxis])
         ]
 
-    def arrangements(self, network: ParallelReLUNetwork | GatedReLUNetwork) -> Arrangements:
-        """Those of a network's sub-networks."""
-        arrangements = Arrangements.from_trees(
+    def groups(
+        self, network: ParallelReLUNetwork | GatedReLUNetwork
+    ) -> tuple[Arrangements, NDArray[np.float64] | None]:
+        """Arrangements of a network's sub-networks, and their directions if outputs are shared."""
+        found = Arrangements.from_trees(
             self.X, self.scaling.trees(*network.switches()), network.edge_signs, width=list(network.width)
         )
-        return arrangements.with_skip_connection() if network.skip_connection else arrangements
+        if not self.shared:
+            return (found.with_skip_connection() if network.skip_connection else found), None
+        weights = network.output_weights
+        directions = weights / np.sqrt((weights**2).sum(axis=1, keepdims=True))
+        if network.skip_connection:
+            found = found._with_linear(network.n_outputs)
+            directions = np.concatenate([directions, np.eye(network.n_outputs)])
+        return found, directions
 
     def network(
         self, solutions: Sequence[Solution], feature_names: Sequence[str] | None = None
@@ -151,6 +163,7 @@ class TrainingProblem:
             relu=self.activation == "relu",
             intercept=intercept,
             outputs=outputs,
+            directions=solutions[0].directions,
             bias=scaling.constant is not None,
             center=scaling.center,
             scale=scaling.scale,

@@ -173,7 +173,7 @@ def certify(
     data = Data(
         raw.astype(np.float64), target, check.raw_weights(sample_weight, len(raw)), loss, parameter=value
     )
-    training = TrainingProblem(data, Scaling.of(net, has_bias), "relu")
+    training = TrainingProblem(data, Scaling.of(net, has_bias), "relu", shared=False)
     table, weight, leaves = training.X, training.w, training.scaling.trees(net.leaf_weights, net.leaf_bias)
     if arrangements is not None:
         if "arrangements" not in kind.parameters:

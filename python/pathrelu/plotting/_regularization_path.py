@@ -324,6 +324,7 @@ class RegularizationPathDisplay:
 def _norms_along(path: Path) -> dict[str, Any]:
     """Path norms of all blocks along a path, and what to call them."""
     parts = [solution.parts for solution in path.solutions]
+    directed = path.solutions[0].directions is not None
     arrangements = parts[0][0][0]
     # (alphas, outputs, groups, sides)
     norms = np.array(
@@ -336,7 +337,10 @@ def _norms_along(path: Path) -> dict[str, Any]:
     else:
         names = ["output sign +", "output sign \N{MINUS SIGN}"] if sides == 2 else ["gated"]
         labels = np.broadcast_to(np.array(names), trees.shape[1:])
-    skip = norms[:, :, arrangements.linear, 0].sum(axis=2) if arrangements.skip_connection else None
+    linear = norms[:, :, arrangements.linear, 0]
+    skip = None
+    if arrangements.skip_connection:
+        skip = linear[:, 0] if directed else linear.sum(axis=2)
     return {
         "path_norms": trees.reshape(len(parts), -1),
         "labels": labels.ravel() if C > 1 or sides == 2 else None,
@@ -383,9 +387,12 @@ def _path_of(
     data = copy.copy(estimator)._data(table_for(network, X), y, sample_weight)
     if data.labels is not None and not np.array_equal(data.labels, estimator.classes_):
         raise ValueError(f"y has the classes {data.labels.tolist()}; expected {estimator.classes_.tolist()}")
-    training = TrainingProblem(data, Scaling.of(network, estimator.bias), network.kind)
-    arrangements = training.arrangements(network)
+    training = TrainingProblem(
+        data, Scaling.of(network, estimator.bias), network.kind, shared=network.shared_outputs
+    )
+    arrangements, directions = training.groups(network)
     options: dict[str, Any] = {
+        "directions": directions,
         "activation": network.kind,
         "loss": data.loss,
         "quantile": getattr(estimator, "quantile", None),

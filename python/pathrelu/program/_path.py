@@ -22,6 +22,7 @@ def solve_path(
     n_alphas: int = 100,
     eps: float = 1e-3,
     *,
+    directions: ArrayLike | None = None,
     activation: str = "relu",
     loss: str = "squared_error",
     quantile: float | None = None,
@@ -48,7 +49,9 @@ def solve_path(
     n_alphas : int, default=100
     eps : float, default=1e-3
         Between 0 and 1.
-    activation, loss, quantile, threshold, sample_weight, fit_intercept, tol, max_iter, init, n_threads
+    directions, activation, loss, quantile, threshold, sample_weight, fit_intercept, tol, max_iter
+        As for `solve`.
+    init, n_threads
         As for `solve`; `init` is for the largest alpha.
     callback, on_interrupt, max_seconds
         As for `solve`, for all values of alpha together.
@@ -81,19 +84,20 @@ def solve_path(
         given = check.penalties(alphas, "alphas")
     problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold)
     problem.require(arrangements)
-    start(problem, arrangements, init)
+    omega = None if directions is None else problem.unit_directions(directions, arrangements)
+    start(problem, arrangements, init, omega is not None)
     watch = Watch(callback, on_interrupt, max_seconds)
     warn_of_float32(problem, options.tol)
 
     if given is None:
-        largest = largest_alpha(problem, arrangements, options.fit_intercept, options.threads)
+        largest = largest_alpha(problem, arrangements, options.fit_intercept, options.threads, omega)
         given = alpha_grid(largest, eps, n_alphas, "alphas is None")
     grid = np.sort(given)[::-1]
     solutions: list[Solution] = []
     with watch:
         for alpha in grid.tolist():
             previous = solutions[-1] if solutions else init
-            solutions.append(run(problem, arrangements, alpha, options, previous, watch))
+            solutions.append(run(problem, arrangements, alpha, options, previous, watch, omega))
             if watch.stopped_by:
                 break
     warn_of_gap(solutions, options.tol, watch)
