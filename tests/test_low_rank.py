@@ -260,7 +260,7 @@ def test_a_fitted_network_has_the_objective_that_was_minimised(activation, sourc
 def test_the_guarantee_of_several_outputs_is_that_of_the_worst():
     X, y = nearly_flat(30)
     both = np.stack([y, 100 * X[:, 3]], axis=1)
-    model = PathReLURegressor(low_rank=2, alpha=0.05, random_state=0).fit(X, both)
+    model = PathReLURegressor(low_rank=2, alpha=0.05, outputs="separate", random_state=0).fit(X, both)
     alone = [PathReLURegressor(low_rank=2, alpha=0.05, random_state=0).fit(X, c) for c in both.T]
     assert model.guarantee_ == pytest.approx(max(one.guarantee_ for one in alone), rel=1e-3)
     assert model.network_.objective(X, both, 0.05) == pytest.approx(model.objective_, rel=1e-8)

@@ -192,7 +192,9 @@ def test_search_beats_sampled_arrangements_and_ends_at_an_optimum(activation):
     found = pr.search(program.X, program.label, 0.01, random_state=0, **options)
     assert found.converged
     assert found.objective < program.solve(True).objective
-    again = pr.solve(program.X, program.label, found.arrangements, 0.01, **options)
+    again = pr.solve(
+        program.X, program.label, found.arrangements, 0.01, directions=found.directions, **options
+    )
     assert again.objective == pytest.approx(found.objective, rel=1e-5)
 
 

@@ -190,6 +190,10 @@ def test_objective_of_a_classifier_takes_its_labels(labels):
         network.objective(X, ["other"] * 30, 0.1, loss="log_loss")
 
 
+def unit_rows(table):
+    return table / np.linalg.norm(table, axis=1, keepdims=True)
+
+
 @pytest.mark.parametrize("activation", ["relu", "gated"])
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_the_network_of_several_outputs_has_the_objective_of_the_program(activation, outputs):
@@ -198,12 +202,19 @@ def test_the_network_of_several_outputs_has_the_objective_of_the_program(activat
     Y = np.maximum(X @ rng.standard_normal((3, outputs)), 0)
     options = {"activation": activation, "fit_intercept": True}
     arrangements = pr.sample_arrangements(X, 30, 3, 2, random_state=0)
+    directions = unit_rows(rng.standard_normal((len(arrangements), outputs)))
     for solution in (
         pr.solve(X, Y, arrangements, 0.02, **options),
+        pr.solve(X, Y, arrangements, 0.02, directions=directions, **options),
+        pr.search(X, Y, 0.05, max_rounds=3, random_state=0, outputs="separate", **options),
         pr.search(X, Y, 0.05, max_rounds=3, random_state=0, **options),
     ):
-        assert solution.blocks.ndim == 5
-        assert solution.blocks.shape[0] == solution.intercept.shape[0] == outputs
+        if solution.directions is None:
+            assert solution.blocks.ndim == 5
+            assert solution.blocks.shape[0] == outputs
+        else:
+            assert solution.blocks.shape[:2] == (len(solution.directions), 1)
+        assert solution.intercept.shape[0] == outputs
         network = solution.network()
         assert network.predict(X).shape == ((40,) if outputs == 1 else (40, outputs))
         assert network.objective(X, Y, solution.alpha) == pytest.approx(solution.objective, rel=1e-9)
@@ -421,9 +432,10 @@ HOSTILE = [
     ({"arrays": {"leaf_weights": np.ones((5, 4))}}, "leaf_weights has shape"),
     ({"arrays": {"scale": np.zeros(4)}}, "scale has the value 0"),
     ({"arrays": {"center": np.full(4, np.inf)}}, "center has the value inf"),
-    ({"arrays": {"output_sign": np.full(5, 2, np.int8)}}, "output_sign has an entry"),
-    ({"arrays": {"output_index": np.full(5, 1)}}, "output_index has an entry"),
-    ({"arrays": {"output_index": np.full(5, -1)}}, "output_index has an entry"),
+    ({"arrays": {"output_weights": np.full((5, 2), 2.0)}}, "output_weights has shape"),
+    ({"arrays": {"output_weights": np.full((5, 1), np.nan)}}, "output_weights has the value nan"),
+    ({"arrays": {"output_weights": np.ones((5, 1), np.int8)}}, "output_weights has dtype int8"),
+    ({"arrays": {"output_index": np.zeros(5, np.int64)}}, "unknown entries: 'output_index'"),
     ({"arrays": {"intercept": np.ones((1, 1))}}, "intercept has shape"),
     ({"arrays": {"center": np.array([Bomb()], object)}}, "dtype object"),
     ({"arrays": {"header": np.ones(3)}}, "header is not text"),

@@ -252,7 +252,8 @@ def test_convergence_shows_every_record(table, clock):
 
 def test_each_output_of_a_regression_is_a_run_of_its_own(table):
     X, y = table
-    model = pr.PathReLURegressor(alpha=0.01, random_state=0).fit(X, np.c_[y, np.abs(X[:, 2]), X[:, 0]])
+    model = pr.PathReLURegressor(alpha=0.01, outputs="separate", random_state=0)
+    model.fit(X, np.c_[y, np.abs(X[:, 2]), X[:, 0]])
     display = ConvergenceDisplay.from_estimator(model, clock="seconds", ax=axes(2))
     assert [record for run in display.runs for record in run] == model.history_
     assert len(display.gap_lines_) == len(display.runs) == 3

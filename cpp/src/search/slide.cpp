@@ -88,7 +88,9 @@ class Variables {
             const ConstMap a(at, q_), u(at + q_, dim), S(sums.S.data() + k * C, C),
                 G(sums.G.data() + k * dim, dim);
             value += alpha / 2 * (a.squaredNorm() + u.squaredNorm());
-            if (free())
+            if (free() && trees_.linear[k])  // a skip connection has a part for each output
+                Map(out, q_) = alpha * a - trees_.direction(k) * trees_.direction(k).dot(S);
+            else if (free())
                 Map(out, q_) = alpha * a - S;
             else
                 *out = alpha * *at - (*at < 0 ? -1 : 1) * S.dot(trees_.direction(k));

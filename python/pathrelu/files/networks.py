@@ -11,10 +11,10 @@ from pathrelu._version import __version__
 from pathrelu.files.archive import Arrays, Header, check_entries, check_version, from_plain
 
 FORMAT = "pathrelu-network"
-VERSION = 4
+VERSION = 3
 SKIP_VERSION = 2  # from which on there may be a skip connection
 RELEASE_VERSION = 3  # from which on a file names the release that wrote it
-WEIGHTS_VERSION = 4  # from which on sub-networks have weights to all outputs, in place of one and its sign
+WEIGHTS_VERSION = 3  # from which on sub-networks have weights to all outputs, in place of one and its sign
 
 ONE_OUTPUT = {"output_sign", "output_index"}  # what files had before
 

@@ -44,6 +44,8 @@ def _directions(output_weights: check.Doubles) -> list[NDArray[np.intp]]:
 
 def _fewest(roots: check.Doubles, output_weights: check.Doubles, norms: check.Doubles) -> check.Doubles:
     """Factors of the columns ``roots[:, k] x output_weights[k]``, which are independent if the roots are."""
+    if len(norms) == 0:
+        return np.empty(0)
     fed = output_weights[:, output_weights.any(axis=0)]
     if fed.shape[1] > 1 and (_core.fewest_columns(double(roots), norms) == 1).all():
         return np.ones(len(norms))
