@@ -210,7 +210,8 @@ bool predict(Rows<X> rows, const NetworkView& net, MatView<X> out, int threads) 
     require_shape("out", out, n, C);
     const Weights<X> weights(net);
     const Index rows_of_task = 32 * kernels().tree<X>().rows;
-    const int team = threads_for(rows.size() * (net.signs.rows * net.shape.paths() + C) + n * weights.edges(), threads);
+    const int team =
+        threads_for(rows.size() * (net.signs.rows * net.shape.paths() + C) + n * weights.edges(), threads);
     std::atomic<bool> finite{true};
     FirstRow too_large(n), beyond_double(n);
     in_team(team, (n + rows_of_task - 1) / rows_of_task, [&](Tasks& tasks) {

@@ -151,8 +151,7 @@ void rows_that_are_not_finite_are_told(bool gated) {
 
 /// Rows whose products are too large for float are computed in double, the others as they are without them.
 void sums_too_large_for_float_are_taken_in_double() {
-    const std::vector<double> center(2, 0.0), scale(2, 1.0), W{30, -30, 0.3, 0.7}, bias(2, 0.0), coef{1, 1};
-    const std::vector<std::int64_t> output{0, 0};
+    const std::vector<double> center(2, 0.0), scale(2, 1.0), W{30, -30, 0.3, 0.7}, bias(2, 0.0), ones{1, 1};
     const std::vector<double> intercept{0.0};
     NetworkView view{TreeShape(std::vector<Index>{}),
                      {center.data(), 2},
@@ -162,8 +161,7 @@ void sums_too_large_for_float_are_taken_in_double() {
                      {nullptr, 0, 2},
                      {nullptr, 0},
                      {nullptr, 2, 0},
-                     {coef.data(), 2},
-                     {output.data(), 2},
+                     {ones.data(), 2, 1},
                      {intercept.data(), 1}};
     const Index n = 700;
     std::vector<float> X(2 * n), ordinary(n), out(n);
