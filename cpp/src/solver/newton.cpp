@@ -62,8 +62,7 @@ double Newton<X>::descend(const WorkingSet<X>& work, Point& point, double step) 
             Map(trial.Z.data() + block.index * dim, dim) = moved.col(a);
         });
         on.predict(moved, trial.f);
-        trial.smooth = space_.smooth.value(trial.f.data());
-        trial.penalty = space_.penalty(trial.Z);
+        space_.evaluate(trial);
         const double fall = point.objective() - trial.objective();
         if (fall > 0 && fall >= -kArmijo * t * slope) {
             std::swap(point, trial);
@@ -172,8 +171,7 @@ typename Newton<X>::ProximalStep Newton<X>::proximal_point(const WorkingSet<X>& 
         for (std::size_t k = 0; k < trial.Z.size(); ++k)
             trial.Z[k] = t == 1 ? now.Z[k] : point.Z[k] + t * (now.Z[k] - point.Z[k]);
         for (std::size_t i = 0; i < trial.f.size(); ++i) trial.f[i] += t * (now.f[i] - point.f[i]);
-        trial.smooth = space_.smooth.value(trial.f.data());
-        trial.penalty = space_.penalty(trial.Z);
+        space_.evaluate(trial);
         if (trial.objective() < point.objective()) {
             std::swap(point, trial);
             return {newton_steps, true, std::move(now.theta)};

@@ -105,11 +105,8 @@ std::vector<double> SmoothPart::feasible(std::vector<double> theta) const {
 }
 
 SmoothPart::Stated SmoothPart::stated_at(const double* f) {
-    if (!kinked()) {
-        const double at = value(f);
-        return {at, intercept};
-    }
     shift_outputs(f);
+    if (!kinked()) return {stated_->value(shifted_.data()), intercept};
     Stated out{0, intercept};
     if (fit_intercept_) stated_->optimal_intercept(f, out.intercept.data());
     std::vector<double> outputs(f, f + n_ * C_);

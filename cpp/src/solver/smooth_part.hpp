@@ -51,7 +51,7 @@ class SmoothPart {
     /// A dual point that gives a bound: it sums to zero where the intercept is free.
     std::vector<double> feasible(std::vector<double> theta) const;
 
-    /// The value of the program's own loss, and its best intercept.
+    /// The value of the program's own loss at f, and its best intercept.
     struct Stated {
         double value;
         std::vector<double> intercept;

@@ -64,6 +64,11 @@ class Solver {
     void put_back();
     std::vector<double> scores();
     void check_gap(const std::vector<double>& score);
+    /// Of the point, by the program's own loss.
+    SmoothPart::Stated stated() {
+        if (kinked()) return space_.smooth.stated_at(point_.f.data());
+        return {point_.smooth, point_.intercept};
+    }
     void keep_best();
     bool is_stuck(bool shifts);
     void shift();
@@ -147,8 +152,7 @@ void Solver<X>::start() {
     if (!space_.watch.until_stop([&] { space_.put_on_cones(blocks_); })) space_.keep_feasible(blocks_);
     find_used();
     take_up_used();
-    if (point_.penalty > 0 &&
-        !(space_.smooth.stated_at(point_.f.data()).value + point_.penalty < report_.objective_at_zero)) {
+    if (point_.penalty > 0 && !(stated().value + point_.penalty < report_.objective_at_zero)) {
         std::fill(blocks_.data, blocks_.data + blocks_.size(), 0.0);
         std::fill(used_.begin(), used_.end(), 0);
         take_up_used();
@@ -234,11 +238,11 @@ void Solver<X>::check_gap(const std::vector<double>& score) {
 
 template <class X>
 void Solver<X>::keep_best() {
-    SmoothPart::Stated stated = space_.smooth.stated_at(point_.f.data());
-    const double objective = stated.value + point_.penalty;
+    SmoothPart::Stated now = stated();
+    const double objective = now.value + point_.penalty;
     if (kinked() && objective >= best_.objective) return;
     best_.objective = objective;
-    best_.intercept = std::move(stated.intercept);
+    best_.intercept = std::move(now.intercept);
     best_.n_active = 0;
     for (Index b = 0; b < blocks_.rows; ++b)
         best_.n_active += Map(blocks_.row(b), space_.dim).squaredNorm() > 0;

@@ -132,7 +132,13 @@ template <class X>
 void Workspace<X>::evaluate(const WorkingSet<X>& work, Point& point, Sums sums) {
     point.f.resize(n * C);
     forward(work, point.Z.data(), point.f.data(), sums);
+    evaluate(point);
+}
+
+template <class X>
+void Workspace<X>::evaluate(Point& point) {
     point.smooth = smooth.value(point.f.data());
+    point.intercept = smooth.intercept;
     point.penalty = penalty(point.Z);
 }
 

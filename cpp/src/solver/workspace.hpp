@@ -23,8 +23,9 @@ struct WorkingSet {
 
 /// A feasible point of a working set, with its predictions.
 struct Point {
-    std::vector<double> Z;  ///< (layers, k, signs, dim)
-    std::vector<double> f;  ///< (n, C), without the intercept
+    std::vector<double> Z;          ///< (layers, k, signs, dim)
+    std::vector<double> f;          ///< (n, C), without the intercept
+    std::vector<double> intercept;  ///< (C), with which the smooth part was evaluated
     double smooth = 0;
     double penalty = 0;
     double objective() const { return smooth + penalty; }
@@ -77,6 +78,8 @@ class Workspace {
 
     /// alpha times the sum of the blocks' norms.
     double penalty(const std::vector<double>& Z) const;
+    /// Fills what follows from point.Z and point.f.
+    void evaluate(Point& point);
     /// Fills what follows from point.Z.
     void evaluate(const WorkingSet<X>& work, Point& point, Sums sums = Sums::exact);
 
