@@ -416,6 +416,34 @@ def test_the_gap_of_the_solver_is_no_certificate(rng):
     assert "global optimum at least" in str(true)
 
 
+def test_low_rank_takes_up_to_six_scores_unless_told_more(rng):
+    X = np.linalg.qr(rng.standard_normal((40, 8)))[0] * [9, 8, 7, 6, 5, 4, 3, 1e-6]  # seven would be best
+    y = np.abs(X[:, 0])
+    network = pr.ParallelReLUNetwork(np.zeros((0, 1, 8)))
+    by_default = pr.certify(network, X, y, 0.05, "low_rank")
+    assert by_default.details["kappa"] <= 6
+    few = pr.certify(pr.ParallelReLUNetwork(np.zeros((0, 1, 3))), X[:, :3], y, 0.05, "low_rank", kappa=12)
+    assert few.details["kappa"] == 3  # the rank
+
+
+def test_rounds_and_nodes_are_counted_and_bounded(rng):
+    X = rng.standard_normal((30, 4))
+    y = np.abs(X[:, 0]) - np.abs(X[:, 1])
+    nothing = pr.ParallelReLUNetwork(np.zeros((0, 1, 4)))
+    for rounds in (1, 2, 3):
+        few = pr.ParallelReLUNetwork(np.zeros((0, 1, 3)))
+        certificate = pr.certify(few, X[:, :3], y, 0.01, max_rounds=rounds)
+        assert (certificate.method, certificate.details["n_rounds"]) == ("enumeration", rounds)
+        outputs = pr.ParallelReLUNetwork(np.zeros((0, 1, 3)), intercept=np.zeros(2))
+        both = pr.certify(outputs, X[:, :3], np.column_stack([y, -y]), 0.01, max_rounds=rounds)
+        assert both.details["n_rounds"] == 2 * rounds
+    looked = [
+        pr.certify(nothing, X, y, 0.01, "branch_and_bound", max_nodes=nodes).details["n_nodes"]
+        for nodes in (50, 200, 2000)
+    ]
+    assert 0 < looked[0] < looked[1] < looked[2] <= 2000  # where the gap closes
+
+
 def test_a_vacuous_bound_is_printed_as_vacuous():
     certificate = Certificate(0.5, 1e-14, "spectral", None, 0.1, {})
     assert certificate.vacuous

@@ -152,3 +152,55 @@ def test_numbers_beyond_float32_are_refused():
     assert narrowed(np.array([4e38]), np.dtype(np.float64), "weights")[0] == 4e38
     with pytest.raises(ValueError, match=r"X is float32, and weights reach 4\.0e\+38"):
         narrowed(np.array([1.0, -4e38]), np.dtype(np.float32), "weights")
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_bounds_never_sink_with_more_nodes_and_stay_below_the_network(part):
+    for seed in range(10 * part, 10 * part + 10):
+        rng = np.random.default_rng(seed)
+        n, rank = int(rng.integers(8, 30)), int(rng.integers(2, 7))
+        X = rng.standard_normal((n, rank))
+        y = np.abs(X[:, 0]) - X[:, 1] + 0.3 * rng.standard_normal(n)
+        depth, loss = 2 + (seed % 3 == 0), ("squared_error", "huber")[seed % 2]
+        network = pr.search(
+            X, y, 0.05, depth=depth, width=2, loss=loss, random_state=seed, n_starts=4
+        ).network()
+        certificates = [
+            pr.certify(network, X, y, 0.05, "branch_and_bound", loss=loss, max_nodes=nodes)
+            for nodes in (1, 10, 100, 1000)
+        ]
+        lower = [certificate.lower for certificate in certificates]
+        assert lower == sorted(lower), seed
+        assert lower[-1] <= certificates[0].upper * (1 + 1e-12), seed
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e9, 1e12])
+def test_no_scale_of_the_targets_keeps_a_solve_from_its_tolerance(scale):
+    """With the intercept, whose size is that of the targets; warnings are errors here."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 4))
+    y = scale * (1 + 0.1 * np.abs(X[:, 0]))
+    found = pr.search(X, y, 0.01 * scale, fit_intercept=True, random_state=0)
+    given = pr.solve(X, y, pr.sample_arrangements(X, 50, random_state=0), 0.01 * scale, fit_intercept=True)
+    for solution in (found, given):
+        assert solution.converged
+        assert solution.dual_objective <= solution.objective * (1 + 1e-12)
+    certificate = pr.certify(found.network(), X, y, 0.01 * scale, fit_intercept=True)
+    assert 0 <= certificate.relative_gap <= 0.01
+
+
+@pytest.mark.parametrize("value", [0.1, 1e5, 1e9])
+def test_a_constant_target_without_an_intercept_has_the_optimum_of_all_arrangements(value):
+    X = np.random.default_rng(0).standard_normal((15, 2))
+    y, alpha = np.full(15, value), 0.01 * value
+    least = pr.solve(X, y, pr.enumerate_arrangements(X), alpha, tol=1e-8)
+    assert least.converged
+    network = least.network()
+    certificate = pr.certify(network, X, y, alpha, fit_intercept=False)
+    assert certificate.upper == pytest.approx(least.objective, rel=1e-9)
+    assert certificate.lower <= certificate.upper * (1 + 1e-12)
+    assert certificate.relative_gap < 1e-5
+    # A constant explains nothing here, so zero is what a network is measured by.
+    nothing = pr.ParallelReLUNetwork(np.zeros((0, 1, 2)))
+    assert nothing.objective(X, y, alpha) == pytest.approx(value**2 / 2)
+    assert pr.certify(nothing, X, y, alpha).lower == pytest.approx(certificate.lower, rel=1e-4)
