@@ -394,10 +394,22 @@ def test_labels_and_several_outputs(rng):
     assert certificate.relative_gap < 1e-3
     assert certificate.details["n_rounds"] >= 1
     y = rng.standard_normal((40, 2))
-    together = pr.search(X, y, 0.02, random_state=0).network()
+    together = pr.search(X, y, 0.02, outputs="separate", random_state=0).network()
     parts = [pr.search(X, y[:, c], 0.02, random_state=0).network() for c in (0, 1)]
     lower = sum(pr.certify(net, X, y[:, c], 0.02).lower for c, net in enumerate(parts))
     assert pr.certify(together, X, y, 0.02).lower == pytest.approx(lower, rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["auto", "spectral", "solver"])
+def test_shared_outputs_are_refused_as_bounds_of_each_do_not_add_up(rng, method):
+    X = rng.standard_normal((30, 2))
+    y = np.abs(X[:, :1]) * [1, 1]
+    shared = pr.search(X, y, 0.1, outputs="shared", random_state=0)
+    separate = pr.search(X, y, 0.1, outputs="separate", random_state=0)
+    bound = pr.certify(separate.network(), X, y, 0.1)
+    assert shared.objective < bound.lower <= separate.objective  # no bound for the shared network
+    with pytest.raises(ValueError, match="sub-networks feed several outputs each"):
+        pr.certify(shared.network(), X, y, 0.1, method)
 
 
 def test_the_gap_of_the_solver_is_no_certificate(rng):

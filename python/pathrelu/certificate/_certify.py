@@ -55,7 +55,8 @@ def certify(
     X : array-like of shape (n_rows, n_features)
         Raw rows.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
-        As for `ParallelReLUNetwork.objective`. Outputs are problems of their own, whose bounds add up.
+        As for `ParallelReLUNetwork.objective`. Outputs are problems of their own, whose bounds add up;
+        networks whose sub-networks feed several outputs each are refused.
     alpha : float
         Above 0.
     method : {"auto", "enumeration", "branch_and_bound", "low_rank", "spectral", "solver"}
@@ -166,6 +167,11 @@ def certify(
     if losses.core_name(loss, net.n_outputs) == "multinomial":
         raise ValueError(
             f"the network has {net.n_outputs} classes, whose joint softmax has no certificate; expected two"
+        )
+    if net.shared_outputs:
+        raise ValueError(
+            "the network's sub-networks feed several outputs each, whose joint problem has no certificate; "
+            "expected a network whose sub-networks feed one output each, as search(outputs='separate') makes"
         )
     if loss in losses.BINARY and net.classes is not None and np.ndim(y) == 1:
         y = net._encode(np.asarray(y))
