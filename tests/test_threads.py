@@ -36,6 +36,11 @@ GATES = RNG.standard_normal((80, 3))
 TREES = RNG.standard_normal((30, 2, 3))
 SIGNS = RNG.choice([-1, 1], (30, 2))
 FLAT = pr.Arrangements.from_gates(X, GATES)
+# Sums over rows are made block by block, of 1,024 rows or more: enough for each of four threads to have one.
+MANY = np.random.default_rng(21).standard_normal((9000, 3))
+MANY_Y = np.maximum(MANY[:, 0], 0) - np.abs(MANY[:, 1]) + 0.1 * MANY[:, 2]
+MANY_LABELS = np.digitize(MANY[:, 0] * MANY[:, 1], [-0.4, 0.4])
+MANY_FLAT = pr.Arrangements.from_gates(MANY, GATES[:12])
 DEEP = pr.Arrangements.from_trees(X, TREES, SIGNS, width=(2,))
 
 
@@ -87,6 +92,10 @@ def searched(activation, **options):
     return lambda n: of_solution(found(activation, n_threads=n, **options))
 
 
+def many_rows(function, *data, **options):
+    return lambda n: of_solution(function(MANY, *data, 0.02, max_iter=20, n_threads=n, **options))
+
+
 # By the name of the callable, then what is special about the call; each takes the number of threads.
 CASES = {
     "Arrangements.from_gates": lambda n: of_arrangements(pr.Arrangements.from_gates(X, GATES, n_threads=n)),
@@ -124,6 +133,18 @@ CASES = {
     "solve_low_rank: enumerated": lambda n: of_solution(
         pr.solve_low_rank(X, Y, 0.02, 2, arrangements=pr.enumerate_arrangements, n_threads=n)
     ),
+    "solve: many rows": many_rows(pr.solve, MANY_Y, MANY_FLAT, fit_intercept=True),
+    "solve: many rows, huber": many_rows(pr.solve, MANY_Y, MANY_FLAT, loss="huber", activation="gated"),
+    "search: many rows": many_rows(pr.search, MANY_Y, random_state=0, max_rounds=2),
+    "search: many rows, deep": many_rows(
+        pr.search, MANY_Y, random_state=0, max_rounds=2, depth=3, width=2, fit_intercept=True
+    ),
+    "search: many rows, outputs": many_rows(
+        pr.search, np.column_stack([MANY_Y, MANY_Y**2]), random_state=0, max_rounds=2
+    ),
+    "search: many rows, gated": many_rows(
+        pr.search, MANY_Y, random_state=0, max_rounds=2, activation="gated"
+    ),
     "certify: auto": certified("auto"),
     "certify: enumeration": certified("enumeration"),
     "certify: branch_and_bound": certified("branch_and_bound"),
@@ -142,6 +163,10 @@ CASES = {
     "PathReLURegressor: scores": fitted(pr.PathReLURegressor, Y, low_rank=2, prune=True),
     "PathReLUClassifier": fitted(pr.PathReLUClassifier, LABELS),
     "PathReLUClassifier: two classes": fitted(pr.PathReLUClassifier, LABELS > 0),
+    "PathReLUClassifier: many rows": lambda n: of_model(
+        pr.PathReLUClassifier(alpha=0.01, max_iter=3, random_state=0, n_threads=n).fit(MANY, MANY_LABELS),
+        MANY_LABELS,
+    ),
     "PathReLURegressorCV": fitted(pr.PathReLURegressorCV, Y, alphas=[0.1, 0.01], cv=2),
     "PathReLUClassifierCV": fitted(pr.PathReLUClassifierCV, LABELS, alphas=[0.1, 0.01], cv=2),
 }
