@@ -170,6 +170,8 @@ def loss_values(loss: str, f: Array, y: Array) -> Array:
         return (f - y) ** 2 / 2
     if loss == "huber":
         return np.where(np.abs(f - y) <= 1, (f - y) ** 2 / 2, np.abs(f - y) - 0.5)
+    if loss == "absolute_error":
+        return np.abs(f - y)
     if loss == "squared_hinge":
         return np.maximum(0, 1 - y * f) ** 2 / 2
     return np.logaddexp(0, -y * f)
@@ -180,6 +182,8 @@ def loss_slopes(loss: str, f: Array, y: Array) -> Array:
         return f - y
     if loss == "huber":
         return np.clip(f - y, -1, 1)
+    if loss == "absolute_error":
+        return np.sign(f - y)
     if loss == "squared_hinge":
         return -y * np.maximum(0, 1 - y * f)
     return -y * np.exp(-np.logaddexp(0, y * f))
@@ -190,6 +194,8 @@ def loss_conjugates(loss: str, u: Array, y: Array) -> Array:
         return u**2 / 2 + u * y
     if loss == "huber":
         return np.where(np.abs(u) <= 1, u**2 / 2 + u * y, np.inf)
+    if loss == "absolute_error":
+        return np.where(np.abs(u) <= 1, u * y, np.inf)
     p = -u * y
     if loss == "squared_hinge":
         return np.where(p >= 0, u**2 / 2 + u * y, np.inf)

@@ -15,11 +15,12 @@ from pathrelu.arrangements import RowSpace
 from pathrelu.certificate import Certificate
 from pathrelu.certificate._output import Output, spectral_norm
 from pathrelu.program._problem import Problem
+from pathrelu.program._solve import run_with_dual
 
 EPS = float(np.finfo(np.float64).eps)
 
 
-LOSSES = ["squared_error", "huber", "log_loss", "squared_hinge"]
+LOSSES = ["squared_error", "huber", "log_loss", "squared_hinge", "absolute_error"]
 
 
 @pytest.fixture
@@ -171,7 +172,8 @@ def test_no_tree_correlates_more_than_the_bound_for_trees(rng, width):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_dual_points_and_their_bounds(rng, loss):
-    y = rng.standard_normal((12, 1)) if loss in ("squared_error", "huber") else rng.choice([-1.0, 1], (12, 1))
+    signs = loss in ("log_loss", "squared_hinge")
+    y = rng.choice([-1.0, 1], (12, 1)) if signs else rng.standard_normal((12, 1))
     w, f = rng.random(12) + 0.2, 2 * rng.standard_normal((12, 1))
     w /= w.mean()
     plain = _core.dual_point(f, y, w, loss, False)
@@ -237,7 +239,7 @@ def restarts(rng, X, y, w, alpha, loss, width, intercept, R=200, K=4, steps=100)
 def tiny_problem(seed):
     rng = np.random.default_rng(seed)
     n, d = int(rng.integers(3, 10)), int(rng.integers(1, 5))
-    loss = LOSSES[seed % 4]
+    loss = LOSSES[seed % len(LOSSES)]
     X = rng.standard_normal((n, d)) if seed % 3 else rng.integers(-2, 3, (n, d)) + 0.0
     y = np.maximum(X @ rng.standard_normal((d, 2)), 0) @ [2, -2] + 0.3 * rng.standard_normal(n)
     if loss in ("log_loss", "squared_hinge"):
@@ -542,18 +544,47 @@ def test_row_spaces_of_rounded_rows(rng):
     np.testing.assert_allclose(space.left * space.values @ space.basis.T, X, atol=1e-12)
 
 
-def test_kinks_and_parameters_of_losses(rng):
-    X, y = rng.standard_normal((20, 2)), rng.standard_normal(20)
-    options = {"loss": "quantile", "quantile": 0.8, "fit_intercept": True}
+@pytest.mark.parametrize("method", ["auto", "enumeration", "branch_and_bound", "low_rank", "spectral"])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_kinks_are_certified_by_every_method(rng, method, fit_intercept):
+    X = rng.standard_normal((20, 2))
+    y = np.abs(X[:, 0]) + 0.3 * rng.standard_normal(20)
+    y[:3], X[:3] = y[0], X[0]  # equal residuals
+    options = {"loss": "quantile", "quantile": 0.7, "fit_intercept": fit_intercept}
     arrangements = pr.enumerate_arrangements(X)
-    solution = pr.solve(X, y, arrangements, 0.05, tol=1e-9, **options)
-    with pytest.raises(ValueError, match="loss is 'quantile', which has kinks, with the method 'auto'"):
-        pr.certify(solution.network(), X, y, 0.05, **options)
-    certificate = pr.certify(
-        solution.network(), X, y, 0.05, "solver", arrangements=arrangements, tol=1e-9, **options
-    )
-    assert certificate.upper == pytest.approx(solution.objective, rel=1e-12)
-    assert certificate.relative_gap < 1e-7
+    solution = pr.solve(X, y, arrangements, 0.03, tol=1e-9, **options)
+    network = solution.network()
+    certificate = pr.certify(network, X, y, 0.03, method, **options)
+    goal = {"auto": 1e-6, "enumeration": 1e-6, "branch_and_bound": 1e-2, "low_rank": 2e-2, "spectral": 1}
+    assert 0 < certificate.lower <= certificate.upper * (1 + 1e-12)
+    assert certificate.relative_gap <= goal[method]
+    of_these = pr.certify(network, X, y, 0.03, "solver", arrangements=arrangements, tol=1e-9, **options)
+    assert of_these.upper == pytest.approx(solution.objective, rel=1e-12)
+    assert of_these.relative_gap < 1e-7
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, "quantile", "poisson", "gamma"])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_the_dual_point_of_a_solve_gives_its_dual_objective(rng, loss, fit_intercept):
+    X = rng.standard_normal((15, 2))
+    y = rng.choice([-1.0, 1], 15) if loss in ("log_loss", "squared_hinge") else rng.standard_normal(15)
+    y = np.floor(np.exp(y)) if loss == "poisson" else np.exp(y) if loss == "gamma" else y
+    arrangements = pr.enumerate_arrangements(X)
+    problem = Problem.check(X, y, "relu", loss, rng.random(15))
+    for max_iter in (1, 30, 10_000):
+        options = _core.SolveOptions(tol=1e-9, max_iter=max_iter, fit_intercept=fit_intercept)
+        solution, theta = run_with_dual(problem, arrangements, 0.02, options)
+        assert not fit_intercept or abs(theta.sum()) <= 1e-14 * np.abs(theta).sum()
+        most = _core.exact_correlation(X, theta[:, 0].copy(), 1)[0]
+        bound = _core.dual_bound(theta, problem.y, problem.w, problem.core_loss, 0.02 / most)
+        # A solve that ends early knows no more of the correlation than bounds.
+        assert solution.dual_objective <= bound * (1 + 1e-9)
+    assert bound == pytest.approx(solution.dual_objective, rel=1e-9)
+    assert bound == pytest.approx(solution.objective, rel=1e-6)
+
+
+def test_thresholds_of_huber(rng):
+    X, y = rng.standard_normal((20, 2)), rng.standard_normal(20)
     options = {"loss": "huber", "threshold": 0.5}
-    solution = pr.solve(X, y, arrangements, 0.02, tol=1e-9, **options)
+    solution = pr.solve(X, y, pr.enumerate_arrangements(X), 0.02, tol=1e-9, **options)
     assert pr.certify(solution.network(), X, y, 0.02, **options).relative_gap < 1e-6

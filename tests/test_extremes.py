@@ -10,7 +10,7 @@ from pathrelu._validation import narrowed
 from pathrelu._watch import Watch
 from pathrelu.program._low_rank import ratio_bound
 
-LOSSES = ["squared_error", "huber", "log_loss", "squared_hinge"]
+LOSSES = ["squared_error", "huber", "log_loss", "squared_hinge", "absolute_error", "quantile"]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -82,6 +82,11 @@ void register_solver(py::module_& m) {
         .def_readonly("rounding", &SolveReport::rounding)
         .def_readonly("converged", &SolveReport::converged)
         .def_readonly("stopped", &SolveReport::stopped)
+        .def_property_readonly("dual_point",
+                               [](const SolveReport& report) {
+                                   const auto size = static_cast<Index>(report.dual_point.size());
+                                   return copy_of(report.dual_point, std::vector<Index>{size});
+                               })
         .def_readonly("history", &SolveReport::history);
     py::class_<ProblemArrays> problem(m, "Problem");
     bind_problem<double>(problem);

@@ -16,7 +16,6 @@ JOINT = "multinomial"  # what log_loss is with several outputs
 NAMES = tuple(name for name in TABLE if name != JOINT)
 BINARY = tuple(name for name in NAMES if TABLE[name].targets == "signs")
 REGRESSION = tuple(name for name in NAMES if name not in BINARY)
-KINKED = tuple(name for name in REGRESSION if TABLE[name].kinked)
 #: Median absolute deviation of normal numbers of standard deviation 1, over which the spread is stated.
 NORMAL_SPREAD = 0.6744897501960817
 

@@ -62,6 +62,7 @@ struct SolveReport : Record {
     bool converged = false;
     bool stopped = false;  ///< by a `Stop`, before it converged
     std::vector<Record> history;
+    std::vector<double> dual_point;  ///< (n, C), that `dual_objective` is of
 };
 
 /// What the caller may see and stop; either may be empty and may throw: `Stop` to have the best so far, all

@@ -211,7 +211,9 @@ template <class X>
 void Solver<X>::check_gap(const std::vector<double>& score) {
     const double rounded = point_.objective(), most = largest(score);
     rounded_dual_ = std::max(rounded_dual_, space_.dual_value(space_.smooth.loss(), theta_, most));
-    dual_ = std::max(dual_, space_.dual_value(space_.smooth.stated(), theta_, most));
+    const double dual = space_.dual_value(space_.smooth.stated(), theta_, most);
+    if (dual > dual_ || report_.dual_point.empty()) report_.dual_point = theta_;
+    dual_ = std::max(dual_, dual);
     fallen_ = rounded_before_ - rounded;
     rounded_before_ = rounded;
     keep_best();

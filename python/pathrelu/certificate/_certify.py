@@ -79,8 +79,7 @@ def certify(
         From depth 3 on (but for listed joint arrangements) B comes from units' maxima and grows up to
         ``sqrt(paths)`` times too large, so the gap does not close.
     loss, quantile, threshold
-        As for `solve`, but "log_loss" for two classes only, and losses with kinks ("absolute_error",
-        "quantile") with the method "solver" only.
+        As for `solve`, but "log_loss" for two classes only.
     sample_weight : array-like of shape (n_rows,), optional
     bias, fit_intercept : bool, optional
         Whether the problem has a column of ones (penalised) and an intercept (not penalised). By default as
@@ -144,10 +143,6 @@ def certify(
     max_nodes = check.count(max_nodes, "max_nodes")
     threads = check.threads(n_threads)
     value = losses.parameter(loss, quantile, threshold)
-    if loss in losses.KINKED and not kind.takes_kinks:
-        raise ValueError(
-            f"loss is {loss!r}, which has kinks, with the method {method!r}; expected the method 'solver'"
-        )
     upper = net.objective(
         X, y, alpha, loss=loss, quantile=quantile, threshold=threshold, sample_weight=sample_weight
     )

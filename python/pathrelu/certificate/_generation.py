@@ -14,7 +14,7 @@ from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements
 from pathrelu.certificate._oracles import Oracle
 from pathrelu.certificate._output import Output
-from pathrelu.program._solve import run
+from pathrelu.program._solve import run_with_dual
 
 NEW_GATES = 64  # added to the program in one round
 LEAST_TOL = 1e-12  # of a solve
@@ -44,10 +44,9 @@ def solved(
     options = _core.SolveOptions(
         tol=tol, max_iter=MOST_STEPS, fit_intercept=output.fit_intercept, threads=output.threads
     )
-    solution = run(problem, arrangements, alpha, options, init, output.watch)
-    network = solution.network()
-    f = network.predict(X, n_threads=output.threads).reshape(-1, 1).astype(np.float64, copy=False)
-    return Solved(solution.objective, alpha * network.path_norm(), output.theta(f), solution.blocks)
+    solution, theta = run_with_dual(problem, arrangements, alpha, options, init, output.watch)
+    penalty = alpha * solution.network().path_norm()
+    return Solved(solution.objective, penalty, theta, solution.blocks)
 
 
 class Master:

@@ -96,7 +96,6 @@ class Method(ABC):
     """A lower bound on the optimum of a task. A method is made for one task, and used once."""
 
     name: ClassVar[str]
-    takes_kinks: ClassVar[bool] = False  # also bounds programs of losses with kinks
     parameters: ClassVar[frozenset[str]] = frozenset()  # of `certify`, that are for this method alone
     most_rank: ClassVar[float] = np.inf  # of the scaled rows
     instead: ClassVar[str] = ""  # what to try beyond it
@@ -379,7 +378,6 @@ class Solver(Method):
     """The optimum over given arrangements, or the network's own: no bound on that over all."""
 
     name = "solver"
-    takes_kinks = True
     parameters = frozenset({"arrangements"})
 
     def bound(self) -> Bound:

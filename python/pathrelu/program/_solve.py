@@ -61,13 +61,27 @@ def run(
     directions: NDArray[np.float64] | None = None,
 ) -> Solution:
     """`solve` after its checks, and without its warning."""
+    return run_with_dual(problem, arrangements, alpha, options, init, watch, directions)[0]
+
+
+def run_with_dual(
+    problem: Problem,
+    arrangements: Arrangements,
+    alpha: float,
+    options: _core.SolveOptions,
+    init: Solution | ArrayLike | None = None,
+    watch: Watch | None = None,
+    directions: NDArray[np.float64] | None = None,
+) -> tuple[Solution, check.Doubles]:
+    """The same, and the dual point (n, C) that its dual objective is of."""
     watch = watch or Watch()
     blocks, intercept = start(problem, arrangements, init, directions is not None)
     report = _core.solve(
         problem.core, arrangements.core, alpha, options, blocks, intercept, watch.core(), directions
     )
     watch.note(report)
-    return problem.solution(report, arrangements, alpha, blocks, intercept, directions=directions)
+    solution = problem.solution(report, arrangements, alpha, blocks, intercept, directions=directions)
+    return solution, report.dual_point.reshape(problem.y.shape)
 
 
 def warn_of_float32(problem: Problem, tol: float, stacklevel: int = 3) -> None:
