@@ -7,6 +7,7 @@
 
 #include "kernels/table.hpp"
 #include "parallel.hpp"
+#include "support/row_blocks.hpp"
 
 namespace pathrelu {
 namespace {
@@ -92,6 +93,82 @@ void MaskedOperator<X>::adjoint_in(const double* r, double* out) const {
     for (Index p = 0; p < n_paths(); ++p)
         if (sign_[p] < 0)
             for (Index j = 0; j < d; ++j) out[p * d + j] = -out[p * d + j];
+}
+
+template <class X>
+template <class T>
+void MaskedOperator<X>::forward_directed(const double* V, MatView<const double> omega, double* f) const {
+    const Index n = n_rows(), d = dim(), P = n_paths(), G = omega.rows, C = omega.cols;
+    std::fill(f, f + n * C, 0.0);
+    if (P == 0) return;
+    const PassKernels<T>& kernel = kernels().passes<T>();
+    const std::vector<T> weights(V, V + P * d);
+    std::vector<T> turned(C * G);
+    for (Index g = 0; g < G; ++g)
+        for (Index c = 0; c < C; ++c) turned[c * G + g] = static_cast<T>(omega(g, c));
+    in_team(threads_for(n * P * d, threads_), (n + kPassRows - 1) / kPassRows, [&](Tasks& tasks) {
+        std::vector<T> x(d * kPassRows), pre(P * kPassRows), h(G * kPassRows), out(C * kPassRows);
+        for (Index tile; tasks.take(tile);) {
+            const Index begin = tile * kPassRows, count = std::min(kPassRows, n - begin);
+            for (Index i = 0; i < count; ++i)
+                for (Index j = 0; j < d; ++j) x[j * kPassRows + i] = static_cast<T>(rows_(begin + i, j));
+            kernel.product(weights.data(), P, d, x.data(), pre.data());
+            kernel.add_masked(by_rows_.data() + begin / 32 * P, (count + 31) / 32, P, sign_.data(), P / G,
+                              pre.data(), h.data());
+            kernel.product(turned.data(), C, G, h.data(), out.data());
+            for (Index i = 0; i < count; ++i)
+                for (Index c = 0; c < C; ++c)
+                    f[(begin + i) * C + c] = static_cast<double>(out[c * kPassRows + i]);
+        }
+    });
+}
+
+template <class X>
+template <class T>
+void MaskedOperator<X>::adjoint_directed(const double* theta, MatView<const double> omega,
+                                         double* out) const {
+    const Index n = n_rows(), d = dim(), P = n_paths(), G = omega.rows, C = omega.cols;
+    std::fill(out, out + P * d, 0.0);
+    if (P == 0) return;
+    const PassKernels<T>& kernel = kernels().passes<T>();
+    const std::vector<T> turned(omega.data, omega.data + omega.size());
+    const Index block = rows_of_block(n, P * d), blocks = (n + block - 1) / block;
+    std::vector<std::vector<double>> partial(blocks);
+    in_team(threads_for(n * P * d, threads_), blocks, [&](Tasks& tasks) {
+        const Index padded = kernel.padded(d);
+        std::vector<T> side(C * kPassRows), r(G * kPassRows), pulled(P * kPassRows), x(padded * kPassRows);
+        for (Index task; tasks.take(task);) {
+            partial[task].assign(P * d, 0.0);
+            const Index end = std::min((task + 1) * block, n);
+            for (Index begin = task * block; begin < end; begin += kPassRows) {
+                const Index count = std::min(kPassRows, end - begin);
+                std::fill(side.begin(), side.end(), T(0));
+                for (Index i = 0; i < count; ++i)
+                    for (Index c = 0; c < C; ++c)
+                        side[c * kPassRows + i] = static_cast<T>(theta[(begin + i) * C + c]);
+                kernel.product(turned.data(), G, C, side.data(), r.data());
+                kernel.spread_masked(by_rows_.data() + begin / 32 * P, (count + 31) / 32, P, sign_.data(),
+                                     P / G, r.data(), pulled.data());
+                for (Index i = 0; i < count; ++i)
+                    for (Index j = 0; j < d; ++j) x[i * padded + j] = static_cast<T>(rows_(begin + i, j));
+                kernel.contract(pulled.data(), P, x.data(), d, partial[task].data());
+            }
+        }
+    });
+    for (const std::vector<double>& sums : partial)
+        for (Index k = 0; k < P * d; ++k) out[k] += sums[k];
+}
+
+template <class X>
+void MaskedOperator<X>::forward(const double* V, MatView<const double> omega, double* f, Sums sums) const {
+    sums == Sums::fast ? forward_directed<float>(V, omega, f) : forward_directed<double>(V, omega, f);
+}
+
+template <class X>
+void MaskedOperator<X>::adjoint(const double* theta, MatView<const double> omega, double* out,
+                                Sums sums) const {
+    sums == Sums::fast ? adjoint_directed<float>(theta, omega, out)
+                       : adjoint_directed<double>(theta, omega, out);
 }
 
 template <class X>

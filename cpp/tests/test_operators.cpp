@@ -59,6 +59,46 @@ void operator_is_its_definition_and_has_its_adjoint(Index n, Index d, Index grou
     }
 }
 
+/// With directions the products are those of every output, combined; the same bits for any number of threads.
+template <class T>
+void directions_combine_the_products_of_outputs(Index n, Index d, Index groups, std::vector<Index> width) {
+    using Sums = typename MaskedOperator<T>::Sums;
+    constexpr Index C = 3;
+    const Problem<T> p(n, d, groups, std::move(width), 17);
+    const MaskedOperator<T> B(p.rows(), p.arrangements, 1);
+    std::mt19937_64 random(18);
+    const auto V = normal<double>(random, B.n_paths() * d), omega = normal<double>(random, groups * C);
+    const auto theta = normal<double>(random, n * C);
+    const Index block = B.n_paths() / groups * d;
+    for (const Sums sums : {Sums::exact, Sums::fast}) {
+        const double eps = sums == Sums::fast ? std::numeric_limits<float>::epsilon()
+                                              : std::numeric_limits<double>::epsilon();
+        std::vector<double> f(n * C), G(V.size()), expected(V.size()), column(n), part(V.size());
+        B.forward(V.data(), {omega.data(), groups, C}, f.data(), sums);
+        B.adjoint(theta.data(), {omega.data(), groups, C}, G.data(), sums);
+        for (Index c = 0; c < C; ++c) {
+            for (std::size_t k = 0; k < V.size(); ++k)
+                part[k] = omega[static_cast<Index>(k) / block * C + c] * V[k];
+            const std::vector<double> one = dense_forward(p, part);
+            for (Index i = 0; i < n; ++i) CHECK_NEAR(f[i * C + c], one[i], 100 * eps * norm(one));
+            for (Index i = 0; i < n; ++i) column[i] = theta[i * C + c];
+            B.adjoint(column.data(), part.data());
+            for (std::size_t k = 0; k < V.size(); ++k)
+                expected[k] += omega[static_cast<Index>(k) / block * C + c] * part[k];
+        }
+        for (std::size_t k = 0; k < V.size(); ++k)
+            CHECK_NEAR(G[k], expected[k], 100 * eps * norm(theta) * norm(expected));
+        for (const int threads : {2, 3, 4}) {
+            const SharedWork shared(threads);
+            const MaskedOperator<T> more(p.rows(), p.arrangements, threads);
+            std::vector<double> f2(n * C), G2(V.size());
+            more.forward(V.data(), {omega.data(), groups, C}, f2.data(), sums);
+            more.adjoint(theta.data(), {omega.data(), groups, C}, G2.data(), sums);
+            CHECK(f2 == f && G2 == G);
+        }
+    }
+}
+
 template <class T>
 void bits_do_not_depend_on_threads() {
     using Sums = typename MaskedOperator<T>::Sums;
@@ -134,6 +174,8 @@ int main() {
         operator_is_its_definition_and_has_its_adjoint<float>(97, 19, 11, {3});
         operator_is_its_definition_and_has_its_adjoint<float>(40, 130, 5, {2, 2});
         operator_is_its_definition_and_has_its_adjoint<double>(40, 130, 5, {2, 2});
+        directions_combine_the_products_of_outputs<double>(2100, 5, 7, {2});
+        directions_combine_the_products_of_outputs<float>(33, 70, 3, {});
         some_groups_only();
         nothing_is_shared_where_there_are_no_paths();
         bits_do_not_depend_on_threads<float>();

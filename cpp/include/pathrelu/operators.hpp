@@ -31,6 +31,12 @@ class MaskedOperator {
     /// out (n_paths, d) <- B^T r with r (n).
     void adjoint(const double* r, double* out, Sums sums = Sums::exact) const;
 
+    /// f (n, C) <- sum_g (B_g V_g) omega_g^T for directions omega (groups, C), each of as many paths.
+    void forward(const double* V, MatView<const double> omega, double* f, Sums sums = Sums::exact) const;
+    /// out (n_paths, d) <- B_g^T theta omega_g for every group, with theta (n, C).
+    void adjoint(const double* theta, MatView<const double> omega, double* out,
+                 Sums sums = Sums::exact) const;
+
     bool mask(Index path, Index row) const {
         return by_rows_[(row / 32) * n_paths() + path] >> (row % 32) & 1u;
     }
@@ -43,6 +49,10 @@ class MaskedOperator {
     void forward_in(const double* V, double* out) const;
     template <class T>
     void adjoint_in(const double* r, double* out) const;
+    template <class T>
+    void forward_directed(const double* V, MatView<const double> omega, double* f) const;
+    template <class T>
+    void adjoint_directed(const double* theta, MatView<const double> omega, double* out) const;
 
     Rows<X> rows_;
     int threads_;

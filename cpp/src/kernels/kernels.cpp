@@ -29,7 +29,8 @@ constexpr TreeKernels<T> tree_kernels() {
 
 template <class T>
 constexpr PassKernels<T> pass_kernels() {
-    return {pass_product<T>, pass_slopes<T>, pass_weigh<T>, pass_contract<T>, pass_padded<T>};
+    return {pass_product<T>,       pass_slopes<T>,   pass_weigh<T>, pass_add_masked<T>,
+            pass_spread_masked<T>, pass_contract<T>, pass_padded<T>};
 }
 
 #define PATHRELU_TEXT_(s) #s

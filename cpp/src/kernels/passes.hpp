@@ -115,6 +115,41 @@ void pass_weigh(const T* r, Index K, Index paths, T* slope) {
                 store(slope + i, load(slope + i) * load(r + k * kPassRows + i));
 }
 
+/// Visits path p with T values (kWord) that are its sign on the rows where it is on, else 0.
+template <class T, class Visit>
+inline void each_mask(const std::uint32_t* words, Index halves, Index P, const std::int8_t* sign,
+                      Visit visit) {
+    T mask[kPassRows];
+    for (Index p = 0; p < P; ++p) {
+        const T side = static_cast<T>(sign[p]);
+        for (Index half = 0; half < kPassRows / kWord; ++half) {
+            const std::uint32_t word = half < halves ? words[half * P + p] : 0;
+            for (int i = 0; i < kWord; ++i) mask[half * kWord + i] = (word >> i & 1u) != 0 ? side : T(0);
+        }
+        visit(p, mask);
+    }
+}
+
+template <class T>
+void pass_add_masked(const std::uint32_t* words, Index halves, Index P, const std::int8_t* sign, Index paths,
+                     const T* pre, T* h) {
+    for (Index i = 0; i < P / paths * kPassRows; ++i) h[i] = T(0);
+    each_mask<T>(words, halves, P, sign, [&](Index p, const T* mask) {
+        T* sum = h + p / paths * kPassRows;
+        for (Index i = 0; i < kPassRows; i += kLanes<T>)
+            store(sum + i, load(sum + i) + load(mask + i) * load(pre + p * kPassRows + i));
+    });
+}
+
+template <class T>
+void pass_spread_masked(const std::uint32_t* words, Index halves, Index P, const std::int8_t* sign,
+                        Index paths, const T* r, T* out) {
+    each_mask<T>(words, halves, P, sign, [&](Index p, const T* mask) {
+        for (Index i = 0; i < kPassRows; i += kLanes<T>)
+            store(out + p * kPassRows + i, load(mask + i) * load(r + p / paths * kPassRows + i));
+    });
+}
+
 template <class T>
 Index pass_padded(Index cols) {
     return (cols + kLanes<T> - 1) / kLanes<T> * kLanes<T>;

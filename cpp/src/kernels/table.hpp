@@ -89,6 +89,13 @@ struct PassKernels {
                    const std::uint8_t* linear, T* inner, T* slope, T* root);
     /// slope (K * paths, kPassRows) <- each times the r (K, kPassRows) of its tree.
     void (*weigh)(const T* r, Index K, Index paths, T* slope);
+    /// h (P / paths, kPassRows) <- the sums over the paths of each group of sign * mask * pre (P, kPassRows).
+    /// Masks of the first and, if `halves` is 2, of the second 32 rows are at words (halves, P).
+    void (*add_masked)(const std::uint32_t* words, Index halves, Index P, const std::int8_t* sign,
+                       Index paths, const T* pre, T* h);
+    /// out (P, kPassRows) <- sign * mask * r, for r (P / paths, kPassRows) of the groups.
+    void (*spread_masked)(const std::uint32_t* words, Index halves, Index P, const std::int8_t* sign,
+                          Index paths, const T* r, T* out);
     /// out (m, cols) <- out + a b with a (m, kPassRows) and b (kPassRows, padded(cols)), added up in double.
     void (*contract)(const T* a, Index m, const T* b, Index cols, double* out);
     Index (*padded)(Index cols);

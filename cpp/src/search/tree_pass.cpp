@@ -4,15 +4,9 @@
 
 #include "kernels/table.hpp"
 #include "parallel.hpp"
+#include "support/row_blocks.hpp"
 
 namespace pathrelu {
-namespace {
-
-/// Rows whose sums are made together, at least, and blocks of them at most: their sums are all kept, up to so
-/// many numbers (32 MiB) unless four blocks have more.
-constexpr Index kLeastBlock = 1024, kMostBlocks = 64, kLeastBlocks = 4, kMostKept = 4000000;
-
-}  // namespace
 
 template <class X>
 TreePass<X>::TreePass(Rows<X> rows, const TreeShape& shape, VecView<const double> w, Index outputs,
@@ -66,9 +60,7 @@ void TreePass<X>::each_tile(const Trees& trees, const double* A, bool backward, 
     for (Index k = 0; k < K; ++k)
         for (Index c = 0; c < C_; ++c) transposed[c * K + k] = a[k * C_ + c];
 
-    const Index most = std::clamp(kMostKept / std::max<Index>(K * dim_, 1), kLeastBlocks, kMostBlocks);
-    Index block = std::max(kLeastBlock, (n_ + most - 1) / most);
-    block = (block + kPassRows - 1) / kPassRows * kPassRows;
+    const Index block = rows_of_block(n_, K * dim_);
     const Index blocks = (n_ + block - 1) / block;
     std::vector<PassSums> partial(blocks);
     const Index padded_outputs = kernel.padded(C_), padded_columns = kernel.padded(d_);

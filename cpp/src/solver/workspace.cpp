@@ -90,15 +90,13 @@ void Workspace<X>::forward(const WorkingSet<X>& work, const double* Z, double* f
 
 template <class X>
 void Workspace<X>::forward_merged(const WorkingSet<X>& work, const double* V, double* f, Sums sums) const {
-    const Index k = static_cast<Index>(work.groups.size());
-    std::vector<double> turned(program.directed() ? k * dim : 0), column(C > 1 ? n : 0);
+    if (program.directed()) {
+        const std::vector<double> omega = directions(work);
+        return work.op.forward(V, {omega.data(), static_cast<Index>(work.groups.size()), C}, f, sums);
+    }
+    std::vector<double> column(C > 1 ? n : 0);
     for (Index c = 0; c < C; ++c) {
-        if (program.directed())
-            for (Index g = 0; g < k; ++g)
-                Map(turned.data() + g * dim, dim) =
-                    program.directions(work.groups[g], c) * ConstMap(V + g * dim, dim);
-        work.op.forward(program.directed() ? turned.data() : V + c * k * dim, C == 1 ? f : column.data(),
-                        sums);
+        work.op.forward(V + c * work.op.n_paths() * d, C == 1 ? f : column.data(), sums);
         if (C > 1)
             for (Index i = 0; i < n; ++i) f[i * C + c] = column[i];
     }
@@ -106,18 +104,24 @@ void Workspace<X>::forward_merged(const WorkingSet<X>& work, const double* V, do
 
 template <class X>
 void Workspace<X>::adjoint(const WorkingSet<X>& work, const double* theta, double* G, Sums sums) const {
-    const Index k = static_cast<Index>(work.groups.size()), size = k * dim;
-    std::vector<double> column(C > 1 ? n : 0), of_output(program.directed() ? size : 0);
-    if (program.directed()) std::fill(G, G + size, 0.0);
+    if (program.directed()) {
+        const std::vector<double> omega = directions(work);
+        return work.op.adjoint(theta, {omega.data(), static_cast<Index>(work.groups.size()), C}, G, sums);
+    }
+    std::vector<double> column(C > 1 ? n : 0);
     for (Index c = 0; c < C; ++c) {
         for (Index i = 0; i < static_cast<Index>(column.size()); ++i) column[i] = theta[i * C + c];
-        work.op.adjoint(C == 1 ? theta : column.data(), program.directed() ? of_output.data() : G + c * size,
-                        sums);
-        if (program.directed())
-            for (Index g = 0; g < k; ++g)
-                Map(G + g * dim, dim) +=
-                    program.directions(work.groups[g], c) * ConstMap(of_output.data() + g * dim, dim);
+        work.op.adjoint(C == 1 ? theta : column.data(), G + c * work.op.n_paths() * d, sums);
     }
+}
+
+/// Directions (k, C) of these groups.
+template <class X>
+std::vector<double> Workspace<X>::directions(const WorkingSet<X>& work) const {
+    std::vector<double> omega;
+    for (const Index g : work.groups)
+        omega.insert(omega.end(), program.directions.row(g), program.directions.row(g) + C);
+    return omega;
 }
 
 template <class X>

@@ -118,6 +118,7 @@ class Workspace {
     }
 
   private:
+    std::vector<double> directions(const WorkingSet<X>& work) const;
     double project(Index block, const double* z, double stop_norm, Facets& facets, double* v,
                    Index checks = Cones<X>::kAllChecks) const;
 
