@@ -1,6 +1,8 @@
 #include <pathrelu/losses.hpp>
 #include <pathrelu/solver.hpp>
 
+#include <algorithm>
+
 #include "numpy.hpp"
 
 namespace pathrelu {
@@ -115,10 +117,23 @@ void register_solver(py::module_& m) {
                                [](const LossTraits& traits) { return traits.parameter.in_spreads; })
         .def_readonly("kinked", &LossTraits::kinked)
         .def_readonly("log_link", &LossTraits::log_link)
-        .def_property_readonly("targets", [](const LossTraits& traits) {
-            const char* names[] = {"real", "signs", "one_hot", "nonnegative", "positive"};
-            return names[static_cast<int>(traits.targets)];
-        });
+        .def_property_readonly("targets",
+                               [](const LossTraits& traits) {
+                                   const char* names[] = {"real", "signs", "one_hot", "nonnegative",
+                                                          "positive"};
+                                   return names[static_cast<int>(traits.targets)];
+                               })
+        .def_property_readonly("expects", [](const LossTraits& traits) { return in_words(traits.targets); })
+        .def(
+            "takes",
+            [](const LossTraits& traits, const Array<double>& y) {
+                const auto targets = matrix(y, "y");
+                py::array_t<bool> out({targets.rows, targets.cols});
+                std::transform(targets.data, targets.data + targets.size(), out.mutable_data(),
+                               [&](double entry) { return takes(traits.targets, entry); });
+                return out;
+            },
+            py::arg("y").noconvert(), "Of each entry of y (n, C), whether the loss is defined for it.");
     m.def("losses", &losses, "What there is to know of every loss without data.");
     m.def(
         "loss_bounds",

@@ -67,16 +67,13 @@ def spread(y: Doubles, w: Doubles) -> Doubles:
 
 def check_targets(y: Doubles, w: Doubles, loss: str) -> None:
     """Refuse targets that the loss is not defined for, by row."""
-    kind = TABLE[loss].targets
-    if kind not in ("nonnegative", "positive"):
-        return
-    bad = y < 0 if kind == "nonnegative" else y <= 0
+    own = TABLE[core_name(loss, y.shape[1])]
+    bad = ~own.takes(y)
     if bad.any():
         row = int(np.flatnonzero(bad.any(axis=1))[0])
-        wanted = "numbers of at least 0" if kind == "nonnegative" else "numbers above 0"
         value = y[row][bad[row]][0]
-        raise ValueError(f"y has the value {value:g} in row {row}; loss={loss!r} expects {wanted}")
-    if kind == "nonnegative" and not (y[w > 0] > 0).any(axis=0).all():
+        raise ValueError(f"y has the value {value:g} in row {row}; loss={loss!r} expects {own.expects}")
+    if own.targets == "nonnegative" and not (y[w > 0] > 0).any(axis=0).all():
         raise ValueError(f"y is 0 in every row of weight above 0; loss={loss!r} expects a mean above 0")
 
 

@@ -73,6 +73,11 @@ class Smoothing {
 /// What targets a loss takes.
 enum class Targets { real, signs, one_hot, nonnegative, positive };
 
+/// Whether an entry is such a target; of one_hot, whose rows are what counts, all are.
+bool takes(Targets targets, double y);
+/// "numbers above 0".
+const char* in_words(Targets targets);
+
 /// The parameter of a loss.
 struct LossParameter {
     const char* name = "";  ///< empty if there is none

@@ -82,10 +82,6 @@ struct QuadraticConjugate {
     double lipschitz() const { return std::max(-low, high); }
 };
 
-/// Whether the targets are what a loss takes, or the words for what it expects.
-bool takes(Targets targets, double y);
-const char* in_words(Targets targets);
-
 /// A loss that is a sum over the entries of f (n, C), by one L for each of the C outputs.
 template <class L>
 class EntrywiseLoss final : public RowLoss {
