@@ -380,6 +380,234 @@ def test_at_the_optimum_no_subnetwork_of_norm_one_scores_above_alpha():
     np.testing.assert_allclose(own, alpha, rtol=1e-4)
 
 
+# ---- Several outputs -----------------------------------------------
+
+
+class SharedOutputs(Network3):
+    """(NC) with K sub-networks that feed C outputs each: of depth 2, or of depth 3 with m leaves."""
+
+    def __init__(self, X, Y, alpha, K, m=None):
+        self.X, self.y, self.alpha = X, Y, alpha
+        self.shapes = [(K, m or 1, X.shape[1]), *([] if m is None else [(K, m)]), (K, Y.shape[1])]
+        self.size = sum(np.prod(shape) for shape in self.shapes)
+
+    def __call__(self, weights):
+        X, n = self.X, len(self.y)
+        W, *between, A = self.split(weights)
+        edges = between[0] if between else np.ones(W.shape[:2])
+        leaves = np.maximum(np.einsum("nd,kjd->nkj", X, W), 0)
+        root = np.einsum("nkj,kj->nk", leaves, edges)
+        h = np.maximum(root, 0)
+        residual = h @ A - self.y
+        norm = np.sqrt(np.einsum("kjd,kj,kc->k", W**2, edges**2, A**2) + 1e-300)
+        value = (residual**2).sum() / (2 * n) + self.alpha * norm.sum()
+
+        scale = self.alpha / norm
+        below, above = (W**2).sum(axis=2), (A**2).sum(axis=1)
+        back = (residual @ A.T) * (root > 0) / n
+        gA = h.T @ residual / n + (scale * (below * edges**2).sum(axis=1))[:, None] * A
+        gW = np.einsum("nkj,nd->kjd", back[:, :, None] * edges * (leaves > 0), X)
+        gW += (scale * above)[:, None, None] * (edges**2)[:, :, None] * W
+        ge = np.einsum("nk,nkj->kj", back, leaves) + (scale * above)[:, None] * below * edges
+        return value, np.concatenate([g.ravel() for g in ([gW, ge, gA] if between else [gW, gA])])
+
+
+def two_outputs(seed, share):
+    X, first = tiny(seed)
+    Y = np.stack([first, tiny(seed + 100)[1]], axis=1)
+    return X, Y, share * np.linalg.norm(X.T @ Y, 2) / len(X)
+
+
+def over_the_circle(X, Y, alpha, everything, N, **options):
+    """The program over arrangements and N directions of two outputs, equally far apart."""
+    angles = 2 * np.pi * np.arange(N) / N
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return pr.solve(
+        X,
+        Y,
+        everything[np.repeat(np.arange(len(everything)), N)],
+        alpha,
+        directions=np.tile(directions, (len(everything), 1)),
+        tol=1e-9,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_path_norm_over_all_outputs_is_that_of_leaves_times_that_of_output_weights(width):
+    rng = np.random.default_rng(15)
+    X = rng.standard_normal((30, 4))
+    leaves, edges = random_edges(rng, width, 4)
+    a = rng.standard_normal(3)
+    outputs = [forward(X, leaves, [*edges[:-1], np.array([weight])], width) for weight in a]
+    squares = [paths_of(leaves, [*edges[:-1], np.array([weight])], width).sum() for weight in a]
+
+    own = leaves.copy()
+    for layer, weights in enumerate(edges[:-1]):
+        own *= np.abs(weights)[np.arange(len(own)) // int(np.prod(width[:layer])), None]
+    signs = np.sign(np.concatenate([*edges[:-1], []]))
+    magnitude = np.linalg.norm(a)
+    network = pr.ParallelReLUNetwork(
+        magnitude * own[None],
+        edge_signs=signs[None],
+        output_weights=(a / magnitude)[None],
+        intercept=np.zeros(3),
+        width=width,
+    )
+    np.testing.assert_allclose(network.predict(X), np.stack(outputs, axis=1), rtol=1e-10, atol=1e-12)
+    assert network.path_norm() == pytest.approx(np.sqrt(sum(squares)))
+    # One sub-network for each output says the same for more: the sum of the norms in place of their norm.
+    apart = pr.ParallelReLUNetwork(
+        np.abs(a)[:, None, None] * own,
+        edge_signs=np.tile(signs, (3, 1)),
+        output_sign=np.sign(a),
+        output_index=[0, 1, 2],
+        intercept=np.zeros(3),
+        width=width,
+    )
+    np.testing.assert_allclose(apart.predict(X), network.predict(X), rtol=1e-10, atol=1e-12)
+    assert apart.path_norm() == pytest.approx(np.sqrt(squares).sum())
+
+
+@pytest.mark.parametrize(("depth", "seed", "share"), [(2, 3, 0.1), (2, 4, 0.3), (3, 3, 0.3)])
+def test_programs_over_more_directions_close_in_on_the_training_problem(depth, seed, share):
+    X, Y, alpha = two_outputs(seed, share)
+    best = best_of_restarts(SharedOutputs(X, Y, alpha, 6, None if depth == 2 else 2), 30)
+    found = pr.search(X, Y, alpha, depth=depth, width=2, random_state=0, tol=1e-10)
+    assert found.objective == pytest.approx(best, rel=1e-6)
+    everything = pr.enumerate_arrangements(X, depth, 2 if depth == 3 else 1)
+    N = 64 if depth == 2 else 16
+    over = over_the_circle(X, Y, alpha, everything, N).objective
+    assert best * (1 - 1e-6) <= over <= best / np.cos(np.pi / N)
+    separate = over_the_circle(X, Y, alpha, everything, 4).objective
+    assert over < separate <= np.sqrt(2) * best
+
+
+def test_separate_outputs_lie_between_shared_ones_of_two_alphas():
+    X, Y, alpha = two_outputs(4, 0.1)
+    shared, more = (
+        pr.search(X, Y, a, random_state=0, tol=1e-10).objective for a in (alpha, np.sqrt(2) * alpha)
+    )
+    everything = pr.enumerate_arrangements(X)
+    separate = pr.solve(X, Y, everything, alpha, tol=1e-10).objective
+    assert shared < separate < more
+    axes = over_the_circle(X, Y, alpha, everything, 4).objective
+    assert axes == pytest.approx(separate, rel=1e-8)
+
+
+def test_no_subnetwork_of_norm_one_correlates_with_all_outputs_by_more_than_alpha():
+    X, Y, alpha = two_outputs(3, 0.1)
+    found = pr.search(X, Y, alpha, random_state=0, tol=1e-10)
+    network = found.network()
+    theta = (Y - network.predict(X)) / len(Y)
+    angles = np.linspace(0, 2 * np.pi, 100_001)
+    scores = theta.T @ np.maximum(X @ np.stack([np.cos(angles), np.sin(angles)]), 0)
+    assert np.linalg.norm(scores, axis=0).max() == pytest.approx(alpha, rel=1e-4)
+    # Equal for those in use, whose direction is that of their score.
+    used = network.leaf_weights[:, 0] / np.linalg.norm(network.leaf_weights[:, 0], axis=1, keepdims=True)
+    own = (theta.T @ np.maximum(X @ used.T, 0)).T
+    np.testing.assert_allclose(own, alpha * network.output_weights, atol=1e-3 * alpha)
+
+
+def test_over_all_directions_gated_programs_have_the_nuclear_norm():
+    X, Y, alpha = two_outputs(4, 0.1)
+    everything = pr.enumerate_arrangements(X)[::2]
+    masks = everything.masks()[:, 0]
+    U = [cp.Variable((X.shape[1], 2)) for _ in masks]
+    f = sum((mask[:, None] * X) @ u for mask, u in zip(masks, U, strict=True))
+    objective = cp.sum_squares(f - Y) / (2 * len(Y)) + alpha * sum(cp.normNuc(u) for u in U)
+    nuclear = cp.Problem(cp.Minimize(objective)).solve(**CLARABEL)
+    N = 64
+    over = over_the_circle(X, Y, alpha, everything, N, activation="gated").objective
+    assert nuclear - 1e-7 <= over <= nuclear / np.cos(np.pi / N)
+    assert over < pr.solve(X, Y, everything, alpha, activation="gated", tol=1e-9).objective
+
+
+def test_directions_of_a_softmax_sum_to_zero_and_two_classes_are_a_logistic_loss():
+    rng = np.random.default_rng(6)
+    X = rng.standard_normal((40, 3))
+    label = np.abs(X).argmax(axis=1)
+    options = {"loss": "log_loss", "fit_intercept": True, "random_state": 0, "tol": 1e-9}
+    found = pr.search(X, np.eye(3)[label], 0.02, **options)
+    network = found.network()
+    weights = network.leaf_weights, network.output_weights
+    assert np.abs(weights[1].sum(axis=1)).max() < 1e-3
+    # Shifted directions: the same probabilities, a larger norm.
+    shifted = pr.ParallelReLUNetwork(
+        weights[0],
+        edge_signs=network.edge_signs,
+        output_weights=weights[1] + 0.1,
+        intercept=network.intercept,
+        width=network.width,
+    )
+    outputs = network.predict(X) - shifted.predict(X)
+    np.testing.assert_allclose(outputs, outputs[:, :1] * np.ones(3), atol=1e-12)
+    assert shifted.path_norm() > network.path_norm()
+
+    # Two outputs, of which only the difference f_1 - f_0 = sqrt(2) sum h matters.
+    y = np.where(label == 0, 1.0, -1.0)
+    X = X[:, :2]
+    both = pr.search(X, np.stack([y < 0, y > 0], axis=1).astype(float), 0.02, **options)
+    everything = pr.enumerate_arrangements(X)
+    one = pr.solve(X, y, everything, 0.02 / np.sqrt(2), loss="log_loss", fit_intercept=True, tol=1e-9)
+    assert both.objective == pytest.approx(one.objective, rel=1e-5)
+
+
+@pytest.mark.parametrize(("n", "C", "rank"), [(4, 2, 8), (5, 3, 10)])
+def test_sub_networks_that_feed_several_outputs_are_at_most_rows_times_outputs(n, C, rank):
+    # Directions in a plane (C = 3): fewer, the rank of the contributions.
+    rng = np.random.default_rng(16)
+    X = rng.standard_normal((n, 3))
+    basis = np.linalg.qr(rng.standard_normal((C, C)))[0][:, : rank // n]
+    directions = rng.standard_normal((50, rank // n)) @ basis.T
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    network = pr.ParallelReLUNetwork(
+        rng.standard_normal((50, 1, 3)), output_weights=directions, intercept=np.zeros(C)
+    )
+    few = network.prune(X)
+    roots = np.maximum(X @ few.leaf_weights[:, 0].T, 0)
+    contributions = np.einsum("nk,kc->knc", roots, few.output_weights).reshape(few.n_subnetworks, -1)
+    assert few.n_subnetworks <= rank
+    assert np.linalg.matrix_rank(contributions) == few.n_subnetworks
+    np.testing.assert_allclose(few.predict(X), network.predict(X), atol=1e-9)
+    assert few.path_norm() <= network.path_norm() * (1 + 1e-12)
+
+
+def test_a_skip_connection_has_a_part_and_a_norm_for_each_output():
+    X, Y, alpha = two_outputs(3, 0.3)
+    Y = Y + X @ np.array([[1.0, -2.0], [2.0, 1.0]])
+    found = pr.search(X, Y, alpha, skip_connection=True, random_state=0, tol=1e-10)
+    network = found.network()
+    linear = found.arrangements.linear
+    np.testing.assert_array_equal(sorted(found.directions[linear].tolist()), [[0, 1], [1, 0]])
+    theta = (Y - network.predict(X)) / len(Y)
+    for c, weights in enumerate(network.skip_weights):
+        score, norm = X.T @ theta[:, c], np.linalg.norm(weights)
+        assert np.linalg.norm(score) <= alpha * (1 + 1e-4)
+        assert norm > 0
+        np.testing.assert_allclose(score, alpha * weights / norm, atol=1e-4 * alpha)
+    norms = network.subnetwork_norms().sum() + np.linalg.norm(network.skip_weights, axis=1).sum()
+    assert network.path_norm() == pytest.approx(norms)
+    assert network.objective(X, Y, alpha) == pytest.approx(found.objective, rel=1e-9)
+
+
+def test_targets_of_one_scale_are_what_shared_outputs_are_for():
+    # The same two targets, in units of their own: one alpha leaves nothing for the smaller one.
+    rng = np.random.default_rng(17)
+    X = rng.standard_normal((60, 2))
+    Y = np.stack([np.maximum(X[:, 0], 0), np.maximum(X[:, 1], 0)], axis=1)
+
+    def explained(scale):
+        alpha = 0.3 * pr.alpha_max(X, scale * Y, pr.enumerate_arrangements(X))
+        f = pr.search(X, scale * Y, alpha, random_state=0).network().predict(X) / scale
+        return 1 - ((f - Y) ** 2).sum(axis=0) / (Y**2).sum(axis=0)
+
+    assert (explained(np.array([1.0, 1.0])) > 0.5).all()
+    larger, smaller = explained(np.array([1000.0, 1.0]))
+    assert larger > 0.5
+    assert smaller < 0.1
+
+
 # ---- The document -----------------------------------------------
 
 
