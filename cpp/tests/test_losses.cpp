@@ -89,6 +89,13 @@ void duality_is_weak_everywhere_and_strong_at_the_dual_point(const std::string& 
         return std::inner_product(f.begin(), f.end(), theta.begin(), 0.0);
     };
     CHECK_NEAR(loss->dual_value(theta.data(), 1), loss->value(data.f.data()) + inner(data.f), 1e-13);
+    // Both at once, in two parts.
+    const Index C = outputs(name);
+    std::vector<double> parts(theta.size());
+    double total = loss->value_and_dual_point(0, 20, data.f.data(), parts.data());
+    total += loss->value_and_dual_point(20, 30, data.f.data() + 20 * C, parts.data() + 20 * C);
+    CHECK_NEAR(total / 50, loss->value(data.f.data()), 1e-13);
+    for (std::size_t k = 0; k < theta.size(); ++k) CHECK_NEAR(parts[k], theta[k], 1e-16);
     for (unsigned seed = 33; seed < 43; ++seed) {
         std::mt19937_64 random(seed);
         const auto f = normal<double>(random, static_cast<Index>(theta.size()));
@@ -99,10 +106,41 @@ void duality_is_weak_everywhere_and_strong_at_the_dual_point(const std::string& 
     for (const double cap : {0.1, 0.7, 5.0}) {
         const double s = loss->best_scale(theta.data(), cap);
         CHECK(0 <= s && s <= cap);
+        CHECK(std::isfinite(loss->dual_value(theta.data(), s)));
         const bool safe = name == "log_loss" || name == "multinomial" || name == "poisson" || name == "gamma";
         if (!safe)
             for (double other = 0; other <= cap; other += 0.01 * cap)
                 CHECK(loss->dual_value(theta.data(), s) >= loss->dual_value(theta.data(), other) - 1e-13);
+    }
+}
+
+// Columns that sum to zero, of entries that shrank and kept their signs: still in the domain of the dual, and
+// a bound for predictions with any intercept.
+void balanced_dual_points_bound_every_shift(const std::string& name) {
+    const Index n = 60, C = outputs(name);
+    Data data(name, n, C, 45);
+    for (double& f : data.f) f += 1;  // away from the best intercept
+    const auto loss = data.loss(name);
+    std::vector<double> theta(data.f.size()), total(C), size(C);
+    loss->dual_point(data.f.data(), theta.data());
+    const std::vector<double> before = theta;
+    loss->balance(theta.data());
+    for (Index k = 0; k < n * C; ++k) {
+        total[k % C] += theta[k];
+        size[k % C] += std::abs(theta[k]);
+        if (C == 1) CHECK(theta[k] * before[k] >= 0 && std::abs(theta[k]) <= std::abs(before[k]));
+    }
+    for (Index c = 0; c < C; ++c) {
+        CHECK(C > 1 || size[c] > 0);  // coupled outputs off balance are all zero
+        CHECK(std::abs(total[c]) <= 1e-14 * size[c]);
+    }
+    const double dual = loss->dual_value(theta.data(), 1);
+    CHECK(std::isfinite(dual));
+    for (const double shift : {-3.0, 0.0, 3.0}) {
+        std::vector<double> f = data.f;
+        for (Index k = 0; k < n * C; ++k) f[k] += k % C ? -shift : shift;
+        const double inner = std::inner_product(f.begin(), f.end(), theta.begin(), 0.0);
+        CHECK(dual <= loss->value(f.data()) + inner + 1e-13);
     }
 }
 
@@ -180,7 +218,10 @@ void a_kink_is_rounded_off_from_below() {
         CHECK(rounded >= before);
         before = rounded;
         smoothing->loss().dual_point(data.f.data(), theta.data());
-        CHECK(kinked->dual_value(theta.data(), 1) >= smoothing->loss().dual_value(theta.data(), 1));
+        const double dual = smoothing->loss().dual_value(theta.data(), 1);
+        CHECK_NEAR(dual, rounded + std::inner_product(theta.begin(), theta.end(), data.f.begin(), 0.0),
+                   1e-13);
+        CHECK(kinked->dual_value(theta.data(), 1) >= dual);
         CHECK(std::isfinite(kinked->dual_value(theta.data(), 1)));
         // f that has the slopes u at y has them at y - mu u for the loss centered there, where (f - y) / mu
         // is twice what it was.
@@ -194,6 +235,34 @@ void a_kink_is_rounded_off_from_below() {
 }
 
 // The share of the weight above the best constant is that of the level.
+void outputs_are_rounded_off_by_themselves() {
+    constexpr Index n = 100;
+    Data data("quantile", n, 2, 48);
+    for (Index i = 0; i < n; ++i) data.y[2 * i + 1] *= 30;  // a spread of its own
+    const VecView<const double> w{data.w.data(), n};
+    const auto both = make_smoothing({"quantile", {0.2, 0.7}}, {data.y.data(), n, 2}, w, 1);
+    for (Index c = 0; c < 2; ++c) {
+        std::vector<double> y, f;
+        for (Index i = 0; i < n; ++i) {
+            y.push_back(data.y[2 * i + c]);
+            f.push_back(data.f[2 * i + c]);
+        }
+        const auto alone = make_smoothing({"quantile", {c == 0 ? 0.2 : 0.7}}, {y.data(), n, 1}, w, 1);
+        std::vector<double> thetas(2 * n), theta(n);
+        const auto same = [&] {
+            both->loss().dual_point(data.f.data(), thetas.data());
+            alone->loss().dual_point(f.data(), theta.data());
+            for (Index i = 0; i < n; ++i) CHECK(thetas[2 * i + c] == theta[i]);
+        };
+        both->center(0.3);
+        alone->center(0.3);
+        same();
+        both->center(0.1, data.f.data());
+        alone->center(0.1, f.data());
+        same();
+    }
+}
+
 void the_best_constant_is_the_quantile() {
     const Data data("quantile", 500, 1, 48);
     for (const double level : {0.05, 0.5, 0.93}) {
@@ -211,6 +280,34 @@ void the_best_constant_is_the_quantile() {
 }
 
 // log(exp(a) + exp(b)) - a is the logistic loss of a - b.
+void any_row_may_be_the_median() {
+    const std::vector<double> w(3, 1.0), f(3, 0.0);
+    std::vector<double> y{1, 2, 3};
+    do {
+        double b = 0;
+        make_loss("absolute_error", {y.data(), 3, 1}, {w.data(), 3}, 1)->optimal_intercept(f.data(), &b);
+        CHECK(b == 2);
+    } while (std::next_permutation(y.begin(), y.end()));
+}
+
+// Sums of exponentials of which any row's may be all there is, and beyond the range of numbers.
+void extreme_logarithms_of_means_have_a_best_intercept() {
+    const std::vector<double> w(3, 1.0), y{1, 2, 3};
+    for (const char* name : {"poisson", "gamma"})
+        for (Index row = 0; row < 3; ++row)
+            for (const double far : {-2000.0, 2000.0}) {
+                const auto loss = make_loss(name, {y.data(), 3, 1}, {w.data(), 3}, 1);
+                std::vector<double> f(3, 0.0), theta(3);
+                f[row] = far;
+                double b = 0;
+                loss->optimal_intercept(f.data(), &b);
+                CHECK(std::isfinite(b));
+                for (double& value : f) value += b;
+                loss->dual_point(f.data(), theta.data());
+                CHECK_NEAR(theta[0] + theta[1] + theta[2], 0, 1e-11);  // b is rounded to 1e-13
+            }
+}
+
 void two_classes_are_the_logistic_loss() {
     const Data margins("log_loss", 50, 1, 46);
     const auto logistic = margins.loss("log_loss");
@@ -299,13 +396,21 @@ int main() {
          {"squared_error", "log_loss", "huber", "squared_hinge", "multinomial", "poisson", "gamma"}) {
         slopes_and_curvatures_are_derivatives(name);
         duality_is_weak_everywhere_and_strong_at_the_dual_point(name);
+        balanced_dual_points_bound_every_shift(name);
         intercept_balances_the_dual_point(name);
         optimal_intercept_stays_where_it_is(name);
         bits_do_not_depend_on_threads(name);
     }
-    bits_do_not_depend_on_threads("quantile");
+    for (const char* name : {"absolute_error", "quantile"}) {
+        duality_is_weak_everywhere_and_strong_at_the_dual_point(name);
+        balanced_dual_points_bound_every_shift(name);
+        bits_do_not_depend_on_threads(name);
+    }
     a_kink_is_rounded_off_from_below();
+    outputs_are_rounded_off_by_themselves();
     the_best_constant_is_the_quantile();
+    any_row_may_be_the_median();
+    extreme_logarithms_of_means_have_a_best_intercept();
     two_classes_are_the_logistic_loss();
     extreme_logits_stay_finite();
     extreme_margins_stay_finite();
