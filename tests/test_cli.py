@@ -920,7 +920,7 @@ def test_blank_lines_are_skipped(csv, tmp_path, blank):
 def test_inspect_shows_the_alpha_of_each_output(table, tmp_path):
     X, f = table
     model = tmp_path / "two.npz"
-    fitted = pr.PathReLURegressor(random_state=0).fit(X, np.column_stack([f, f**2]))
+    fitted = pr.PathReLURegressor(outputs="separate", random_state=0).fit(X, np.column_stack([f, f**2]))
     fitted.save(model)
     result = run("inspect", model)
     assert result.exit_code == 0, result.output

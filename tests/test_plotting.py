@@ -415,23 +415,107 @@ def test_bars_of_subnetworks(options):
     model = pr.PathReLUClassifier(
         alpha=0.01, arrangements="sample", n_arrangements=50, random_state=0, tol=1e-3, **options
     ).fit(X, y)
+    assert not model.network_.shared_outputs
     display = SubnetworkImportanceDisplay.from_estimator(model, X, max_shown=4)
     found = subnetwork_importance(model, X)
     order = np.argsort(-found.path_norm)[:4]
     assert display.order_.tolist() == order.tolist()
     norms, shares = found.path_norm[order], found.variance_share[order]
-    colors = found.output_index[order]
+    outputs = found.output_index[order]
     labels = [str(k) for k in order]
     if options:
         norms, shares = np.append(norms, found.skip_path_norm), np.append(shares, found.skip_variance_share)
-        colors, labels = np.append(colors, [0, 1, 2]), labels + ["skip"] * 3
-    assert np.array_equal(lengths(display.bars_[0]), norms)
-    assert np.array_equal(lengths(display.bars_[1]), shares)
-    drawn = [matplotlib.colors.to_hex(bar.get_facecolor()) for bar in display.bars_[0]]
-    assert drawn == [plotting.PALETTE[c].lower() for c in colors]
+        outputs, labels = np.append(outputs, [0, 1, 2]), labels + ["skip"] * 3
+    for panel, values in zip(display.bars_, [norms, shares], strict=True):
+        for c, bars in enumerate(panel):
+            assert np.allclose(lengths(bars), np.where(outputs == c, values, 0), rtol=1e-14, atol=0)
+            assert {bar.get_x() for bar in bars if bar.get_width()} <= {0}
+            assert {matplotlib.colors.to_hex(bar.get_facecolor()).upper() for bar in bars} == {
+                plotting.PALETTE[c]
+            }
     assert [label.get_text() for label in display.ax_.get_yticklabels()] == labels
     legend = display.axes_[1].get_legend().get_texts()
     assert [text.get_text() for text in legend] == ["class 0", "class 1", "class 2"]
+
+
+def test_bars_of_sub_networks_that_feed_several_outputs_are_stacked():
+    # x, -2 x and a part against the others.
+    network = pr.ParallelReLUNetwork(
+        [[[3.0]], [[-1.0]], [[1.0]]],
+        output_weights=[[1.0, -2.0], [-1.0, 1.0], [-0.5, -0.5]],
+        intercept=[0.0, 0.0],
+    )
+    X = np.linspace(-1, 1, 21)[:, None]
+    found = subnetwork_importance(network, X)
+    display = SubnetworkImportanceDisplay.from_estimator(network, X, ax=axes(2))
+    assert display.order_.tolist() == [0, 1, 2]
+    norms = np.array([3 * np.sqrt(5), np.sqrt(2), np.sqrt(0.5)])
+    first, second = (lengths(bars) for bars in display.bars_[0])
+    assert np.allclose(first, norms * [0.2, 0.5, 0.5])
+    assert np.allclose(second, norms * [0.8, 0.5, 0.5])
+    assert np.allclose([bar.get_x() for bar in display.bars_[0][1]], first)
+
+    outputs = network.predict(X) - network.predict(X).mean(axis=0)
+    own = np.stack([np.maximum(w * X[:, 0], 0) for w in (3, -1, 1)], axis=1)
+    parts = (network.output_weights * (own.T @ outputs)) / (outputs**2).sum()
+    assert (parts[2] < 0).tolist() == [True, False]
+    assert np.allclose([lengths(bars) for bars in display.bars_[1]], parts.T)
+    assert np.allclose(parts.sum(axis=1), found.variance_share)
+    # What works against the others goes to the left of 0, and does not move what comes after.
+    assert [bar.get_x() for bar in display.bars_[1][1]] == pytest.approx(
+        np.where(parts[:, 1] < 0, np.minimum(parts[:, 0], 0), np.maximum(parts[:, 0], 0))
+    )
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """A classifier of three classes that share sub-networks, and a skip connection."""
+    X, y = load_iris(return_X_y=True)
+    model = pr.PathReLUClassifier(alpha=0.1, skip_connection=True, random_state=0, tol=1e-7).fit(X, y)
+    assert model.network_.shared_outputs
+    assert model.network_.skip_weights.any()
+    return X, y, model
+
+
+def test_the_path_of_shared_sub_networks_has_one_color_and_a_skip_connection_for_each_output(shared):
+    X, y, model = shared
+    display = RegularizationPathDisplay.from_estimator(
+        model, X, y, n_alphas=4, X_test=X, y_test=y, ax=axes(2)
+    )
+    assert {line.get_color() for line in display.lines_} == {plotting.PALETTE[0]}
+    at_first = sorted(line.get_ydata()[0] for line in display.lines_)
+    assert at_first[-model.n_subnetworks_ :] == pytest.approx(
+        sorted(model.network_.subnetwork_norms()), rel=1e-2
+    )
+    skips = [line.get_ydata()[0] for line in display.skip_lines_]
+    assert skips == pytest.approx(subnetwork_importance(model).skip_path_norm, rel=1e-2, abs=1e-3)
+    assert len(skips) == 3
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert texts == ["skip connection"]
+
+
+def test_other_displays_of_shared_sub_networks(shared):
+    X, y, model = shared
+    K = model.n_subnetworks_
+    bars = SubnetworkImportanceDisplay.from_estimator(model, X)
+    drawn = [sum(lengths(part) for part in panel).sum() for panel in bars.bars_]
+    assert drawn == pytest.approx([model.network_.path_norm(), 1])
+    patterns = ArrangementDisplay.from_estimator(model, X, values=y)
+    assert patterns.mask_image_.get_array().shape == (150, K)
+    assert np.allclose(patterns.weights, feature_path_norms(model))
+    # One program, not one for each class.
+    convergence = ConvergenceDisplay.from_estimator(model)
+    assert len(convergence.runs) == 1
+    assert convergence.axes_[0, -1].get_legend() is None
+    surface = DecisionBoundaryDisplay.from_estimator(model, X, features=[2, 3], grid_resolution=10)
+    assert surface.response.shape == (10, 10, 3)
+    # A sub-network switches on one line, whatever the number of outputs.
+    assert len(surface.kinks[0]) <= K
+    assert set(surface.kink_norms[0]) <= set(model.network_.subnetwork_norms())
+    features = FeatureImportanceDisplay.from_estimator(model)
+    assert np.allclose(
+        sum(lengths(part) for part in features.bars_), feature_importance(model)[features.order_]
+    )
 
 
 def test_without_rows_there_are_no_shares(iris):
@@ -574,7 +658,7 @@ def test_a_pickled_display_draws_the_same(iris):
     again = pickle.loads(pickle.dumps(SubnetworkImportanceDisplay(display.importance))).plot()
     assert len(again.bars_) == 2
     for drawn, bars in zip(again.bars_, display.bars_, strict=True):
-        assert np.array_equal(lengths(drawn), lengths(bars))
+        assert np.array_equal([lengths(part) for part in drawn], [lengths(part) for part in bars])
 
 
 @pytest.mark.parametrize("name", plotting.__all__)

@@ -42,6 +42,10 @@ class SubnetworkImportance:
         Which output each sub-network feeds; of one that feeds several, the one it moves most.
     output_sign : ndarray of shape (n_subnetworks,)
         +1 or -1: whether it adds to that output or is taken from it.
+    path_norm_by_output : ndarray of shape (n_subnetworks, n_outputs)
+        Parts of `path_norm`, in proportion to the squared output weights.
+    variance_share_by_output : ndarray of shape (n_subnetworks, n_outputs) or None
+        Parts of `variance_share`: what it has of it through each output.
     skip_path_norm, skip_variance_share : ndarray of shape (n_outputs,) or None
         The same of the skip connection, for each output; None for a network without one.
     """
@@ -50,6 +54,8 @@ class SubnetworkImportance:
     variance_share: NDArray[np.float64] | None
     output_index: NDArray[np.int64] = field(repr=False)
     output_sign: NDArray[np.int8] = field(repr=False)
+    path_norm_by_output: NDArray[np.float64] = field(repr=False)
+    variance_share_by_output: NDArray[np.float64] | None = field(repr=False)
     skip_path_norm: NDArray[np.float64] | None = None
     skip_variance_share: NDArray[np.float64] | None = None
 
@@ -95,11 +101,11 @@ def subnetwork_importance(model: Any, X: ArrayLike | None = None) -> SubnetworkI
     True
     """
     network = network_of(model)
-    skip_norm, skip_share, share = None, None, None
+    skip_norm, skip_share, share, shares = None, None, None, None
     if network.skip_weights is not None and network.skip_bias is not None:
-        weights = network.skip_weights.astype(np.float64)
+        linear = network.skip_weights.astype(np.float64)
         bias = network.skip_bias.astype(np.float64) / network.bias_scale
-        skip_norm = np.sqrt((weights**2).sum(axis=1) + bias**2)
+        skip_norm = np.sqrt((linear**2).sum(axis=1) + bias**2)
     if X is not None:
         table = table_for(network, X)
         if len(table) < 2:
@@ -112,19 +118,33 @@ def subnetwork_importance(model: Any, X: ArrayLike | None = None) -> SubnetworkI
             variance = np.full(network.n_outputs, np.nan if constant.all() else np.nansum(variance))
         # sum over rows of each output times each root
         products = algebra.product(outputs.T, rowwise.root_outputs(network, table, check.threads(None)))
-        weighed = network.output_weights.T * products
-        share = weighed.sum(axis=0) / variance[network.output_index]
+        weights = network.output_weights
+        # an output that a sub-network does not feed may be constant, without a variance
+        shares = np.where(weights != 0, weights * products.T / variance, 0.0)
+        share = shares.sum(axis=1)
         if skip_norm is not None:
             linear = algebra.product(table, network.weights["skip"].T)
             skip_share = (outputs * linear).sum(axis=0) / variance
+    norms = network.subnetwork_norms()
     return SubnetworkImportance(
-        network.subnetwork_norms(),
+        norms,
         share,
         network.output_index.copy(),
         network.output_sign.copy(),
+        norms[:, np.newaxis] * _portions(network),
+        shares,
         skip_norm,
         skip_share,
     )
+
+
+def _portions(network: Network) -> NDArray[np.float64]:
+    """The portion (K, n_outputs) of each output in the path norm of each sub-network.
+
+    A path norm is the norm of those over the paths to one output each: their squares add up to its own.
+    """
+    squares = network.output_weights**2
+    return squares / np.maximum(squares.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
 
 
 def subnetwork_outputs(model: Any, X: ArrayLike) -> NDArray[np.float64]:
@@ -206,7 +226,8 @@ def feature_importance(model: Any, *, by_output: bool = False, scaled: bool = Tr
     ----------
     model : ParallelReLUNetwork, GatedReLUNetwork or fitted estimator of pathrelu
     by_output : bool, default=False
-        Whether to tell outputs apart; they sum to what there is otherwise.
+        Whether to tell outputs apart; they sum to what there is otherwise. A sub-network that feeds several
+        counts for each in proportion to the squared output weights.
     scaled : bool, default=True
         For the scaled columns of training, which makes columns of different units comparable. False: for raw
         columns, per unit of each.
@@ -233,10 +254,7 @@ def feature_importance(model: Any, *, by_output: bool = False, scaled: bool = Tr
     network = network_of(model)
     by_output = check.switch(by_output, "by_output")
     norms = feature_path_norms(network, scaled=scaled)
-    squares = network.output_weights**2
-    # A sub-network's norm is that of its norms for each output, by whose squares it is shared out.
-    share = squares / np.maximum(squares.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    result = algebra.product(share.T, norms)
+    result = algebra.product(_portions(network).T, norms)
     if network.skip_weights is not None:
         result += np.abs(network.skip_weights) / (1.0 if scaled else network.scale)
     return result if by_output else result.sum(axis=0)

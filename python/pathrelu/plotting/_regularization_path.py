@@ -31,10 +31,12 @@ class RegularizationPathDisplay:
     ----------
     alphas : array-like of shape (n_alphas,)
     path_norms : array-like of shape (n_alphas, n_subnetworks), optional
-        A sub-network is a block of the program, an arrangement with an output sign, and so the same along
-        the path. Its path norm is zero where it is not in the network.
+        A sub-network is a block of the program, an arrangement with an output sign or, where it feeds several
+        outputs, a direction, and so the same along the path. Its path norm is zero where it is not in the
+        network.
     labels : array-like of shape (n_subnetworks,), optional
-        What to colour sub-networks by. None for one colour.
+        What to colour sub-networks by: outputs, or output signs. None for one colour, as where sub-networks
+        feed several outputs.
     skip_path_norms : array-like of shape (n_alphas, n_outputs), optional
         Path norms of the skip connection.
     n_subnetworks : array-like of shape (n_alphas,), optional

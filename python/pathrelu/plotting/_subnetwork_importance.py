@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from pathrelu.inspection import SubnetworkImportance, network_of, subnetwork_importance
 from pathrelu.plotting._axes import (
+    Grid,
     bar_axes,
     color_legend,
     distinct_colors,
@@ -20,10 +21,14 @@ from pathrelu.plotting._axes import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.container import BarContainer
 
 
 class SubnetworkImportanceDisplay:
     """Path norm of the largest sub-networks and, if rows are given, their share of the variance.
+
+    Where there are several outputs, bars are stacked over those that a sub-network feeds: path norms in
+    proportion to the squared output weights, and what works against the other sub-networks to the left of 0.
 
     Parameters
     ----------
@@ -40,8 +45,8 @@ class SubnetworkImportanceDisplay:
     ax_ : Axes
         The first of them.
     figure_ : Figure
-    bars_ : list of BarContainer
-        One for each of the axes; the skip connection of each output comes last.
+    bars_ : list of list of BarContainer
+        For each of the axes one for each output; the skip connection of each output comes last.
 
     Examples
     --------
@@ -109,15 +114,14 @@ class SubnetworkImportanceDisplay:
         """
         found = self.importance
         self.order_ = largest(found.path_norm, max_shown)
-        quantities = [("Path norm", found.path_norm, found.skip_path_norm)]
-        if found.variance_share is not None:
-            quantities.append(("Share of variance", found.variance_share, found.skip_variance_share))
-        C = 1 + int(found.output_index.max(initial=0))
+        quantities = [("Path norm", found.path_norm_by_output, found.skip_path_norm)]
+        if found.variance_share_by_output is not None:
+            quantities.append(
+                ("Share of variance", found.variance_share_by_output, found.skip_variance_share)
+            )
+        C = found.path_norm_by_output.shape[1]
+        labels = [str(k) for k in self.order_]
         if found.skip_path_norm is not None:
-            C = len(found.skip_path_norm)
-        index, labels = found.output_index[self.order_], [str(k) for k in self.order_]
-        if found.skip_path_norm is not None:
-            index = np.append(index, np.arange(C))
             labels += ["skip"] * C
         if not labels:
             raise ValueError("the network has no sub-networks and no skip connection; nothing to draw")
@@ -126,14 +130,25 @@ class SubnetworkImportanceDisplay:
 
         self.figure_, self.axes_ = bar_axes(ax, labels, len(quantities))
         self.ax_ = self.axes_[0]
-        self.bars_ = []
+        self.bars_: list[list[BarContainer]] = []
         for axes, (name, values, skip) in zip(self.axes_, quantities, strict=True):
-            lengths = values[self.order_] if skip is None else np.append(values[self.order_], skip)
-            style = {"color": [colors[c] for c in index], **kwargs}
-            self.bars_.append(axes.barh(np.arange(len(labels)), lengths, **style))
+            parts = values[self.order_] if skip is None else np.vstack([values[self.order_], np.diag(skip)])
+            self.bars_.append(_stacked(axes, parts, colors, kwargs))
             axes.set_xlabel(name)
             axes.axvline(0, color="black", linewidth=0.8)
         self.ax_.set_ylabel("Sub-network")
         if C > 1:
             color_legend(self.axes_[-1], dict(zip(names, colors, strict=False)))
         return self
+
+
+def _stacked(axes: Axes, parts: Grid, colors: list[Any], kwargs: dict[str, Any]) -> list[BarContainer]:
+    """Bars of the rows of parts, each column beside those before: to the left of 0 where it is below."""
+    left, right = np.zeros(len(parts)), np.zeros(len(parts))
+    bars = []
+    for part, color in zip(parts.T, colors, strict=True):
+        begin = np.where(part < 0, left, right)
+        bars.append(axes.barh(np.arange(len(parts)), part, left=begin, **{"color": color, **kwargs}))
+        left += np.minimum(part, 0)
+        right += np.maximum(part, 0)
+    return bars
