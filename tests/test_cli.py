@@ -496,11 +496,67 @@ def test_inspect_tells_outputs_apart(table, tmp_path):
     X, f = table
     path = tmp_path / "data.csv"
     X.assign(y=np.array(["p", "q", "r"])[np.searchsorted([0, 1], f)]).to_csv(path, index=False)
-    _, model = train(path, "--depth", 3, "--width", 2, "--skip-connection")
+    options = ["--depth", 3, "--width", 2, "--skip-connection", "--outputs", "separate"]
+    _, model = train(path, *options)
     result = run("inspect", model, path, "--top", 100)
     assert result.exit_code == 0, result.output
     assert "classes        'p', 'q', 'r'" in result.stdout
     assert re.search(r"skip connection +\S+ +\S+ +\S+  [pqr]$", result.stdout, re.MULTILINE)
+
+
+def test_outputs_are_shared_or_separate_as_told(table, tmp_path):
+    X, f = table
+    path = tmp_path / "data.csv"
+    X.assign(y=np.array(["p", "q", "r"])[np.searchsorted([0, 1], f)]).to_csv(path, index=False)
+    for outputs, shared in (("auto", True), ("shared", True), ("separate", False)):
+        result, model = train(path, "--outputs", outputs)
+        assert result.exit_code == 0, result.output
+        network = pr.load(model).network_
+        assert network.shared_outputs is shared
+        assert (", which feed several outputs each" in result.stdout) is shared
+        assert pr.load(model).outputs == outputs
+        document = as_json(run("inspect", model, path, "--json"))
+        assert document["shared_outputs"] is shared
+        weights = [part["output_weights"] for part in document["subnetworks"]]
+        np.testing.assert_array_equal(weights, network.output_weights)
+        assert [part["output"] for part in document["subnetworks"]] == network.output_index.tolist()
+        assert [part["sign"] for part in document["subnetworks"]] == network.output_sign.tolist()
+        assert sum(part["variance_share"] for part in document["subnetworks"]) == pytest.approx(
+            1 if shared else len(set(network.output_index.tolist()))
+        )
+    _, model = train(path, "--outputs", "separate", "--cv", 2, alpha="auto")
+    assert not pr.load(model).network_.shared_outputs
+    result, model = train(path, "--outputs", "shared", "--arrangements", "sample")
+    refused(result, "outputs is 'shared' with arrangements 'sample'; expected 'auto' or 'separate'")
+    refused(train(path, "--outputs", "both")[0], "'both' is not one of 'auto', 'shared', 'separate'")
+
+
+def shown_outputs(tmp_path, labels, weights, *arguments):
+    """The table of `inspect`, of a network of one sub-network for each row of weights."""
+    network = pr.ParallelReLUNetwork(
+        np.arange(len(weights), 0, -1.0)[:, None, None],
+        output_weights=weights,
+        intercept=np.zeros(len(labels)),
+        classes=labels,
+    )
+    network.save(tmp_path / "net.npz")
+    text = run("inspect", tmp_path / "net.npz", *arguments).stdout
+    return text[text.index("sub-network  ") :].split("\n\n")[0].splitlines()
+
+
+def test_inspect_shows_what_sub_networks_feed(tmp_path):
+    labels = ["one", "second class", "3"]
+    lines = shown_outputs(tmp_path, labels, [[3.0, 0.0, -4.0], [0.0, 1.0, 0.0]])
+    assert lines[0].split("share")[1] == "    one  second class      3"
+    assert lines[1].endswith("%  +0.60         +0.00  -0.80")
+    assert lines[2].endswith("%  +0.00         +1.00  +0.00")
+    # Where sub-networks feed one output each, its name is enough.
+    lines = shown_outputs(tmp_path, labels, [[3.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+    assert [line.split("  ")[-1] for line in lines] == ["output", "one", "second class"]
+    # More outputs than fit: the main one.
+    labels = [f"class {c}" for c in range(26)]
+    lines = shown_outputs(tmp_path, labels, np.eye(26)[:2] * [[1], [-2]] + 0.01)
+    assert [line.split("  ")[-1] for line in lines] == ["main output", "+ class 0", "- class 1"]
 
 
 def test_certify_bounds_the_optimum(table, tmp_path):

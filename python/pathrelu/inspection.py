@@ -144,7 +144,10 @@ def _portions(network: Network) -> NDArray[np.float64]:
     A path norm is the norm of those over the paths to one output each: their squares add up to its own.
     """
     squares = network.output_weights**2
-    return squares / np.maximum(squares.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    portions: NDArray[np.float64] = squares / np.maximum(
+        squares.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny
+    )
+    return portions
 
 
 def subnetwork_outputs(model: Any, X: ArrayLike) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 from sklearn.exceptions import ConvergenceWarning
 
 from pathrelu import losses
+from pathrelu._validation import OUTPUTS
 from pathrelu._version import __version__
 from pathrelu.certificate import METHODS
 from pathrelu.cli.tables import (
@@ -169,7 +170,16 @@ target_option = click.option(
 @click.option("--depth", default=2, show_default=True, help="Layers of weights.")
 @click.option("--width", default=4, show_default=True, help="Children of a unit beyond depth 2.")
 @click.option("--skip-connection", is_flag=True, help="Add a linear part.")
-@click.option("--prune", is_flag=True, help="End with no more sub-networks than there are rows.")
+@click.option(
+    "--outputs",
+    type=click.Choice(OUTPUTS),
+    default="auto",
+    show_default=True,
+    help="Of three classes or more: sub-networks feed all, or one each; auto: all, in a search.",
+)
+@click.option(
+    "--prune", is_flag=True, help="End with no more sub-networks for an output than there are rows."
+)
 @click.option("--low-rank", type=int, help="Train on so many principal scores.")
 @click.option(
     "--loss",
@@ -269,7 +279,8 @@ def predict(
 def inspect(model: Path, data: Path | None, top: int, as_json: bool) -> None:
     """Show what a MODEL is: its kind, sub-networks, important features, objective and duality gap.
 
-    With a table DATA, also the share that each sub-network has in the variance of its output on these rows.
+    With a table DATA, also the share that each sub-network has in the variance of its output on these rows,
+    or in that of all outputs if it feeds several.
     """
     summary = inspected(model, data)
     if as_json:
@@ -283,8 +294,8 @@ def inspect(model: Path, data: Path | None, top: int, as_json: bool) -> None:
         names = [str(entry["name"]) for entry in ranked[:top]]
         width = max(map(len, [title, *names]))
         variance = "variance_share" in ranked[0]
-        several = title == "sub-network" and summary["n_outputs"] > 1
-        heads = ["  path norm  share", "  of variance" if variance else "", "  output" if several else ""]
+        fed = OutputColumns(summary) if title == "sub-network" and summary["n_outputs"] > 1 else None
+        heads = ["  path norm  share", "  of variance" if variance else "", "" if fed is None else fed.head]
         click.echo(f"\n{title:<{width}}{''.join(heads)}")
         total = sum(entry["path_norm"] for entry in ranked) or 1.0
         for name, entry in zip(names, ranked, strict=False):
@@ -293,8 +304,8 @@ def inspect(model: Path, data: Path | None, top: int, as_json: bool) -> None:
             if variance:  # none of an output that is constant
                 part = entry["variance_share"]
                 line += f"  {'-' if math.isnan(part) else f'{part:.1%}':>11}"
-            line += f"  {outputs_of(summary)[entry['output']]}" if several else ""
-            click.echo(line if several else f"{line}  {'#' * round(30 * share)}".rstrip())
+            end = f"  {'#' * round(30 * share)}" if fed is None else fed.of(entry)
+            click.echo(f"{line}{end}".rstrip())
         if len(ranked) > top:
             click.echo(f"and {len(ranked) - top} more")
 
@@ -461,10 +472,35 @@ def describe(summary: dict[str, Any]) -> None:
         click.echo(f"duality gap    {summary['dual_gap']:.2e} (over the arrangements used)")
     skip = " and a skip connection" if summary["skip_connection"] else ""
     gated = "gated " if summary["activation"] == "gated" else ""
-    click.echo(f"sub-networks   {summary['n_subnetworks']} {gated}of depth {summary['depth']}{skip}")
+    fed = ", which feed several outputs each" if summary["shared_outputs"] else ""
+    click.echo(f"sub-networks   {summary['n_subnetworks']} {gated}of depth {summary['depth']}{fed}{skip}")
     click.echo(f"path norm      {summary['path_norm']:.6g}")
 
 
-def outputs_of(summary: dict[str, Any]) -> list[str]:
-    """Names of several outputs."""
-    return [str(name) for name in summary["classes"] or range(summary["n_outputs"])]
+class OutputColumns:
+    """What a table says of the outputs that each sub-network feeds.
+
+    The name of the output where it is one for each. Else a column of weights, of norm 1, for each output;
+    or, where these do not fit beside the other columns, the output with the largest weight and its sign.
+    """
+
+    MOST_CHARACTERS = 60  # the other columns take some 40, and 100 are a usual terminal
+
+    def __init__(self, summary: dict[str, Any]) -> None:
+        self.names = [str(name) for name in summary["classes"] or range(summary["n_outputs"])]
+        self.shared = summary["shared_outputs"]
+        self.widths = [max(5, len(name)) for name in self.names]  # a weight takes 5, such as +0.71
+        self.weights = self.shared and sum(self.widths) + 2 * len(self.names) <= self.MOST_CHARACTERS
+        columns = zip(self.names, self.widths, strict=True)
+        self.head = "  main output" if self.shared else "  output"
+        if self.weights:
+            self.head = "".join(f"  {name:>{width}}" for name, width in columns)
+
+    def of(self, entry: dict[str, Any]) -> str:
+        if self.weights:
+            weights = np.array(entry["output_weights"])
+            weights = (weights / (np.linalg.norm(weights) or 1.0)).round(2) + 0.0  # no -0.00
+            columns = zip(weights, self.widths, strict=True)
+            return "".join(f"  {weight:>+{width}.2f}" for weight, width in columns)
+        sign = ("+ " if entry["sign"] > 0 else "- ") if self.shared else ""
+        return f"  {sign}{self.names[entry['output']]}"

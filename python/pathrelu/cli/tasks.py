@@ -147,6 +147,7 @@ def summary_of(model: Any, network: Network) -> dict[str, Any]:
         "width": list(network.width),
         "skip_connection": network.skip_connection,
         "n_outputs": network.n_outputs,
+        "shared_outputs": network.shared_outputs,
         "n_subnetworks": network.n_subnetworks,
         "path_norm": network.path_norm(),
         "alpha": getattr(model, "alpha_", getattr(model, "alpha", None)),
@@ -168,11 +169,12 @@ def inspected(path: Path, data: Path | None) -> dict[str, Any]:
     X = None if data is None else features_of(read(data), names, path)
     importance = subnetwork_importance(network, X)
     units = [
-        {"name": k, "output": output, "sign": sign, "path_norm": norm}
-        for k, (output, sign, norm) in enumerate(
+        {"name": k, "output": output, "sign": sign, "output_weights": weights, "path_norm": norm}
+        for k, (output, sign, weights, norm) in enumerate(
             zip(
                 importance.output_index.tolist(),
                 importance.output_sign.tolist(),
+                network.output_weights.tolist(),
                 importance.path_norm.tolist(),
                 strict=True,
             )
@@ -181,8 +183,10 @@ def inspected(path: Path, data: Path | None) -> dict[str, Any]:
     linear = importance.skip_path_norm
     if linear is not None:
         units += [
-            {"name": "skip connection", "output": output, "sign": 1, "path_norm": norm}
-            for output, norm in enumerate(linear.tolist())
+            {"name": "skip connection", "output": c, "sign": 1, "output_weights": weights, "path_norm": norm}
+            for c, (weights, norm) in enumerate(
+                zip(np.eye(network.n_outputs).tolist(), linear.tolist(), strict=True)
+            )
         ]
     if importance.variance_share is not None:
         shares = [importance.variance_share]
