@@ -144,8 +144,8 @@ class Table:
 
 
 @cache
-def load(name: str) -> Table:
-    """One of `CLASSIFICATION` or `REGRESSION`, of at most `MAX_ROWS` rows."""
+def load(name: str, max_rows: int | None = MAX_ROWS) -> Table:
+    """One of `CLASSIFICATION` or `REGRESSION`, of at most `max_rows` rows."""
     if name not in SCIKIT_LEARN and name not in FILES:
         raise ValueError(f"no table {name!r}; expected one of {', '.join(CLASSIFICATION + REGRESSION)}")
     task = "classification" if name in CLASSIFICATION else "regression"
@@ -164,8 +164,8 @@ def load(name: str) -> Table:
     else:
         y = y.astype(np.float64)
     all_rows = len(y)
-    if all_rows > MAX_ROWS:
-        keep = _draw(y, task)
+    if max_rows is not None and all_rows > max_rows:
+        keep = _draw(y, task, max_rows)
         X, y = X[keep], y[keep]
     varies = np.array([len(np.unique(column[~np.isnan(column)])) > 1 for column in X.T])
     return Table(
@@ -180,12 +180,12 @@ def load(name: str) -> Table:
     )
 
 
-def _draw(y: np.ndarray, task: str) -> np.ndarray:
+def _draw(y: np.ndarray, task: str, max_rows: int) -> np.ndarray:
     order = np.random.default_rng(0).permutation(len(y))
     if task == "regression":
-        return np.sort(order[:MAX_ROWS])
+        return np.sort(order[:max_rows])
     share = [order[y[order] == label] for label in np.unique(y)]
-    kept = [rows[: max(MIN_CLASS, round(len(rows) * MAX_ROWS / len(y)))] for rows in share]
+    kept = [rows[: max(MIN_CLASS, round(len(rows) * max_rows / len(y)))] for rows in share]
     return np.sort(np.concatenate(kept))
 
 

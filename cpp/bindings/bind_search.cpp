@@ -46,24 +46,26 @@ py::tuple search_arrays(const ProblemArrays& problem, double alpha, std::vector<
 void register_search(py::module_& m) {
     const SearchOptions defaults;
     py::class_<SearchOptions>(m, "SearchOptions")
-        .def(py::init(
-                 [](Index n_starts, Index max_rounds, std::uint64_t seed, bool skip_connection, bool shared) {
-                     SearchOptions options;
-                     options.n_starts = n_starts;
-                     options.max_rounds = max_rounds;
-                     options.seed = seed;
-                     options.skip_connection = skip_connection;
-                     options.shared = shared;
-                     return options;
-                 }),
+        .def(py::init([](Index n_starts, Index max_rounds, std::uint64_t seed, bool skip_connection,
+                         bool shared, bool rough) {
+                 SearchOptions options;
+                 options.n_starts = n_starts;
+                 options.max_rounds = max_rounds;
+                 options.seed = seed;
+                 options.skip_connection = skip_connection;
+                 options.shared = shared;
+                 options.rough = rough;
+                 return options;
+             }),
              py::arg("n_starts") = defaults.n_starts, py::arg("max_rounds") = defaults.max_rounds,
              py::arg("seed") = defaults.seed, py::arg("skip_connection") = defaults.skip_connection,
-             py::arg("shared") = defaults.shared)
+             py::arg("shared") = defaults.shared, py::arg("rough") = defaults.rough)
         .def_readwrite("n_starts", &SearchOptions::n_starts)
         .def_readwrite("max_rounds", &SearchOptions::max_rounds)
         .def_readwrite("seed", &SearchOptions::seed)
         .def_readwrite("skip_connection", &SearchOptions::skip_connection)
-        .def_readwrite("shared", &SearchOptions::shared);
+        .def_readwrite("shared", &SearchOptions::shared)
+        .def_readwrite("rough", &SearchOptions::rough);
     m.def("search", &search_arrays, py::arg("problem"), py::arg("alpha"), py::arg("width"),
           py::arg("solve_options"), py::arg("search_options"), py::arg("watch"),
           py::arg("start") = py::none(),

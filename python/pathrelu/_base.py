@@ -194,9 +194,22 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             def search(problem: Problem, alpha: float, start: Solution | None) -> Solution:
                 return run_search(problem, alpha, settings.width, settings.options, options, watch, start)
 
+            rough_options = _core.SearchOptions(
+                max_rounds=1,
+                rough=True,
+                seed=options.seed,
+                skip_connection=options.skip_connection,
+                shared=options.shared,
+            )
+
+            def rough(problem: Problem, alpha: float, start: Solution | None) -> Solution:
+                return run_search(
+                    problem, alpha, settings.width, settings.options, rough_options, watch, start
+                )
+
             starts: Sequence[Solution | None] = self._alike(settings, problems) or [None] * len(problems)
             solutions = [
-                _fit(settings, problem, search, start)
+                _fit(settings, problem, rough, search, start)
                 for problem, start in zip(problems, starts, strict=True)
             ]
             self._previous = solutions if settings.warm_start else None
@@ -208,7 +221,8 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             return run(problem, arrangements, alpha, settings.options, start, watch)
 
         solutions = [
-            _fit(settings, problem, solve, start) for problem, start in zip(problems, init, strict=True)
+            _fit(settings, problem, solve, solve, start)
+            for problem, start in zip(problems, init, strict=True)
         ]
         self._previous = solutions if settings.warm_start else None
         return solutions
@@ -269,17 +283,23 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
 def _fit(
     settings: Settings,
     problem: Problem,
+    rough: Callable[[Problem, float, Any], Solution],
     solve: Callable[[Problem, float, Any], Solution],
     start: Solution | check.Rows | None = None,
 ) -> Solution:
-    """Solve at the given alpha or at the automatic one."""
+    """Solve at the given alpha, or at the automatic one, which rough fits find."""
 
     def logged(alpha: float, start: Any) -> Solution:
         return _logged(settings, solve(problem, alpha, start))
 
+    def logged_rough(alpha: float, start: Any) -> Solution:
+        return _logged(settings, rough(problem, alpha, start))
+
     if settings.alpha is not None:
         return logged(settings.alpha, start)
-    return solve_at_automatic_alpha(problem, logged, start, lambda: bool(settings.watch.stopped_by))
+    return solve_at_automatic_alpha(
+        problem, logged_rough, logged, start, lambda: bool(settings.watch.stopped_by)
+    )
 
 
 @contextmanager

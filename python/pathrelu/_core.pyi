@@ -99,6 +99,7 @@ class SearchOptions:
     seed: int
     skip_connection: bool
     shared: bool
+    rough: bool
     def __init__(
         self,
         *,
@@ -107,6 +108,7 @@ class SearchOptions:
         seed: int = ...,
         skip_connection: bool = ...,
         shared: bool = ...,
+        rough: bool = ...,
     ) -> None: ...
 
 class Record:

@@ -21,23 +21,26 @@ LEAST_FALL = 0.9  # of alpha from fit to fit, for which another one pays
 
 def solve_at_automatic_alpha(
     problem: Problem,
+    rough: Callable[[float, Any], Solution],
     solve: Callable[[float, Any], Solution],
     start: Any,
     stopped: Callable[[], bool],
 ) -> Solution:
-    """The last solution at the automatic alpha, which each one lowers, while it does so by enough.
+    """The solution at the automatic alpha, which each of a few rough fits lowers, while it does so by enough.
 
-    `solve` takes alpha and what to start from: `start`, then the solution before.
+    Both functions take alpha and what to start from: `start`, then the fit before.
     """
-    solution = solve(automatic_alpha(problem), start)
+    alpha = automatic_alpha(problem)
     for _ in range(AUTOMATIC_FITS - 1):
+        fit = rough(alpha, start)
         if stopped():
+            return fit
+        lower = automatic_alpha(problem, fit)
+        start = fit
+        if lower > LEAST_FALL * alpha:
             break
-        alpha = automatic_alpha(problem, solution)
-        if alpha > LEAST_FALL * solution.alpha:
-            break
-        solution = solve(alpha, solution)
-    return solution
+        alpha = lower
+    return solve(alpha, start)
 
 
 def automatic_alpha(problem: Problem, fitted: Solution | None = None) -> float:

@@ -11,6 +11,7 @@ struct SearchOptions {
     Index slide_iter = 2000;  ///< evaluations of one slide
     std::uint64_t seed = 0;
     bool skip_connection = false;  ///< a linear group beside those searched for, in every round
+    bool rough = false;            ///< one slide and a short polish, for the outputs, not for the gap
     bool shared = false;           ///< sub-networks feed all outputs, each in a direction of its own
 };
 

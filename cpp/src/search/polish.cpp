@@ -38,9 +38,10 @@ Poll Budget::poll() const {
 }
 
 template <class X>
-Polish<X>::Polish(const SearchProblem<X>& problem, const SolveOptions& options, Budget& budget)
+Polish<X>::Polish(const SearchProblem<X>& problem, const SolveOptions& options, bool rough, Budget& budget)
     : problem_(problem),
       options_(options),
+      rough_(rough),
       budget_(budget),
       n_(problem.rows.rows),
       C_(problem.outputs()),
@@ -168,11 +169,11 @@ Trees Polish<X>::solve_over(const Trees& trees) {
         }
     }
     large_ = problem_.relu && (P * dim_ > kMostUnknowns || n_ * P * dim_ > kMostEntries);
-    solve(arrangements, directions,
-          large_          ? kPolishSteps
-          : problem_.relu ? kConePolishIter
-                          : kPolishIter,
-          blocks, intercept);
+    // Systems of several outputs are solved iteratively, which makes their steps dear.
+    const Index steps = large_ || rough_                    ? kPolishSteps
+                        : problem_.relu && !problem_.shared ? kConePolishIter
+                                                            : kPolishIter;
+    solve(arrangements, directions, steps, blocks, intercept);
     Trees solved = trees_of(arrangements, directions, blocks);
     if (solved_.objective < objective() || !any()) {
         result.arrangements = arrangements;

@@ -61,7 +61,8 @@ class Budget {
 template <class X>
 class Polish {
   public:
-    Polish(const SearchProblem<X>& problem, const SolveOptions& options, Budget& budget);
+    /// `rough` polishes take few steps.
+    Polish(const SearchProblem<X>& problem, const SolveOptions& options, bool rough, Budget& budget);
 
     /// Solves the program over the patterns and directions of the trees, from the trees' own weights (relu),
     /// together with the groups in use (gated); keeps what is better. Returns the trees of what it solved.
@@ -107,6 +108,7 @@ class Polish {
 
     const SearchProblem<X>& problem_;
     SolveOptions options_;
+    bool rough_;
     Budget& budget_;
     Index n_, C_, S_, dim_;
     SolveReport solved_;

@@ -28,7 +28,7 @@ constexpr Index kMostNewGates = 4 * kMostNew;  // a gate costs no slide
 constexpr Index kStartWork = 200000, kMostClouds = 6;
 constexpr double kRoundGain = 3e-4;    // a round that gains a smaller share does not pay
 constexpr Index kLeastRounds = 6;      // unless the program is large
-constexpr Index kLeastAgain = 3;       // the same from a given start, while ascents find anything
+constexpr Index kLeastAgain = 2;       // the same from a given start, while ascents find anything
 constexpr double kSameOptimum = 1e-7;  // relative difference between clouds that end at one optimum
 constexpr double kLeastScore = 1e-6;   // that a new tree's score exceeds alpha by, relatively
 constexpr double kLeastStep = 1e-3;    // of alpha: the excess that the first step of a new tree assumes
@@ -49,7 +49,7 @@ class Search {
           pass_(problem.rows, problem.shape, problem.w, C_, solve_options.threads),
           starts_(problem.rows, problem.shape, C_, problem.shared, options.seed),
           budget_(observer, solve_options.max_iter),
-          polish_(problem_, solve_options, budget_) {
+          polish_(problem_, solve_options, options.rough, budget_) {
         require(options.n_starts > 0 && options.max_rounds > 0, "n_starts and max_rounds must be positive");
         std::vector<double> f(n_ * C_, 0.0);
         shift_by_intercept(f);
@@ -232,7 +232,7 @@ void Search<X>::first_round(const Trees& from, Trees& current) {
         polish_.note(n_rounds_);
         if (start > 0 && std::abs(polish_.solved_objective() - best) <= kSameOptimum * best)
             clouds = start + 1;
-        if (start == 0 && from.size() == 0)
+        if (start == 0 && from.size() == 0 && !options_.rough)
             clouds = std::clamp<Index>(kStartWork / (n_ * solved.dim * std::max<Index>(solved.size(), 1)), 1,
                                        kMostClouds);
         pool.add(solved, 1 / static_cast<double>(clouds));
@@ -273,8 +273,8 @@ SearchResult Search<X>::run(const Trees& from) {
         const Index least = from.size() == 0 ? kLeastRounds : found ? kLeastAgain : round + 1;
         if ((round + 1 >= least && !pays) || !budget_.any_left()) break;
     }
-    if (problem_.relu) merge();
-    bool moved = polish_.finish();
+    if (problem_.relu && !options_.rough) merge();
+    bool moved = !options_.rough && polish_.finish();
     if (problem_.relu) moved |= polish_.add_up_parallel();
     if (moved) polish_.note(std::max<Index>(n_rounds_, 1));
     SearchResult result = std::move(polish_.result);

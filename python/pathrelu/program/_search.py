@@ -47,7 +47,7 @@ def run_search(
     solution = problem.solution(
         report, arrangements, alpha, blocks, intercept, n_rounds, n_starts, directions
     )
-    return pruned(problem, solution, options.threads, watch)
+    return solution if search_options.rough else pruned(problem, solution, options.threads, watch)
 
 
 def trees_of(
