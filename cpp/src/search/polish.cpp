@@ -170,9 +170,9 @@ Trees Polish<X>::solve_over(const Trees& trees) {
     }
     large_ = problem_.relu && (P * dim_ > kMostUnknowns || n_ * P * dim_ > kMostEntries);
     // Systems of several outputs are solved iteratively, which makes their steps dear.
-    const Index steps = large_ || rough_                    ? kPolishSteps
-                        : problem_.relu && !problem_.shared ? kConePolishIter
-                                                            : kPolishIter;
+    const Index steps = large_                                         ? kPolishSteps
+                        : problem_.relu && !problem_.shared && !rough_ ? kConePolishIter
+                                                                       : kPolishIter;
     solve(arrangements, directions, steps, blocks, intercept);
     Trees solved = trees_of(arrangements, directions, blocks);
     if (solved_.objective < objective() || !any()) {
@@ -196,7 +196,7 @@ void Polish<X>::solve(const Arrangements& arrangements, const std::vector<double
         problem_.alpha, problem_.loss,
         problem_.relu,  {directions.data(), problem_.shared ? arrangements.size() : 0, C_}};
     SolveOptions options = options_;
-    if (max_iter < options_.max_iter || program.blocks() * dim_ <= kCheap)
+    if (max_iter < options_.max_iter || is_cheap(program.blocks()))
         options.tol = std::min(options.tol, kPolishTol);
     options.max_iter = budget_.steps(max_iter);
     solved_ = pathrelu::solve<X>(program, options, {blocks.data(), program.blocks(), dim_},
@@ -206,7 +206,7 @@ void Polish<X>::solve(const Arrangements& arrangements, const std::vector<double
 
 template <class X>
 bool Polish<X>::finish() {
-    const bool cheap = static_cast<Index>(result.blocks.size()) <= kCheap;
+    const bool cheap = is_cheap(static_cast<Index>(result.blocks.size()) / dim_);
     if ((!cheap && result.report.converged) || !budget_.any_left() || budget_.was_stopped()) return false;
     std::vector<double> blocks = result.blocks, intercept = result.intercept;
     solve(result.arrangements, result.directions, options_.max_iter, blocks, intercept);
@@ -290,6 +290,11 @@ std::vector<double> Polish<X>::outputs() const {
         for (Index i = 0; i < n_; ++i) f[i * C_ + c] = column[i];
     }
     return f;
+}
+
+template <class X>
+bool Polish<X>::is_cheap(Index blocks) const {
+    return !problem_.shared && blocks * dim_ <= kCheap;
 }
 
 /// Makes the last solve's report the search's, which keeps its history.

@@ -104,6 +104,8 @@ class Polish {
     void solve(const Arrangements& arrangements, const std::vector<double>& directions, Index max_iter,
                std::vector<double>& blocks, std::vector<double>& intercept);
     void adopt();
+    /// Whether so many blocks are solved further than asked for.
+    bool is_cheap(Index blocks) const;
     Index group_of(Index block) const { return block / problem_.signs() % result.arrangements.size(); }
 
     const SearchProblem<X>& problem_;

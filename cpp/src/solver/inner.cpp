@@ -135,7 +135,7 @@ void InnerSolver<X>::adapt_reach(const typename Newton<X>::ProximalStep& step) {
 template <class X>
 double InnerSolver<X>::least_narrowing(const WorkingSet<X>& work, const Point& point) const {
     const double products =
-        static_cast<double>(space_.n * space_.C * static_cast<Index>(work.groups.size()) * space_.dim);
+        static_cast<double>(space_.n * space_.layers * static_cast<Index>(work.groups.size()) * space_.dim);
     const double system = newton_.work_at(work, point);
     if (!space_.has_cones()) return std::pow(kNarrowing, kFista * products / (kSystems * system));
     return std::pow(kConeNarrowing, kFista * products * kProjectionWork /
