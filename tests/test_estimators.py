@@ -119,6 +119,7 @@ BAD_PARAMETERS = [
     ("max_iter", 0, ValueError, r"max_iter is 0; expected an integer >= 1"),
     ("n_threads", 0, ValueError, r"n_threads is 0; expected an integer from 1 to 1024"),
     ("n_threads", 10**6, ValueError, r"n_threads is 1000000; expected an integer from 1 to 1024"),
+    ("outputs", "both", ValueError, r"outputs is 'both'; expected 'auto' or 'shared' or 'separate'"),
     ("skip_connection", 1, TypeError, r"skip_connection is 1; expected True or False"),
     ("prune", None, TypeError, r"prune is None; expected True or False"),
     ("low_rank", 0, ValueError, r"low_rank is 0; expected an integer >= 1"),
@@ -471,7 +472,7 @@ def test_the_automatic_alpha_is_a_share_of_the_score_of_noise():
 def test_the_automatic_alpha_of_several_outputs_is_that_of_each():
     X, y = problem(seed=5)
     Y = np.stack([y, 100 * np.random.default_rng(5).standard_normal(len(y))], axis=1)
-    model = PathReLURegressor(random_state=0).fit(X, Y)
+    model = PathReLURegressor(outputs="separate", random_state=0).fit(X, Y)
     alone = [PathReLURegressor(random_state=0).fit(X, column).alpha_ for column in Y.T]
     np.testing.assert_allclose(model.alpha_, alone, rtol=1e-12)
 
@@ -748,7 +749,7 @@ def test_probabilities_are_finite_however_large_the_scores():
 def test_several_outputs_are_the_single_ones_side_by_side():
     X, y = problem()
     targets = np.stack([y, np.abs(y)], axis=1)
-    both = PathReLURegressor(alpha=0.01, random_state=0).fit(X, targets)
+    both = PathReLURegressor(alpha=0.01, outputs="separate", random_state=0).fit(X, targets)
     singles = [PathReLURegressor(alpha=0.01, random_state=0).fit(X, column) for column in targets.T]
     np.testing.assert_allclose(both.predict(X), np.stack([m.predict(X) for m in singles], axis=1), rtol=1e-12)
     assert both.objective_ == pytest.approx(sum(m.objective_ for m in singles))

@@ -152,7 +152,7 @@ def test_search_reaches_the_same_with_every_kernel(teacher, depth, width, n, lev
 def test_several_outputs_are_searched_as_well_as_each_alone(teacher):
     X, y = teacher
     Y = np.column_stack([y, np.roll(y, 1), -y])
-    solution = pr.search(X, Y, 0.03, random_state=0)
+    solution = pr.search(X, Y, 0.03, outputs="separate", random_state=0)
     alone = sum(pr.search(X, Y[:, c], 0.03, random_state=0).objective for c in range(3))
     assert_is_its_own_network(solution, X, Y, 0.03)
     assert solution.objective == pytest.approx(alone, rel=2e-3)
@@ -203,7 +203,7 @@ def test_a_search_ends_at_a_vertex_of_the_solutions_over_its_arrangements(activa
     network = solution.network()
     each = copy.copy(network)
     K = network.n_subnetworks
-    each.output_index, each.intercept = np.arange(K), np.zeros(K)
+    each.output_weights, each.intercept = np.eye(K), np.zeros(K)
     assert np.linalg.matrix_rank(each.predict(X)) == K
     assert_is_its_own_network(solution, X, y, 1e-3)
 
