@@ -513,7 +513,7 @@ def test_outputs_are_shared_or_separate_as_told(table, tmp_path):
         assert result.exit_code == 0, result.output
         network = pr.load(model).network_
         assert network.shared_outputs is shared
-        assert (", which feed several outputs each" in result.stdout) is shared
+        assert ("; each feeds several outputs" in result.stdout) is shared
         assert pr.load(model).outputs == outputs
         document = as_json(run("inspect", model, path, "--json"))
         assert document["shared_outputs"] is shared

@@ -68,7 +68,7 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         Whether columns are centered and divided by their standard deviation for training (by their root mean
         square without `bias`). The network takes raw rows either way; path norms are those for scaled rows.
     skip_connection : bool, default=False
-        Whether the network has a linear part too, whose path norm is the norm of its weights.
+        Whether the network has a linear part too, whose path norm is that of its weights, for each output.
     outputs : {"auto", "shared", "separate"}, default="auto"
         "shared": each sub-network feeds all outputs, and one alpha serves all of them: targets should be of
         one scale. "separate": each feeds one. "auto" is shared for several outputs, but for
@@ -108,18 +108,18 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
     ----------
     network_ : ParallelReLUNetwork or GatedReLUNetwork
     alpha_ : float or ndarray of shape (n_outputs,)
-        The `alpha` used.
+        The `alpha` used; of each target where they are trained apart.
     intercept_ : float or ndarray of shape (n_outputs,)
     objective_ : float
         Of the training problem, on the training data.
     dual_gap_ : float
         Upper bound on how far `objective_` is above the optimum over the arrangements used.
     n_iter_ : int
-        Of the solver, over all outputs; at least 1 for each.
+        Of the solver, over all programs; at least 1 for each.
     n_subnetworks_ : int
         Without the skip connection.
     history_ : list of Record
-        Of each output after the other.
+        Of one program for all outputs, or of one for each target after the other.
     guarantee_ : float or None
         With `low_rank`, a bound on the ratio of the optima with and without it; see `LowRank`.
     n_features_in_ : int

@@ -181,7 +181,7 @@ def subnetwork_outputs(model: Any, X: ArrayLike) -> NDArray[np.float64]:
         outputs: NDArray[np.float64] = roots[..., np.newaxis] * network.output_weights
     else:
         outputs = roots * network.output_weights.sum(axis=1)
-    return outputs
+    return outputs + 0.0  # 0, and not -0, of a root that is off
 
 
 def feature_path_norms(model: Any, *, scaled: bool = True) -> NDArray[np.float64]:

@@ -1,7 +1,6 @@
 """Certificates: how far a network is from the global optimum of its training problem."""
 
 from pathrelu.certificate._certify import certify
-from pathrelu.certificate._methods import METHODS
 from pathrelu.certificate._result import Certificate
 
-__all__ = ["METHODS", "Certificate", "certify"]
+__all__ = ["Certificate", "certify"]

@@ -23,7 +23,7 @@ from sklearn.exceptions import ConvergenceWarning
 from pathrelu import losses
 from pathrelu._validation import OUTPUTS
 from pathrelu._version import __version__
-from pathrelu.certificate import METHODS
+from pathrelu.certificate._methods import METHODS
 from pathrelu.cli.tables import (
     EXTENSIONS,
     FORMATS,
@@ -472,8 +472,8 @@ def describe(summary: dict[str, Any]) -> None:
         click.echo(f"duality gap    {summary['dual_gap']:.2e} (over the arrangements used)")
     skip = " and a skip connection" if summary["skip_connection"] else ""
     gated = "gated " if summary["activation"] == "gated" else ""
-    fed = ", which feed several outputs each" if summary["shared_outputs"] else ""
-    click.echo(f"sub-networks   {summary['n_subnetworks']} {gated}of depth {summary['depth']}{fed}{skip}")
+    fed = "; each feeds several outputs" if summary["shared_outputs"] else ""
+    click.echo(f"sub-networks   {summary['n_subnetworks']} {gated}of depth {summary['depth']}{skip}{fed}")
     click.echo(f"path norm      {summary['path_norm']:.6g}")
 
 

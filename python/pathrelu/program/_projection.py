@@ -107,8 +107,8 @@ def solve_low_rank(
     arrangements : callable, optional
         Takes the scores (n_rows, rank) and returns their arrangements, over which the program is then solved:
         all of them, for a proof, or some. By default they are searched for.
-    depth, width, n_starts, max_rounds, random_state
-        As for `search`; not used with `arrangements`.
+    depth, width, outputs, n_starts, max_rounds, random_state
+        As for `search`; not used with `arrangements`, which feed each output apart.
     activation, skip_connection
         As for `search`.
     prune : bool, default=False
