@@ -402,18 +402,6 @@ def test_labels_and_several_outputs(rng):
     assert pr.certify(together, X, y, 0.02).lower == pytest.approx(lower, rel=1e-5)
 
 
-@pytest.mark.parametrize("method", ["auto", "spectral", "solver"])
-def test_shared_outputs_are_refused_as_bounds_of_each_do_not_add_up(rng, method):
-    X = rng.standard_normal((30, 2))
-    y = np.abs(X[:, :1]) * [1, 1]
-    shared = pr.search(X, y, 0.1, outputs="shared", random_state=0)
-    separate = pr.search(X, y, 0.1, outputs="separate", random_state=0)
-    bound = pr.certify(separate.network(), X, y, 0.1)
-    assert shared.objective < bound.lower <= separate.objective  # no bound for the shared network
-    with pytest.raises(ValueError, match="sub-networks feed several outputs each"):
-        pr.certify(shared.network(), X, y, 0.1, method)
-
-
 def test_the_gap_of_the_solver_is_no_certificate(rng):
     X, y = rng.standard_normal((30, 3)), rng.standard_normal(30)
     arrangements = pr.sample_arrangements(X, 5, random_state=0)

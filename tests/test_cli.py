@@ -626,14 +626,22 @@ def test_certify_takes_labels_as_they_are_written(table, tmp_path):
     refused(run("certify", model, path), "the cell 'middle' in column 'y', row 3 is none of")
 
 
-def test_certify_refuses_what_has_no_bound(table, tmp_path, csv):
-    X, f = table
+def test_certify_refuses_what_has_no_bound(csv):
     _, model = train(csv, "--activation", "gated", "--arrangements", "sample")
     refused(run("certify", model, csv), "is a gated network", "--activation relu")
-    path = tmp_path / "data.csv"
-    X.assign(y=np.searchsorted([0, 1], f)).to_csv(path, index=False)
-    _, model = train(path)
-    refused(run("certify", model, path), "3 classes under a joint softmax")
+
+
+@pytest.mark.parametrize("outputs", ["shared", "separate"])
+def test_certify_bounds_several_classes(table, tmp_path, outputs):
+    X, f = table
+    path, model = tmp_path / "data.csv", tmp_path / "model.npz"
+    y = np.searchsorted([0, 1], f)
+    X.assign(y=y).to_csv(path, index=False)
+    pr.PathReLUClassifier(alpha=0.01, outputs=outputs, random_state=0).fit(X, y).save(model)
+    bounds = as_json(run("certify", model, path, "--target", "y", "--method", "low_rank", "--json"))
+    assert bounds["details"]["outputs"] == outputs
+    assert 0 < bounds["lower"] <= bounds["upper"]
+    assert ("of one output each" in str(bounds["notes"])) == (outputs == "separate")
 
 
 @pytest.mark.parametrize(

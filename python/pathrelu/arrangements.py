@@ -122,6 +122,20 @@ class Arrangements:
         -------
         Arrangements
         """
+        every = cls._of_each_tree(X, W, signs, width=width, n_threads=n_threads)
+        return every[every.core.distinct()]
+
+    @classmethod
+    def _of_each_tree(
+        cls,
+        X: ArrayLike,
+        W: ArrayLike,
+        signs: ArrayLike | None = None,
+        *,
+        width: int | Sequence[int] | None = None,
+        n_threads: int | None = None,
+    ) -> Arrangements:
+        """The same with equal patterns as often as they come: groups may differ in their directions."""
         table = check.rows(X)
         trees = check.numeric(W, "W")
         d = table.shape[1]
@@ -155,8 +169,7 @@ class Arrangements:
             shape,
             threads,
         )
-        kept = core.distinct()
-        return cls(core.select(kept), leaves[kept], kept)
+        return cls(core, leaves, np.arange(P))
 
     def with_skip_connection(self) -> Arrangements:
         """These arrangements with a linear group more, at the end, if they have none.

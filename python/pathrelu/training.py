@@ -132,7 +132,8 @@ class TrainingProblem:
         self, network: ParallelReLUNetwork | GatedReLUNetwork
     ) -> tuple[Arrangements, NDArray[np.float64] | None]:
         """Arrangements of a network's sub-networks, and their directions if outputs are shared."""
-        found = Arrangements.from_trees(
+        of_trees = Arrangements._of_each_tree if self.shared else Arrangements.from_trees
+        found = of_trees(
             self.X, self.scaling.trees(*network.switches()), network.edge_signs, width=list(network.width)
         )
         if not self.shared:

@@ -55,8 +55,7 @@ def certify(
     X : array-like of shape (n_rows, n_features)
         Raw rows.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
-        As for `ParallelReLUNetwork.objective`. Outputs are problems of their own, whose bounds add up;
-        networks whose sub-networks feed several outputs each are refused.
+        As for `ParallelReLUNetwork.objective`.
     alpha : float
         Above 0.
     method : {"auto", "enumeration", "branch_and_bound", "low_rank", "spectral", "solver"}
@@ -76,10 +75,16 @@ def certify(
         - "auto": "enumeration" for r <= 3, "branch_and_bound" for r <= 6, else the best of "low_rank",
           "spectral" and, for r <= 12, a short "branch_and_bound".
 
+        Where sub-networks feed several outputs (`ParallelReLUNetwork.shared_outputs`), B is on the norm of
+        ``theta.T @ h(X)`` over all outputs: the worst direction of outputs is looked for among the first four
+        singular directions of theta, to a share of 0.001 ("enumeration") or 0.01, and the bounds for further
+        ones are added by squares. So the gap closes to about that for up to three outputs, or four classes.
+
         From depth 3 on (but for listed joint arrangements) B comes from units' maxima and grows up to
         ``sqrt(paths)`` times too large, so the gap does not close.
     loss, quantile, threshold
-        As for `solve`, but "log_loss" for two classes only.
+        As for `solve`. With an intercept, "log_loss" takes no notice of classes that no row with weight has:
+        a network can give them any low probability.
     sample_weight : array-like of shape (n_rows,), optional
     bias, fit_intercept : bool, optional
         Whether the problem has a column of ones (penalised) and an intercept (not penalised). By default as
@@ -104,6 +109,8 @@ def certify(
     Returns
     -------
     Certificate
+        If some sub-network of `net` feeds several outputs, over networks whose sub-networks feed all, else
+        over those whose sub-networks feed one each: ``details["outputs"]`` says which.
 
     Raises
     ------
@@ -159,24 +166,28 @@ def certify(
         )
 
     raw = check.rows(X)
-    if losses.core_name(loss, net.n_outputs) == "multinomial":
-        raise ValueError(
-            f"the network has {net.n_outputs} classes, whose joint softmax has no certificate; expected two"
-        )
-    if net.shared_outputs:
-        raise ValueError(
-            "the network's sub-networks feed several outputs each, whose joint problem has no certificate; "
-            "expected a network whose sub-networks feed one output each, as search(outputs='separate') makes"
-        )
     if loss in losses.BINARY and net.classes is not None and np.ndim(y) == 1:
         y = net._encode(np.asarray(y))
-    target, _ = check.targets(y, len(raw), loss)
-    data = Data(
-        raw.astype(np.float64), target, check.raw_weights(sample_weight, len(raw)), loss, parameter=value
-    )
-    training = TrainingProblem(data, Scaling.of(net, has_bias), "relu", shared=False)
+    target, _ = check.targets(y, len(raw), loss, both=net.n_outputs == 1)
+    weights = check.raw_weights(sample_weight, len(raw))
+    output_weights = net.output_weights
+    if has_intercept and losses.core_name(loss, net.n_outputs) == losses.JOINT:
+        present = target[weights > 0].any(axis=0)
+        if present.sum() < 2:
+            raise ValueError(
+                "y has one class in the rows with weight, whose loss is 0; expected at least two"
+            )
+        target, output_weights = target[:, present], output_weights[:, present]
+        target[weights == 0] = np.eye(target.shape[1])[0]  # of an absent class, maybe
+    data = Data(raw.astype(np.float64), np.ascontiguousarray(target), weights, loss, parameter=value)
+    training = TrainingProblem(data, Scaling.of(net, has_bias), "relu", shared=net.shared_outputs)
     table, weight, leaves = training.X, training.w, training.scaling.trees(net.leaf_weights, net.leaf_bias)
     if arrangements is not None:
+        if net.shared_outputs:
+            raise ValueError(
+                "arrangements were given for a network whose sub-networks feed several outputs each, in "
+                "directions that arrangements do not tell; expected None, for the network's own groups"
+            )
         if "arrangements" not in kind.parameters:
             raise ValueError(f"arrangements were given with the method {method!r}; they are for 'solver'")
         check.instance(arrangements, Arrangements, "arrangements")
@@ -188,18 +199,22 @@ def certify(
 
     space = RowSpace.of(table[weight > 0], float(np.finfo(raw.dtype).eps))
     bounds = []
-    for c, program in enumerate(training.programs()):
-        own = net.output_index == c
+    programs = training.programs()
+    lengths = np.sqrt((output_weights**2).sum(axis=1))
+    for c, program in enumerate(programs):
+        own = lengths > 0 if program.y.shape[1] > 1 else net.output_index == c
+        directions = output_weights[own] / lengths[own, np.newaxis] if training.shared else None
         task = Task(
             program=program,
             leaves=leaves[own],
             edge_signs=net.edge_signs[own],
+            directions=directions,
             width=net.width,
             skip_connection=net.skip_connection,
             alpha=alpha,
             fit_intercept=has_intercept,
             space=space,
-            upper=upper if net.n_outputs == 1 else np.inf,
+            upper=upper if len(programs) == 1 else np.inf,
             arrangements=arrangements,
             kappa=kappa,
             tol=tol,
@@ -216,6 +231,8 @@ def certify(
         "n_rounds": sum(bound.n_rounds for bound in bounds),
         "n_nodes": sum(bound.n_nodes for bound in bounds),
     }
+    if net.n_outputs > 1:
+        details["outputs"] = "shared" if net.shared_outputs else "separate"
     best = sum(bound.best_objective for bound in bounds)
     if np.isfinite(best):
         details["best_objective"] = best

@@ -1,4 +1,4 @@
-"""The methods of `certify`: each a class, which makes a lower bound for one output.
+"""The methods of `certify`: each a class, which makes a lower bound for one output, or for several jointly.
 
 A new one is a class here and its line in `METHODS`.
 """
@@ -20,7 +20,7 @@ from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu._watch import Watch
 from pathrelu.arrangements import Arrangements, RowSpace, enumerate_arrangements
-from pathrelu.certificate._generation import Generated, Master, column_generation
+from pathrelu.certificate._generation import NEW_GATES, Generated, Master, column_generation, look
 from pathrelu.certificate._oracles import BranchOracle, Correlation, ExactOracle, Oracle
 from pathrelu.certificate._output import Output, Vector, residual_norm
 from pathrelu.certificate._result import Bound
@@ -40,17 +40,18 @@ ALPHAS = 6  # penalties tried for a bound that is not tight
 
 @dataclass(frozen=True)
 class Task:
-    """A network's part for one output: the training problem it is a candidate for, and how long to look."""
+    """A network's part for one program: the training problem it is a candidate for, and how long to look."""
 
     program: Problem  # over all scaled rows
     leaves: NDArray[np.float64]  # (K, paths, d), for these rows
     edge_signs: NDArray[np.int8]  # (K, n_edges)
+    directions: NDArray[np.float64] | None  # (K, C) of unit norm, where sub-networks feed all outputs
     width: tuple[int, ...]
     skip_connection: bool
     alpha: float
     fit_intercept: bool
     space: RowSpace  # of the rows that have weight
-    upper: float  # the network's objective, infinite where it is that of several outputs
+    upper: float  # the network's objective, infinite where it is that of several programs
     arrangements: Arrangements | None
     kappa: int | None
     tol: float | None
@@ -79,6 +80,7 @@ class Task:
             self.skip_connection,
             space.residual,
             self.watch,
+            self.directions is not None,
         )
 
     @cached_property
@@ -86,6 +88,14 @@ class Task:
         """Leaf weights of all paths (K * paths, rank), in the same coordinates."""
         basis = self.space.basis if self.space.rank else np.zeros((self.leaves.shape[2], 1))
         return algebra.product(self.leaves, basis).reshape(-1, basis.shape[1])
+
+    def master(self, columns: int | None = None) -> Master:
+        """The program over the network's own gates, on so many leading columns of the rows."""
+        directions = self.directions
+        if directions is not None:
+            directions = np.repeat(directions, self.leaves.shape[1], axis=0)
+        rows = self.output.rows
+        return Master(self.output, self.gates[:, :columns], rows[:, :columns], directions)
 
     @property
     def out_of_time(self) -> bool:
@@ -117,7 +127,7 @@ class Method(ABC):
         """The result, which may have been cut off, or "spectral" at the best constant network."""
         output, result = self.task.output, self.result
         theta = output.theta(np.zeros_like(output.problem.y))
-        bound = output.largest(theta, output.tree_bound(np.ascontiguousarray(theta[:, 0]), output.spectral))
+        bound = output.largest(theta, output.correlation(theta, output.spectral))
         value = output.lower(theta, bound)
         if value > result.lower:
             result.method, result.tight = Spectral.name, False
@@ -128,9 +138,16 @@ class Method(ABC):
 class LooseMethod(Method):
     """A method whose bound B stays above what sub-networks correlate with theta."""
 
+    direction_tol: ClassVar[float] = 1e-2  # share by which the direction of outputs may add to the bound
+
     @cached_property
     def master(self) -> Master:
-        return Master(self.task.output, self.task.gates, self.task.output.rows)
+        return self.task.master()
+
+    def correlation(self, theta: NDArray[np.float64], most: Callable[[Vector], float]) -> float:
+        """Bound on what sub-networks and the skip connection correlate with theta, by one on units."""
+        output = self.task.output
+        return output.largest(theta, output.correlation(theta, most, self.spent, self.direction_tol))
 
     def spent(self) -> bool:
         """Whether what comes now depends on where it was cut off."""
@@ -154,7 +171,7 @@ class LooseMethod(Method):
             theta = dual(alpha)
             if self.spent():
                 break
-            bound = output.largest(theta, output.tree_bound(np.ascontiguousarray(theta[:, 0]), most))
+            bound = self.correlation(theta, most)
             value = output.lower(theta, bound)
             self.result.improve(value, bound / output.alpha)
             if value <= best * 1.001 or bound <= 1.01 * output.alpha or self.spent():
@@ -167,18 +184,25 @@ class Generation(LooseMethod):
     """Column generation with an oracle of units; loose from depth 3 on, where units are not all there is."""
 
     goal: ClassVar[float]  # the relative gap without `tol`
+    most_seen: ClassVar[int] = 4  # points kept of each look
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         self.oracle = self.make_oracle()
+        self.seen: list[NDArray[np.float64]] = []  # points of units that looks since the last round found
         self.result.tight = task.output.paths == 1
 
     @abstractmethod
     def make_oracle(self) -> Oracle: ...
 
     def bound(self) -> Bound:
-        if self.task.output.paths == 1:
-            self.close(self.task.tol or self.goal)
+        goal, output = self.task.tol or self.goal, self.task.output
+        if output.paths == 1 and output.shared:
+            self.close_shared(goal)
+        elif output.paths == 1:
+            self.close(goal)
+        elif output.shared:
+            self.over_alphas(self.own_dual, self.most)
         else:
             self.over_alphas(self.generated_dual, self.most)
         return self.at_least_spectral()
@@ -189,6 +213,38 @@ class Generation(LooseMethod):
         done = self.generate(task.alpha, task.upper, goal, task.max_rounds)
         result.best_objective = min(result.best_objective, done.best_objective)
         result.improve(done.lower, done.correlation)
+
+    def close_shared(self, goal: float) -> None:
+        """The same for sub-networks that feed all outputs, whose directions come with the gates."""
+        task, output, result = self.task, self.task.output, self.result
+        result.tight = False
+        goal = max(goal, self.direction_tol)
+        before = np.inf
+        for _ in range(task.max_rounds):
+            result.n_rounds += 1
+            solution = self.master.solve(task.alpha, 1e-2 * goal)
+            result.best_objective = min(result.best_objective, solution.objective)
+            self.seen.clear()
+            bound = self.correlation(solution.theta, self.most)
+            result.improve(output.lower(solution.theta, bound), bound / task.alpha)
+            best = min(task.upper, result.best_objective)
+            if best - result.lower <= goal * best or self.spent():
+                return
+            if before - solution.objective <= 0.1 * goal * best:  # what is left is the looseness of the bound
+                break
+            before = solution.objective
+            points = np.concatenate(self.seen)
+            if not len(points):
+                break
+            active = np.maximum(algebra.product(output.rows, np.ascontiguousarray(points.T)), 0)
+            along = algebra.product(np.ascontiguousarray(active.T), solution.theta)
+            norms = np.sqrt((along**2).sum(axis=1))
+            new = np.argsort(-norms, kind="stable")[:NEW_GATES]
+            new = new[norms[new] > (1 + 0.1 * goal) * task.alpha]
+            if not len(new):
+                break
+            self.master.add(points[new], along[new] / norms[new, np.newaxis])
+        self.over_alphas(self.own_dual, self.most)
 
     def spent(self) -> bool:
         return self.oracle.spent
@@ -211,7 +267,9 @@ class Generation(LooseMethod):
         return math.hypot(found.bound, self.task.space.residual * algebra.norm(theta))
 
     def most(self, theta: Vector) -> float:
-        return self.total(self.oracle(theta, 0.0, 2e-2), theta)
+        found = self.oracle(theta, 0.0, 1e-2 if self.task.output.shared else 2e-2)
+        self.seen.append(found.points[: self.most_seen])
+        return self.total(found, theta)
 
 
 class Enumeration(Generation):
@@ -219,6 +277,7 @@ class Enumeration(Generation):
 
     name = "enumeration"
     goal = 1e-6
+    direction_tol = 1e-3
     most_rank = EXACT_RANK
     instead = "'branch_and_bound' or 'auto'"
 
@@ -233,7 +292,7 @@ class Enumeration(Generation):
         """Whether all joint arrangements of a deeper tree could be listed; then the result is done."""
         task, output = self.task, self.task.output
         left = task.watch.left
-        if output.paths == 1 or left <= 0:
+        if output.paths == 1 or output.shared or left <= 0:
             return False
         limit = None if np.isinf(left) else left
         rows, depth = output.problem.X, len(output.width) + 2
@@ -271,7 +330,7 @@ class BranchAndBound(Generation):
 
     def make_oracle(self) -> BranchOracle:
         task, output = self.task, self.task.output
-        first = FIRST_NODES if output.paths == 1 else task.max_nodes
+        first = FIRST_NODES if output.paths == 1 or output.shared else task.max_nodes
         rows = output.rows[:, : task.space.rank]
         return BranchOracle(rows, output.threads, task.max_nodes, first, output.watch)
 
@@ -289,7 +348,7 @@ class BranchAndBound(Generation):
                     break
                 smaller *= max(1 / share, 0.1)
                 theta = self.own_dual(smaller)
-                bound = self.total(oracle(theta[:, 0].copy(), output.alpha, 1e-2), theta)
+                bound = self.total(look(oracle, theta, output.alpha, 1e-2, stop=False), theta)
                 share = output.largest(theta, bound) / output.alpha
                 self.result.improve(output.lower(theta, share * output.alpha), share)
             if oracle.each >= self.task.max_nodes:
@@ -315,7 +374,8 @@ class Leading:
     def __init__(self, task: Task, k: int) -> None:
         output, space = task.output, task.space
         self.k, self.task = k, task
-        self.oracle = BranchOracle(output.rows[:, :k], output.threads, 2**62, SHORT_NODES, output.watch)
+        each = SHORT_NODES // output.problem.y.shape[1]
+        self.oracle = BranchOracle(output.rows[:, :k], output.threads, 2**62, each, output.watch)
         self.rest = output.rows[:, k : space.rank]
         self.largest = float(space.values[k]) if k < space.rank else 0.0
         self.residual = space.residual
@@ -326,8 +386,7 @@ class Leading:
 
     @cached_property
     def master(self) -> Master:
-        task = self.task
-        return Master(task.output, task.gates[:, : self.k], task.output.rows[:, : self.k])
+        return self.task.master(self.k)
 
     def generate(self, alpha: float) -> Generated:
         return column_generation(self.task.output, self.master, self.oracle, 0.0, alpha, np.inf, 1e-2, 20)
@@ -344,15 +403,15 @@ class LowRank(LooseMethod):
         task, rank = self.task, self.task.space.rank
         if task.kappa is not None:
             return Leading(task, min(task.kappa, rank))
-        theta = np.ascontiguousarray(self.own_dual(task.alpha)[:, 0])
+        theta, output = self.own_dual(task.alpha), task.output
         tries = (Leading(task, k) for k in range(min(rank, BRANCH_RANK) + 1))
-        return min(tries, key=lambda leading: leading.most(theta))
+        return min(tries, key=lambda leading: output.correlation(theta, leading.most))
 
     def bound(self) -> Bound:
         task, leading = self.task, self.leading
         self.result.kappa = leading.k
         self.over_alphas(self.own_dual, leading.most)
-        if leading.k > 0 and not task.out_of_time:
+        if leading.k > 0 and not task.output.shared and not task.out_of_time:
             self.over_alphas(self.approximate_dual, leading.most)
         return self.at_least_spectral() if task.out_of_time else self.result
 
@@ -382,7 +441,7 @@ class Solver(Method):
 
     def bound(self) -> Bound:
         task = self.task
-        groups = task.arrangements
+        groups, directions, outputs = task.arrangements, task.directions, task.program.y.shape[1]
         if groups is None:
             trees, signs = task.leaves, task.edge_signs
             if not len(trees):
@@ -390,15 +449,18 @@ class Solver(Method):
                     raise ValueError("the network has no sub-network and so no arrangements; give some")
                 # A tree of no arrangement.
                 trees, signs = np.zeros((1, *trees.shape[1:])), np.ones((1, signs.shape[1]), np.int8)
-            groups = Arrangements.from_trees(
-                task.program.X, trees, signs, width=task.width, n_threads=task.threads
-            )
-        if task.skip_connection:
+                directions = None if directions is None else np.eye(outputs)[:1]
+            of_trees = Arrangements.from_trees if directions is None else Arrangements._of_each_tree
+            groups = of_trees(task.program.X, trees, signs, width=task.width, n_threads=task.threads)
+        if task.skip_connection and directions is None:
             groups = groups.with_skip_connection()
+        elif task.skip_connection and directions is not None:
+            groups = groups._with_linear(outputs)
+            directions = np.concatenate([directions, np.eye(outputs)])
         options = _core.SolveOptions(
             tol=task.tol or 1e-6, max_iter=10_000, fit_intercept=task.fit_intercept, threads=task.threads
         )
-        solution = run(task.program, groups, task.alpha, options, None, task.watch)
+        solution = run(task.program, groups, task.alpha, options, None, task.watch, directions)
         return Bound(self.name, solution.dual_objective, 1.0, solution.objective, 1, arrangements=len(groups))
 
 

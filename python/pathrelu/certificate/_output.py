@@ -1,4 +1,4 @@
-"""The training problem of one output, and bounds on what its sub-networks correlate with a dual point."""
+"""The training problem of one output, or of several jointly, and what correlates with its dual points."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pathrelu import _core
 from pathrelu import _linear_algebra as algebra
 from pathrelu._watch import Watch
+from pathrelu.certificate._directions import over_directions, spectral_norm_of_all
 from pathrelu.program._problem import Problem
 
 SPECTRAL_STEPS = 12
@@ -20,7 +21,7 @@ Vector = NDArray[np.float64]
 
 
 class Output:
-    """The training problem of one output, in coordinates of the row space.
+    """The training problem of one output, or of several jointly, in coordinates of the row space.
 
     Leaf weights outside the row space add to path norms and to no prediction, so nothing is lost.
     """
@@ -35,7 +36,9 @@ class Output:
         skip: bool = False,
         residual: float = 0.0,
         watch: Watch | None = None,
+        shared: bool = False,
     ) -> None:
+        self.shared = shared  # sub-networks feed all outputs, in a direction of their own
         self.watch = watch or Watch()  # each solve and each look for units ends at its time
         self.skip = skip
         self.residual = residual  # of the rows, as that of their row space
@@ -53,7 +56,7 @@ class Output:
         return self.problem.y, self.problem.w, self.problem.core_loss
 
     def theta(self, f: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The dual point (n, 1) of predictions (n, 1), which are shifted by the best intercept first."""
+        """The dual point (n, C) of predictions (n, C), which are shifted by the best intercept first."""
         return _core.dual_point(np.ascontiguousarray(f), *self._loss(), self.fit_intercept)
 
     def lower(self, theta: NDArray[np.float64], bound: float, alpha: float | None = None) -> float:
@@ -66,8 +69,30 @@ class Output:
         """The bound on sub-networks of path norm 1, or what the skip connection correlates with theta."""
         if not self.skip:
             return bound
-        linear = algebra.norm(algebra.product(self.rows.T, theta))
-        return max(bound, math.hypot(linear, self.residual * algebra.norm(theta)))
+        linear = np.sqrt((algebra.product(self.rows.T, theta) ** 2).sum(axis=0).max())
+        return max(bound, math.hypot(float(linear), self.residual * algebra.norm(theta)))
+
+    def correlation(
+        self,
+        theta: NDArray[np.float64],
+        most: Callable[[Vector], float],
+        spent: Callable[[], bool] = lambda: True,
+        tol: float = 1e-2,
+    ) -> float:
+        """Bound on what sub-networks of path norm 1 correlate with theta (n, C), by ``most`` for units.
+
+        Where they feed one output each, that of the worst output; where they feed all, that of the worst
+        direction, for which more directions are tried until `tol` or `spent`.
+        """
+        if not self.shared:
+            return max(self.tree_bound(np.ascontiguousarray(column), most) for column in theta.T)
+        reach = _largest_singular_value(self.rows)
+        largest = math.sqrt(self.paths) * math.hypot(reach, self.residual)
+        bound = over_directions(theta, lambda t: self.tree_bound(t, most), largest, spent, tol)
+        if self.paths == 1:
+            whole = spectral_norm_of_all(self.rows, theta)
+            bound = min(bound, math.hypot(whole, self.residual * algebra.norm(theta)))
+        return bound
 
     def spectral(self, theta: Vector) -> float:
         return math.hypot(spectral_norm(self.rows, theta), self.residual * algebra.norm(theta))
@@ -100,6 +125,11 @@ class Output:
                     squares.append(k * plus**2 + (self.paths - k) * t**2 * other)
             bound = max(bound, float(np.sqrt(np.min(squares, axis=0).max())))
         return float(bound)
+
+
+def _largest_singular_value(Z: NDArray[np.float64]) -> float:
+    values, _ = algebra.eigenvalues(algebra.product(Z.T, Z))
+    return math.sqrt(max(float(values[-1]), 0.0)) * (1 + 1e-12)
 
 
 def spectral_norm(Z: NDArray[np.float64], theta: Vector) -> float:

@@ -14,7 +14,8 @@ class Certificate:
 
     P* is the least objective of all ReLU networks of the same depth, width and number of outputs, with any
     number of sub-networks, the same centering and scaling, the same bias, intercept and skip connection or
-    none.
+    none. Of several outputs, sub-networks feed all if some of the network feeds several; if not, they feed
+    one output each.
 
     Attributes
     ----------
@@ -32,8 +33,10 @@ class Certificate:
         ``"rank"`` of the scaled rows with the bias column; ``"tight"``, whether the bound converges to P*
         (not from depth 3 on, unless all joint arrangements were listed, and not for "low_rank" and
         "spectral"); ``"correlation"``, the bound on ``abs(theta @ h(X))`` over alpha, by which theta was
-        divided; ``"n_rounds"`` of programs and ``"n_nodes"`` of branch and bound; where there are any,
-        ``"best_objective"``, the least one of the networks met on the way, and ``"kappa"``.
+        divided; ``"n_rounds"`` of programs and ``"n_nodes"`` of branch and bound; of several outputs,
+        ``"outputs"``, "shared" if sub-networks of the networks that `lower` is for feed all outputs,
+        "separate" if one each; where there are any, ``"best_objective"``, the least one of the networks met
+        on the way, and ``"kappa"``.
     """
 
     upper: float
@@ -70,8 +73,10 @@ class Certificate:
                 f"objective {self.upper:.6g}; the lower bound {self.lower:.3g} is vacuous ({how}): it says "
                 "no more than that losses are not negative"
             )
+        separate = self.details.get("outputs") == "separate"
+        of = " of sub-networks with one output each" if separate else ""
         return (
-            f"objective {self.upper:.6g}, global optimum at least {self.lower:.6g}: "
+            f"objective {self.upper:.6g}, global optimum{of} at least {self.lower:.6g}: "
             f"gap {self.gap:.2g}, {100 * self.relative_gap:.2g} % of the objective ({how})"
         )
 

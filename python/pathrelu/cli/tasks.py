@@ -226,12 +226,7 @@ def certify_file(
             "candidate for the training problem of ReLU networks, which certify bounds. Train with "
             "--activation relu"
         )
-    if network.classes is not None and network.n_outputs > 1:
-        refuse(
-            f"{path} has {network.n_outputs} classes under a joint softmax, for which there is no bound yet: "
-            "certify takes regressions and two classes"
-        )
-    if network.n_outputs > 1:
+    if network.classes is None and network.n_outputs > 1:
         refuse(
             f"{path} has {network.n_outputs} outputs; expected 1. pathrelu.certify takes several in Python"
         )
@@ -295,9 +290,10 @@ def certify_file(
             "columns, or a longer --method branch_and_bound."
         )
     else:
+        each = " of one output each" if certificate.details.get("outputs") == "separate" else ""
         notes.append(
             f"On these {len(table)} rows no ReLU network of depth {network.depth}, of whatever number of "
-            f"sub-networks, has an objective below {certificate.lower:.6g}."
+            f"sub-networks{each}, has an objective below {certificate.lower:.6g}."
         )
     trained = getattr(model, "objective_", None)
     if trained is not None and abs(trained - certificate.upper) > 1e-3 * abs(trained):
