@@ -90,7 +90,7 @@ def test_no_bound_is_above_all_arrangements_with_many_directions(seed, loss, out
 @pytest.mark.parametrize(
     ("loss", "width"),
     [
-        *((loss, ()) for loss in ("squared_error", "log_loss", "huber", "squared_hinge", "absolute_error")),
+        *((loss, ()) for loss in ("squared_error", "log_loss", "huber", "absolute_error")),
         ("squared_error", (2,)),
         ("log_loss", (2,)),
         ("huber", (2, 2)),
@@ -101,15 +101,12 @@ def test_no_bound_is_above_what_searches_find(loss, width):
     kinked = loss == "absolute_error"
     for seed in range(1 if kinked or width else 2):
         X, Y, alpha, options = problem(seed + 10, loss, n=12, d=3 + seed, C=3)
-        if loss == "squared_hinge":
-            Y = np.sign(Y)
-            Y[:2] = [[1], [-1]]
         depth = {"depth": len(width) + 2, "width": list(width) or 2, "skip_connection": bool(seed or width)}
         if kinked:
             depth |= {"max_iter": 30}  # for the last digits, a loss with kinks takes long
         found = searched(X, Y, alpha, options, seeds=2, **depth)
         of_alpha = {"fit_intercept": options["fit_intercept"], "sample_weight": options["sample_weight"]}
-        for method in ("auto", "spectral", "low_rank"):
+        for method in ("spectral",) if kinked else ("auto", "spectral", "low_rank"):
             bound = pr.certify(
                 found.network(), X, Y, alpha, method, loss=loss, max_nodes=5000, max_rounds=5, **of_alpha
             )
