@@ -113,7 +113,7 @@ def test_no_bound_is_above_what_searches_find(loss, width):
             assert 0 <= bound.lower <= found.objective * (1 + 1e-12)
         if kinked:
             continue
-        own = pr.certify(found.network(), X, Y, alpha, "solver", loss=loss, **of_alpha)
+        own = pr.certify(found.network(), X, Y, alpha, "solver", loss=loss, tol=1e-8, **of_alpha)
         assert own.relative_gap < 1e-4
         assert own.arrangements == len(found.network().leaf_weights) + 3 * depth["skip_connection"]
 
