@@ -114,7 +114,7 @@ def test_no_bound_is_above_what_searches_find(loss, width):
         if kinked:
             continue
         own = pr.certify(found.network(), X, Y, alpha, "solver", loss=loss, tol=1e-8, **of_alpha)
-        # Rows on the boundary of a cone may lie on its other side in the network: other groups, a little better.
+        # Rows on the boundary of a cone may lie beyond it in the network: other groups, a little better.
         assert own.details["best_objective"] == pytest.approx(own.lower, rel=1e-4)
         assert own.relative_gap < 1e-3
         assert own.arrangements == len(found.network().leaf_weights) + 3 * depth["skip_connection"]
