@@ -37,9 +37,13 @@ FeatureImportanceDisplay.from_estimator(model)
 plt.show()
 
 # %%
-# Those of several classes are stacked; here the ten most important inputs.
+# Several classes
+# ---------------
+#
+# Sub-networks feed all classes, and bars are stacked over these. Here the ten most important inputs.
 
 X, y = load_wine(return_X_y=True, as_frame=True)
 model = pr.PathReLUClassifier(alpha=0.005, random_state=0).fit(X, y)
+SubnetworkImportanceDisplay.from_estimator(model, X)
 FeatureImportanceDisplay.from_estimator(model, max_shown=10)
 plt.show()

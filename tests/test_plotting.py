@@ -442,7 +442,7 @@ def test_bars_of_sub_networks_that_feed_several_outputs_are_stacked():
     # x, -2 x and a part against the others.
     network = pr.ParallelReLUNetwork(
         [[[3.0]], [[-1.0]], [[1.0]]],
-        output_weights=[[1.0, -2.0], [-1.0, 1.0], [-0.5, -0.5]],
+        output_weights=[[-2.0, 1.0], [1.0, -1.0], [-0.5, -0.5]],
         intercept=[0.0, 0.0],
     )
     X = np.linspace(-1, 1, 21)[:, None]
@@ -451,14 +451,14 @@ def test_bars_of_sub_networks_that_feed_several_outputs_are_stacked():
     assert display.order_.tolist() == [0, 1, 2]
     norms = np.array([3 * np.sqrt(5), np.sqrt(2), np.sqrt(0.5)])
     first, second = (lengths(bars) for bars in display.bars_[0])
-    assert np.allclose(first, norms * [0.2, 0.5, 0.5])
-    assert np.allclose(second, norms * [0.8, 0.5, 0.5])
+    assert np.allclose(first, norms * [0.8, 0.5, 0.5])
+    assert np.allclose(second, norms * [0.2, 0.5, 0.5])
     assert np.allclose([bar.get_x() for bar in display.bars_[0][1]], first)
 
     outputs = network.predict(X) - network.predict(X).mean(axis=0)
     own = np.stack([np.maximum(w * X[:, 0], 0) for w in (3, -1, 1)], axis=1)
     parts = (network.output_weights * (own.T @ outputs)) / (outputs**2).sum()
-    assert (parts[2] < 0).tolist() == [True, False]
+    assert (parts[2] < 0).tolist() == [False, True]
     assert np.allclose([lengths(bars) for bars in display.bars_[1]], parts.T)
     assert np.allclose(parts.sum(axis=1), found.variance_share)
     # What works against the others goes to the left of 0, and does not move what comes after.
