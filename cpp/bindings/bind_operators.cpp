@@ -70,6 +70,8 @@ void register_kernels(py::module_& m) {
     m.def("use_kernels", &use_kernels, py::arg("level"), "Switches the instruction set, for tests.");
     m.def("serial_threshold", &serial_threshold, "Multiplications below which one thread does all the work.");
     m.def("use_serial_threshold", &use_serial_threshold, py::arg("work"), "Switches it, for tests.");
+    m.def("use_last_task_first", &use_last_task_first, py::arg("last_first"),
+          "Switches the order in which tasks are taken, for tests.");
     m.def("largest_team", &largest_team,
           "Threads of the largest team since the last reset; 1 if none opened.");
     m.def("reset_largest_team", &reset_largest_team);

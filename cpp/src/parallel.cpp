@@ -19,6 +19,7 @@ constexpr Index kSerialThreshold = 8000000;
 
 std::atomic<Index> threshold{kSerialThreshold};
 std::atomic<int> largest{1};
+std::atomic<bool> last_task_first{false};
 std::atomic<bool> forked_after_team{false};
 
 }  // namespace
@@ -30,6 +31,10 @@ Index serial_threshold() {
 void use_serial_threshold(Index work) {
     require(work >= 0, "work is ", work, "; expected 0 or more multiplications");
     threshold.store(work, std::memory_order_relaxed);
+}
+
+void use_last_task_first(bool last_first) {
+    last_task_first.store(last_first, std::memory_order_relaxed);
 }
 
 int largest_team() {
@@ -67,8 +72,9 @@ Tasks::~Tasks() = default;
 
 bool Tasks::take(Index& task) {
     if (failed_.load(std::memory_order_relaxed)) return false;
-    task = next_.fetch_add(1, std::memory_order_relaxed);
-    return task < count_;
+    const Index nth = next_.fetch_add(1, std::memory_order_relaxed);
+    task = last_task_first.load(std::memory_order_relaxed) ? count_ - 1 - nth : nth;
+    return nth < count_;
 }
 
 void Tasks::fail() noexcept {

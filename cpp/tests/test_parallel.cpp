@@ -18,6 +18,18 @@ void each_task_is_taken_once(int threads) {
     for (const int times : taken) CHECK(times == 1);
 }
 
+void tasks_are_taken_in_the_order_asked_for() {
+    std::vector<Index> taken;
+    const auto take_all = [&](Tasks& tasks) {
+        for (Index i; tasks.take(i);) taken.push_back(i);
+    };
+    in_team(1, 3, take_all);
+    use_last_task_first(true);
+    in_team(1, 3, take_all);
+    use_last_task_first(false);
+    CHECK((taken == std::vector<Index>{0, 1, 2, 2, 1, 0}));
+}
+
 /// More tasks than can ever be done: the others end when one has failed.
 constexpr Index kEndless = std::numeric_limits<Index>::max() / 2;
 
@@ -63,9 +75,13 @@ void all_threads_may_throw(int threads) {
 }  // namespace
 
 int main() {
+    tasks_are_taken_in_the_order_asked_for();
     for (const int threads : {1, 2, 4}) {
         const SharedWork shared(threads);
         each_task_is_taken_once(threads);
+        use_last_task_first(true);
+        each_task_is_taken_once(threads);
+        use_last_task_first(false);
         what_a_task_throws_leaves_the_team(threads);
 #ifdef _OPENMP
         if (threads > 1) what_another_thread_throws_leaves_on_the_calling_one(threads);

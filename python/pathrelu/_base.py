@@ -148,7 +148,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             ]
         if projection is not None:
             solutions = [
-                projection.lift(solution, problem)
+                projection.lift(solution, problem, settings.options.threads)
                 for solution, problem in zip(solutions, problems, strict=True)
             ]
         self.network_ = training.network(solutions, getattr(self, "feature_names_in_", None))
@@ -298,7 +298,12 @@ def _fit(
     if settings.alpha is not None:
         return logged(settings.alpha, start)
     return solve_at_automatic_alpha(
-        problem, logged_rough, logged, start, lambda: bool(settings.watch.stopped_by)
+        problem,
+        logged_rough,
+        logged,
+        start,
+        lambda: bool(settings.watch.stopped_by),
+        settings.options.threads,
     )
 
 

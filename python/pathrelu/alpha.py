@@ -25,6 +25,7 @@ def solve_at_automatic_alpha(
     solve: Callable[[float, Any], Solution],
     start: Any,
     stopped: Callable[[], bool],
+    threads: int,
 ) -> Solution:
     """The solution at the automatic alpha, which each of a few rough fits lowers, while it does so by enough.
 
@@ -35,7 +36,7 @@ def solve_at_automatic_alpha(
         fit = rough(alpha, start)
         if stopped():
             return fit
-        lower = automatic_alpha(problem, fit)
+        lower = automatic_alpha(problem, _fitted(problem, fit, threads))
         start = fit
         if lower > LEAST_FALL * alpha:
             break
@@ -43,15 +44,16 @@ def solve_at_automatic_alpha(
     return solve(alpha, start)
 
 
-def automatic_alpha(problem: Problem, fitted: Solution | None = None) -> float:
+def automatic_alpha(problem: Problem, fitted: NDArray[np.float64] | None = None) -> float:
     """A share of the score that noise would reach.
 
     With gradients g_i of the loss, a pattern D scores ``|X' D g| / n``. The root mean square of that over
     random signs of g is at most ``rms(g) * rms(|x_i|) / sqrt(n)``. As in the scaled lasso (Sun & Zhang 2012),
-    g is that of a fit; without one, that of the best constant. n is Kish's effective number of rows.
+    g is that of a fit with these outputs; without one, that of the best constant. n is Kish's effective
+    number of rows.
     """
     share = problem.w / len(problem.w)
-    gradient = _loss_gradient(problem, _constant(problem) if fitted is None else _fitted(problem, fitted))
+    gradient = _loss_gradient(problem, _constant(problem) if fitted is None else fitted)
     noise = float(np.mean(algebra.weighted_sum(share, gradient**2)))
     if problem.loss in (
         "squared_error",
@@ -75,8 +77,10 @@ def _constant(problem: Problem) -> NDArray[np.float64]:
     return constant
 
 
-def _fitted(problem: Problem, solution: Solution) -> NDArray[np.float64]:
-    return solution.network().predict(problem.X).astype(np.float64).reshape(problem.y.shape)
+def _fitted(problem: Problem, solution: Solution, threads: int) -> NDArray[np.float64]:
+    return (
+        solution.network().predict(problem.X, n_threads=threads).astype(np.float64).reshape(problem.y.shape)
+    )
 
 
 def _loss_gradient(problem: Problem, outputs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -151,7 +151,14 @@ def certify(
     threads = check.threads(n_threads)
     value = losses.parameter(loss, quantile, threshold)
     upper = net.objective(
-        X, y, alpha, loss=loss, quantile=quantile, threshold=threshold, sample_weight=sample_weight
+        X,
+        y,
+        alpha,
+        loss=loss,
+        quantile=quantile,
+        threshold=threshold,
+        sample_weight=sample_weight,
+        n_threads=threads,
     )
     biases = bool(net.leaf_bias.any() or (net.skip_bias is not None and net.skip_bias.any()))
     has_bias = biases if bias is None else check.switch(bias, "bias")

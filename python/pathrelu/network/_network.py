@@ -98,6 +98,7 @@ class Network(PortableNetwork):
         quantile: float | None = None,
         threshold: float | None = None,
         sample_weight: ArrayLike | None = None,
+        n_threads: int | None = None,
     ) -> float:
         """Objective of the training problem, ``mean(w * loss) + alpha * path_norm``, in float64.
 
@@ -115,6 +116,8 @@ class Network(PortableNetwork):
             As for `solve`.
         sample_weight : array-like of shape (n_rows,), optional
             Scaled to mean 1.
+        n_threads : int, optional
+            Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one.
 
         Returns
         -------
@@ -130,7 +133,7 @@ class Network(PortableNetwork):
         target, _ = check.targets(y, n, loss, both=False)
         check.shape(target, (n, self.n_outputs), "y")
         weight = check.weights(sample_weight, n)
-        outputs = network_outputs(self, table, check.threads(None))
+        outputs = network_outputs(self, table, check.threads(n_threads))
         possible = np.isfinite(self.intercept)
         if not possible.all():
             if loss != "log_loss":

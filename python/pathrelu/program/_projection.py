@@ -33,7 +33,7 @@ class Projection:
         self.core_loss = problem.core_loss
         return replace(problem, X=self.scores)
 
-    def lift(self, found: Solution, problem: Problem) -> Solution:
+    def lift(self, found: Solution, problem: Problem, threads: int) -> Solution:
         """The solution of the projected problem over the rows, with its objective and gap there.
 
         A row on the edge of a gate may be on the other side of the lifted one.
@@ -56,7 +56,7 @@ class Projection:
         )
         y = problem.y[:, 0] if problem.single else problem.y
         objective = lifted.network().objective(
-            self.rows, y, found.alpha, loss=found.loss, sample_weight=problem.w
+            self.rows, y, found.alpha, loss=found.loss, sample_weight=problem.w, n_threads=threads
         )
         gap = max(objective - found.dual_objective, 0.0)
         # Twice the tolerance, for blocks that are rounded.
@@ -173,6 +173,6 @@ def solve_low_rank(
             solution = run(problem, given, alpha, options, None, watch)
     if prune:
         solution = pruned(problem, solution, options.threads, watch)
-    solution = projection.lift(solution, problem)
+    solution = projection.lift(solution, problem, options.threads)
     warn_of_gap([solution], options.tol, watch)
     return solution
