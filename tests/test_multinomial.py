@@ -215,10 +215,3 @@ def test_the_joint_softmax_fits_no_worse_than_outputs_trained_apart():
 def test_the_classifier_generalises(load):
     X, y = load(return_X_y=True)
     assert cross_val_score(pr.PathReLUClassifier(random_state=0), X, y, cv=3).mean() > 0.94
-
-
-def test_certify_says_that_it_does_not_know_the_joint_softmax():
-    program = Program(9)
-    network = program.solve().network()
-    with pytest.raises(ValueError, match="the network has 3 classes, whose joint softmax has no certificate"):
-        pr.certify(network, program.X, program.label, program.alpha, loss="log_loss")

@@ -260,8 +260,8 @@ def interrupt_after(monkeypatch, default_interrupts):
     def after(count, times=1):
         programs, solution = [], Problem.solution
 
-        def interrupted(*arguments):
-            programs.append(solution(*arguments))
+        def interrupted(*arguments, **options):
+            programs.append(solution(*arguments, **options))
             if len(programs) == count:
                 for _ in range(times):
                     signal.raise_signal(signal.SIGINT)
@@ -288,7 +288,7 @@ def test_an_interrupt_between_two_programs_raises_by_default(data, sampled, inte
 def test_an_interrupt_between_two_outputs_ends_the_fit(data, interrupt_after):
     X, y = data
     interrupt_after(1)
-    model = pr.PathReLURegressor(alpha=0.01, on_interrupt="return", random_state=0)
+    model = pr.PathReLURegressor(alpha=0.01, outputs="separate", on_interrupt="return", random_state=0)
     with pytest.warns(ConvergenceWarning, match="stopped by an interrupt"):
         model.fit(X, np.stack([y, -y], axis=1))
     first, second = model.predict(X).T

@@ -16,7 +16,7 @@ def training_problem(activation="relu", **options):
     y = np.maximum(X[:, :1] - 10, 0)
     data = Data(X, np.hstack([y, y - X[:, 1:2]]), w, "squared_error")
     scaling = Scaling.fit(X, w, **({"standardize": True, "bias": True} | options))
-    return TrainingProblem(data, scaling, activation)
+    return TrainingProblem(data, scaling, activation, shared=False)
 
 
 @pytest.mark.parametrize("activation", ["relu", "gated"])
@@ -37,12 +37,12 @@ def test_a_network_has_the_objective_of_the_programs_that_it_comes_from(activati
         assert not network.leaf_weights[..., 2].any()
 
     # The problem of the network is the one it comes from.
-    again = TrainingProblem(data, Scaling.of(network, options.get("bias", True)), activation)
+    again = TrainingProblem(data, Scaling.of(network, options.get("bias", True)), activation, shared=False)
     assert np.allclose(again.X[:, :2], training.X[:, :2], rtol=1e-12, atol=1e-12)
     assert again.X.shape == training.X.shape
     if activation == "gated":  # gates are in general position; weights may be on the edge of their cone
         patterns = {pattern.tobytes() for pattern in arrangements.patterns()}
-        assert {pattern.tobytes() for pattern in again.arrangements(network).patterns()} <= patterns
+        assert {pattern.tobytes() for pattern in again.groups(network)[0].patterns()} <= patterns
 
 
 def test_biases_are_weights_of_the_constant_column():

@@ -20,6 +20,7 @@ import numpy as np
 from click.shell_completion import CompletionItem, get_completion_class
 from sklearn.exceptions import ConvergenceWarning
 
+from pathrelu import _linear_algebra as algebra
 from pathrelu import losses
 from pathrelu._validation import OUTPUTS
 from pathrelu._version import __version__
@@ -499,7 +500,7 @@ class OutputColumns:
     def of(self, entry: dict[str, Any]) -> str:
         if self.weights:
             weights = np.array(entry["output_weights"])
-            weights = (weights / (np.linalg.norm(weights) or 1.0)).round(2) + 0.0  # no -0.00
+            weights = (weights / (algebra.norm(weights) or 1.0)).round(2) + 0.0  # no -0.00
             columns = zip(weights, self.widths, strict=True)
             return "".join(f"  {weight:>+{width}.2f}" for weight, width in columns)
         sign = ("+ " if entry["sign"] > 0 else "- ") if self.shared else ""
