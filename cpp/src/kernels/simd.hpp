@@ -1,10 +1,6 @@
 #pragma once
 #include <cstdint>
 
-#if defined(__AVX__)
-#include <immintrin.h>
-#endif
-
 #include <pathrelu/types.hpp>
 
 namespace pathrelu {

@@ -113,13 +113,6 @@ struct KernelTable {
     TreeKernels<double> trees_d;
     PassKernels<float> passes_f;
     PassKernels<double> passes_d;
-    /// Trees on 32 rows. pre (K * paths, ldc) holds the pre-activations of the leaves, the rows side by side;
-    /// signs (K, edges). f (32) <- f + sum_k sigma_k root_k, roots (K, root_stride), unless null, and words
-    /// (K * paths) <- outputs of the roots and masks of the paths. Inner layers have `width` (layers - 1).
-    /// scratch (33 * units).
-    void (*trees)(const Index* width, Index layers, Index paths, const double* pre, Index ldc, Index K,
-                  const std::int8_t* signs, const double* sigma, double* scratch, double* f, double* roots,
-                  Index root_stride, std::uint32_t* words);
     /// Rows whose sign(bit) * pre * inverse_norm is below -threshold: their indices and those values; returns
     /// how many. Row 64 w + k belongs to bit k of bits[w]; pre and inverse_norm are readable up to a multiple
     /// of kPad.

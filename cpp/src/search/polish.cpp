@@ -19,6 +19,10 @@ constexpr double kParallel = 1 - 1e-6;   // cosine above which two blocks point 
 constexpr double kOneDirection = 1e-12;  // squared distance of directions that are one but for rounding
 constexpr double kLastPolish = 0.2;      // seconds for the polish after a stop
 
+bool is_one_direction(const double* a, const double* b, Index outputs) {
+    return (ConstMap(a, outputs) - ConstMap(b, outputs)).squaredNorm() <= kOneDirection;
+}
+
 }  // namespace
 
 bool Budget::stopped() {
@@ -101,10 +105,9 @@ std::vector<Index> Polish<X>::distinct(const Groups& groups) const {
     const Arrangements& a = groups.arrangements;
     std::vector<Index> kept;
     for (Index g = 0; g < a.size(); ++g) {
-        const ConstMap omega(groups.directions.data() + g * C_, C_);
+        const double* omega = groups.directions.data();
         const auto same = [&](Index h) {
-            return (omega - ConstMap(groups.directions.data() + h * C_, C_)).squaredNorm() <= kOneDirection &&
-                   a.same_group(g, a, h);
+            return is_one_direction(omega + g * C_, omega + h * C_, C_) && a.same_group(g, a, h);
         };
         if (std::none_of(kept.begin(), kept.end(), same) && !a.select({g}).distinct().empty())
             kept.push_back(g);
@@ -151,9 +154,8 @@ Trees Polish<X>::solve_over(const Trees& trees) {
         const Index tree = groups.tree[g], old = groups.old[g];
         const auto same = [&](Index k) {
             return groups.arrangements.same_group(g, arrangements, k) &&
-                   (!problem_.shared || (ConstMap(groups.directions.data() + g * C_, C_) -
-                                         ConstMap(directions.data() + k * C_, C_))
-                                                .squaredNorm() <= kOneDirection);
+                   (!problem_.shared ||
+                    is_one_direction(groups.directions.data() + g * C_, directions.data() + k * C_, C_));
         };
         Index k = 0;  // the kept group like this one, if it is not zero
         while (k < P && !same(k)) ++k;
@@ -235,9 +237,7 @@ bool Polish<X>::add_up_parallel() {
     const auto side = [&](Index b) { return b / (S_ * P) * S_ + b % S_; };
     const auto one_direction = [&](Index b, Index c) {
         if (!problem_.shared) return side(b) == side(c);
-        return (ConstMap(result.directions.data() + b * C_, C_) -
-                ConstMap(result.directions.data() + c * C_, C_))
-                   .squaredNorm() <= kOneDirection;
+        return is_one_direction(result.directions.data() + b * C_, result.directions.data() + c * C_, C_);
     };
     std::unique_ptr<Cones<X>> cones;
     double saved = 0;
