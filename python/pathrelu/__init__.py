@@ -15,6 +15,7 @@ except ImportError as error:
 from pathrelu._version import __version__
 from pathrelu.arrangements import Arrangements, enumerate_arrangements, sample_arrangements
 from pathrelu.certificate import Certificate, certify
+from pathrelu.encoding import TableEncoder
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
 from pathrelu.files.loading import load
 from pathrelu.model_selection import PathReLUClassifierCV, PathReLURegressorCV
@@ -32,6 +33,7 @@ __all__ = [
     "PathReLURegressor",
     "PathReLURegressorCV",
     "Solution",
+    "TableEncoder",
     "__version__",
     "alpha_max",
     "certify",

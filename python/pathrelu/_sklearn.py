@@ -16,6 +16,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.metadata_routing import _raise_for_params as raise_for_params
 from sklearn.utils.metadata_routing import _routing_enabled as routing_enabled
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import _num_samples as num_samples
 from sklearn.utils.validation import validate_data
@@ -25,6 +26,7 @@ __all__ = [
     "MethodMapping",
     "Parallel",
     "Tags",
+    "check_feature_names_in",
     "check_method_params",
     "delayed",
     "is_scorer_of",

@@ -29,7 +29,7 @@ MOST_NAMED = 5  # columns in one message
 
 def table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     """`validate_data` for estimators, whose rows come out dense, C-ordered, finite, as float32 or float64."""
-    names = None if _lazy(X) else column_names(X)
+    names = None if is_lazy(X) else column_names(X)
     if names is not None:  # first of all, so that a frame with a column too many is told which
         validate_data(estimator, X, skip_check_array=True, reset=options.get("reset", True))
     X = of_numbers(X, "X")
@@ -67,21 +67,21 @@ def column_names(X: Any) -> list[Any] | None:
     return list(X.columns) if hasattr(X, "columns") and hasattr(X, "dtypes") else None
 
 
-def _lazy(X: Any) -> bool:
+def is_lazy(X: Any) -> bool:
     """Whether this is a query of polars that has not been run."""
     return hasattr(X, "collect_schema") and hasattr(X, "collect")
 
 
 def none_missing(y: Any, name: str) -> NDArray[Any]:
     """Targets or labels; refused with None, NaN or pandas' own marks of what is missing, naming the row."""
-    if _lazy(y):
+    if is_lazy(y):
         raise TypeError(f"{name} is a {type(y).__name__}, which holds no rows yet; expected {name}.collect()")
     array = as_array(y, name, "an array of shape (n_samples,)")
     if array.size == 0 or array.dtype.kind not in "fOmM":
         return array
     rows = array.reshape(len(array), -1)
     if array.dtype.kind == "O":
-        missing = np.array([[_missing(value) for value in row] for row in rows], bool).reshape(rows.shape)
+        missing = np.array([[is_missing(value) for value in row] for row in rows], bool).reshape(rows.shape)
     else:
         missing = np.isnat(rows) if array.dtype.kind in "mM" else np.isnan(rows)
     if missing.any():
@@ -94,7 +94,7 @@ def none_missing(y: Any, name: str) -> NDArray[Any]:
     return array
 
 
-def _missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
     if isinstance(value, numbers.Real | Decimal | np.datetime64 | np.timedelta64):
         return bool(value != value)
     return value is None or type(value).__name__ in ("NAType", "NaTType")
@@ -102,7 +102,7 @@ def _missing(value: object) -> bool:
 
 def of_numbers(X: Any, name: str) -> Any:
     """Refuse text, categories and times, in data frames by column; masked entries become NaN."""
-    if _lazy(X):
+    if is_lazy(X):
         raise TypeError(f"{name} is a {type(X).__name__}, which holds no rows yet; expected {name}.collect()")
     names = column_names(X)
     if names is not None:

@@ -1,0 +1,6 @@
+"""Tables as they are: from numbers with gaps, text, categories, booleans and times to columns of numbers."""
+
+from pathrelu.encoding._encoder import TableEncoder
+from pathrelu.encoding._raw import RawTable
+
+__all__ = ["RawTable", "TableEncoder"]
