@@ -9,7 +9,7 @@ import pathrelu as pr
 from pathrelu.certificate._directions import over_directions, spectral_norm_of_all
 from pathrelu.certificate._output import spectral_norm
 
-METHODS = ("auto", "branch_and_bound", "low_rank", "spectral")
+METHODS = ("auto", "branch_and_bound", "semidefinite", "low_rank", "spectral")
 
 
 def problem(seed, loss, n=9, d=2, C=3, width=()):

@@ -71,7 +71,7 @@ found["search"] = [solution.objective.hex(), digest(solution.blocks)]
 Z = rng.standard_normal((60, 8))
 t = np.abs(Z[:, 0]) - Z[:, 1]
 network = pr.search(Z, t, 0.05, random_state=0).network()
-for method in ("spectral", "low_rank", "branch_and_bound"):
+for method in ("spectral", "low_rank", "branch_and_bound", "semidefinite"):
     certificate = pr.certify(network, Z, t, 0.05, method, max_nodes=500)
     found[method] = [certificate.upper.hex(), float(certificate.lower).hex()]
 product = (rng.standard_normal((300, 300)) @ rng.standard_normal((300, 300))).tobytes()

@@ -60,7 +60,7 @@ def test_a_constant_target_is_solved_and_certified(value):
     assert solution.converged
     assert solution.relative_gap <= 1e-6
     network = pr.ParallelReLUNetwork(np.zeros((0, 1, 5)), intercept=value)
-    for method in ("branch_and_bound", "low_rank", "spectral", "auto"):
+    for method in ("branch_and_bound", "semidefinite", "low_rank", "spectral", "auto"):
         certificate = pr.certify(network, X, y, 0.1, method, max_nodes=3, fit_intercept=True)
         assert certificate.lower <= certificate.upper == 0
 
@@ -82,7 +82,9 @@ def test_more_nodes_never_lower_the_bound(width):
         assert lower == sorted(lower)
 
 
-@pytest.mark.parametrize("method", ["auto", "enumeration", "branch_and_bound", "low_rank", "spectral"])
+@pytest.mark.parametrize(
+    "method", ["auto", "enumeration", "branch_and_bound", "semidefinite", "low_rank", "spectral"]
+)
 @pytest.mark.parametrize("width", [None, (2,)])
 def test_a_limit_below_one_step_gives_the_spectral_bound(monkeypatch, method, width):
     rng = np.random.default_rng(0)

@@ -232,7 +232,9 @@ def test_the_gap_to_the_global_optimum_closes_with_a_skip_connection(depth, loss
     assert pr.certify(plain.network(), X, y, 0.02, loss=loss).lower > (1 + 1e-5) * best.objective
 
 
-@pytest.mark.parametrize("method", ["enumeration", "branch_and_bound", "low_rank", "spectral", "solver"])
+@pytest.mark.parametrize(
+    "method", ["enumeration", "branch_and_bound", "semidefinite", "low_rank", "spectral", "solver"]
+)
 @pytest.mark.parametrize(("depth", "width"), [(2, 1), (3, 2)])
 def test_no_lower_bound_is_above_a_network_with_a_skip_connection(method, depth, width):
     X, y = teacher(25, 3)

@@ -151,6 +151,7 @@ CASES = {
     "certify: auto": certified("auto"),
     "certify: enumeration": certified("enumeration"),
     "certify: branch_and_bound": certified("branch_and_bound"),
+    "certify: semidefinite": certified("semidefinite"),
     "certify: low_rank": certified("low_rank", kappa=2),
     "certify: spectral": certified("spectral"),
     "certify: solver": certified("solver", arrangements=FLAT),

@@ -12,5 +12,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     pathrelu::register_network(m);
     pathrelu::register_caratheodory(m);
     pathrelu::register_certificate(m);
+    pathrelu::register_relaxation(m);
     pathrelu::register_linear_algebra(m);
 }

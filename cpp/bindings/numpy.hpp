@@ -125,6 +125,7 @@ void register_search(py::module_& m);
 void register_network(py::module_& m);
 void register_caratheodory(py::module_& m);
 void register_certificate(py::module_& m);
+void register_relaxation(py::module_& m);
 void register_linear_algebra(py::module_& m);
 
 }  // namespace pathrelu

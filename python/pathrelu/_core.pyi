@@ -70,6 +70,27 @@ def branch_and_bound(
     threads: int,
     seconds: float = ...,
 ) -> _Correlation: ...
+def relaxed_correlation(
+    rows: NDArray[np.float64],
+    theta: NDArray[np.float64],
+    max_steps: int,
+    tol: float,
+    products: bool,
+    start: NDArray[np.float64],
+    threads: int,
+    seconds: float = ...,
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]: ...
+def solve_columns(
+    columns: NDArray[np.float64],
+    directions: NDArray[np.float64],
+    y: NDArray[np.float64],
+    w: NDArray[np.float64],
+    loss: _Loss,
+    alpha: float,
+    fit_intercept: bool,
+    start: NDArray[np.float64],
+    seconds: float = ...,
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]: ...
 def dual_point(
     f: NDArray[np.float64],
     y: NDArray[np.float64],

@@ -58,7 +58,7 @@ def certify(
         As for `ParallelReLUNetwork.objective`.
     alpha : float
         Above 0.
-    method : {"auto", "enumeration", "branch_and_bound", "low_rank", "spectral", "solver"}
+    method : {"auto", "enumeration", "branch_and_bound", "semidefinite", "low_rank", "spectral", "solver"}
         By the rank r of the scaled rows with the bias column, and for n rows:
 
         - "enumeration": over all arrangements. Depth 2, r <= 3: the exact maximum in O(n^2 log n) time a
@@ -66,14 +66,16 @@ def certify(
           `enumerate_arrangements` does for a handful of rows, the program over them; else as below.
         - "branch_and_bound": the same maximum to within a tolerance, over cones that are halved until their
           bounds are low enough; r up to 6 or so. Valid however early `max_nodes` stops it.
+        - "semidefinite": the maximum over a semidefinite relaxation of units, O(n r^2 + r^3) a step and, with
+          products of up to 512 rows, some hundred times that at most; theta by cutting planes. Any rank.
         - "low_rank": the maximum on the kappa leading principal scores, to one percent by branch and bound,
           and ``sigma_{kappa+1}`` of the rows for the rest: ``B^2 = B_kappa^2 + (sigma_{kappa+1} |theta|)^2``.
           For fixed kappa, linear in n and d for every cone looked into.
         - "spectral": by eigenvalues, O(n r^2); any size, loose.
         - "solver": the optimum over the arrangements given or, without, those of the network itself. It says
           nothing about others, and is no bound on P*.
-        - "auto": "enumeration" for r <= 3, "branch_and_bound" for r <= 6, else the best of "low_rank",
-          "spectral" and, for r <= 12, a short "branch_and_bound".
+        - "auto": "enumeration" for r <= 3, the better of "branch_and_bound" and "semidefinite" for r <= 6,
+          else "semidefinite" or, where six scores are nearly all there is, the better of it and "low_rank".
 
         Where sub-networks feed several outputs (`ParallelReLUNetwork.shared_outputs`), B is on the norm of
         ``theta.T @ h(X)`` over all outputs: the worst direction of outputs is looked for among the first four

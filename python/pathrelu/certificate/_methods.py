@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
@@ -20,6 +20,7 @@ from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu._watch import Watch
 from pathrelu.arrangements import Arrangements, RowSpace, enumerate_arrangements
+from pathrelu.certificate._columns import Columns
 from pathrelu.certificate._generation import NEW_GATES, Generated, Master, column_generation, look
 from pathrelu.certificate._oracles import BranchOracle, Correlation, ExactOracle, Oracle
 from pathrelu.certificate._output import Output, Vector, residual_norm
@@ -30,11 +31,15 @@ from pathrelu.program._solve import run
 EXACT_RANK = 3  # up to which all regions are walked through
 MOST_BRANCH_RANK = 16
 BRANCH_RANK = 6  # up to which "auto" branches until it is done
-SHORT_BRANCH_RANK, SHORT_NODES = 12, 50_000  # and up to which, and how long, it has a try
+SHORT_NODES = 50_000  # of a first try
+FEW_LEADING = 0.5  # share of alpha that rows beyond so many scores may correlate for "auto" to try "low_rank"
 RETRIES = 2
 FIRST_NODES = 10_000  # of one look at rank 4 and more, fourfold each time that they do not do
 EXACT_ROWS = 10_000  # at rank 3, up to which "auto" walks through all regions
 TINY = 20_000  # joint arrangements of a deeper tree that "auto" and "enumeration" list
+QUICK, ACCURATE = (15, 2e-3), (300, 1e-5)  # steps of a semidefinite bound, and the share to which it is known
+MOST_STARTS = 64  # kept of the last round's semidefinite bounds
+STALE = 6  # rounds of cutting planes without a gain, after which there are no more
 ALPHAS = 6  # penalties tried for a bound that is not tight
 
 
@@ -433,6 +438,96 @@ class Spectral(LooseMethod):
         return self.at_least_spectral()
 
 
+class Semidefinite(LooseMethod):
+    """By the semidefinite relaxation of units, and the dual point that is best for it.
+
+    Relaxed outputs of units that correlate most with a dual point are columns of a program whose dual point
+    is the next: cutting planes, from which each look is halfway back to the best point so far. First with
+    the bound that is quick, then with that by products of rows.
+    """
+
+    name = "semidefinite"
+    default_tol: ClassVar[float] = 1e-3  # share of the objective that rounds of one bound leave of its limit
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.products = False
+        self.accurate = False
+        self.looks = 0  # of this round: each has a start of its own
+        self.moments: dict[int, Vector] = {}
+        self.found: list[NDArray[np.float64]] = []  # relaxed outputs (2, n) of units
+
+    def most(self, theta: Vector) -> float:
+        task, output = self.task, self.task.output
+        steps, tol = ACCURATE if self.accurate else QUICK
+        start = self.moments.get(self.looks, np.zeros(0))
+        bound, _, points, _, moments = _core.relaxed_correlation(
+            output.rows, theta, steps, tol, self.products, start, output.threads, task.watch.left
+        )
+        if self.looks < MOST_STARTS:
+            self.moments[self.looks] = moments
+        self.looks += 1
+        self.found.append(points)
+        if not np.isfinite(bound):  # out of time before the first step
+            return output.spectral(theta)
+        return math.hypot(bound, task.space.residual * algebra.norm(theta))
+
+    def look(self, theta: NDArray[np.float64]) -> float:
+        """The lower bound that theta gives, and the relaxed outputs that say why it is no better."""
+        output = self.task.output
+        self.found.clear()
+        self.looks = 0
+        spent = self.spent if self.accurate else lambda: True
+        bound = output.largest(theta, output.correlation(theta, self.most, spent, self.direction_tol))
+        value = output.lower(theta, bound)
+        self.share = bound / output.alpha
+        self.result.improve(value, self.share)
+        return value
+
+    def bound(self) -> Bound:
+        task, result = self.task, self.result
+        solution = self.master.solve(task.alpha, 1e-5)
+        result.best_objective = solution.objective
+        upper = min(task.upper, solution.objective)
+        theta = solution.theta
+        for products in (False, True):
+            self.products = products
+            self.moments.clear()
+            theta = self.cut(theta, upper)
+            if self.closed(upper) or self.spent():
+                break
+        if not self.closed(upper) and not self.spent():
+            self.accurate = True
+            self.look(theta)
+        return self.at_least_spectral()
+
+    def closed(self, upper: float) -> bool:
+        return upper - self.result.lower <= (self.task.tol or 1e-6) * abs(upper)
+
+    def cut(self, theta: NDArray[np.float64], upper: float) -> NDArray[np.float64]:
+        """Rounds of cutting planes from theta; the best dual point."""
+        task = self.task
+        columns = Columns(task.output, math.sqrt(task.output.paths))
+        best, best_value, stale = theta, -np.inf, 0
+        for _ in range(task.max_rounds):
+            self.result.n_rounds += 1
+            before = best_value
+            value = self.look(theta)
+            if value > best_value:
+                best, best_value = theta / max(1.0, self.share), value
+            goal = self.default_tol * max(abs(upper), abs(best_value))
+            stale = 0 if best_value > before + 0.1 * goal else stale + 1
+            if self.closed(upper) or self.spent() or stale >= STALE:
+                break
+            if not columns.add(self.found, theta):
+                break
+            limit, other = columns.solve(task.watch.left)
+            if limit - best_value <= 0.1 * goal and stale > 1:
+                break
+            theta = 0.5 * (best + other)
+        return best
+
+
 class Solver(Method):
     """The optimum over given arrangements, or the network's own: no bound on that over all."""
 
@@ -478,21 +573,33 @@ class Auto(Method):
             exact = rank < EXACT_RANK or len(task.output.rows) <= EXACT_ROWS
             # Not its bound(), which would try again to list.
             return Generation.bound(enumeration) if exact else BranchAndBound(task).bound()
-        if rank <= BRANCH_RANK:
-            return BranchAndBound(task).bound()
-        tries: list[Bound] = []
         short = replace(task, kappa=None, max_nodes=min(task.max_nodes, SHORT_NODES))
-        methods: list[type[Method]] = [Spectral, LowRank]
-        if rank <= SHORT_BRANCH_RANK:
-            methods.append(BranchAndBound)
-        for method in methods:
-            tries.append(method(short).bound())
-            if tries[-1].lower >= (1 - (task.tol or 1e-6)) * task.upper or task.out_of_time:
+        tries: list[Bound] = []
+        for method, part in self.methods(short):
+            tries.append(method(part).bound())
+            upper = min([task.upper, *(found.best_objective for found in tries)])
+            goal = task.tol or (BranchAndBound.goal if rank <= BRANCH_RANK else 1e-6)
+            if tries[-1].lower >= (1 - goal) * upper or task.out_of_time:
                 break
         return max(tries, key=lambda bound: bound.lower)
 
+    def methods(self, short: Task) -> Iterator[tuple[type[Method], Task]]:
+        """What to try, one after the other; `short` is the task with fewer nodes."""
+        task, space = self.task, self.task.space
+        if space.rank <= BRANCH_RANK:
+            yield BranchAndBound, short
+            yield Semidefinite, task
+            if task.max_nodes > short.max_nodes:
+                yield BranchAndBound, task
+            return
+        yield Semidefinite, task
+        theta = task.master().solve(task.alpha, 1e-3).theta
+        if space.values[BRANCH_RANK] * algebra.norm(theta) <= FEW_LEADING * task.alpha:
+            yield LowRank, short
+
 
 BY_NAME: dict[str, type[Method]] = {
-    method.name: method for method in (Auto, Enumeration, BranchAndBound, LowRank, Spectral, Solver)
+    method.name: method
+    for method in (Auto, Enumeration, BranchAndBound, Semidefinite, LowRank, Spectral, Solver)
 }
 METHODS = tuple(BY_NAME)

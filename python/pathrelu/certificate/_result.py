@@ -24,19 +24,20 @@ class Certificate:
     lower : float
         A lower bound on P*, for any method but "solver".
     method : str
-        What gave `lower`: "enumeration", "branch_and_bound", "low_rank", "spectral" or "solver".
+        What gave `lower`: "enumeration", "branch_and_bound", "semidefinite", "low_rank", "spectral"
+        or "solver".
     arrangements : int or None
         None if `lower` is a bound on P*. For "solver", the number of arrangements it covers: it bounds the
         optimum over these alone, and is no certificate of the training problem.
     seconds : float
     details : dict
         ``"rank"`` of the scaled rows with the bias column; ``"tight"``, whether the bound converges to P*
-        (not from depth 3 on, unless all joint arrangements were listed, and not for "low_rank" and
-        "spectral"); ``"correlation"``, the bound on ``abs(theta @ h(X))`` over alpha, by which theta was
-        divided; ``"n_rounds"`` of programs and ``"n_nodes"`` of branch and bound; of several outputs,
-        ``"outputs"``, "shared" if sub-networks of the networks that `lower` is for feed all outputs,
-        "separate" if one each; where there are any, ``"best_objective"``, the least one of the networks met
-        on the way, and ``"kappa"``.
+        (not from depth 3 on, unless all joint arrangements were listed, and not for "semidefinite",
+        "low_rank" and "spectral"); ``"correlation"``, the bound on ``abs(theta @ h(X))`` over alpha, by
+        which theta was divided; ``"n_rounds"`` of programs and ``"n_nodes"`` of branch and bound; of
+        several outputs, ``"outputs"``, "shared" if sub-networks of the networks that `lower` is for feed
+        all outputs, "separate" if one each; where there are any, ``"best_objective"``, the least one
+        of the networks met on the way, and ``"kappa"``.
     """
 
     upper: float
