@@ -13,6 +13,7 @@ Fits run one after the other in another process, on one thread; seconds are proc
 """
 
 import argparse
+import hashlib
 import itertools
 import json
 import multiprocessing
@@ -257,8 +258,9 @@ def code(method: str) -> str:
         return METHODS[method].version()
     parts = ["python/pathrelu", "cpp"]
     last = _git("log", "-1", "--format=%h", "--", *parts)
-    changed = _git("status", "--porcelain", "--", *parts)
-    return f"pathrelu {last or 'unknown'}{'+' if changed else ''}"
+    changes = _git("status", "--porcelain", "--", *parts) and _git("diff", "HEAD", "--", *parts)
+    mark = f"+{hashlib.sha256(changes.encode()).hexdigest()[:6]}" if changes else ""
+    return f"pathrelu {last or 'unknown'}{mark}"
 
 
 def _git(*arguments: str) -> str:
@@ -287,7 +289,9 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5, help="at most so many of each table")
     parser.add_argument("--max-seconds", type=float, default=300.0, help="processor time of one fit; 300")
     parser.add_argument("--quick", action="store_true", help="some small tables, into build/bench")
-    parser.add_argument("--report", action="store_true", help="only write the page and the plots anew")
+    parser.add_argument(
+        "--report", action="store_true", help="only write the page and the plots anew, of these"
+    )
     parser.add_argument("--output", type=Path, default=None, help="folder of the results")
     given = parser.parse_args()
     for name in ("budget", "folds", "max_seconds"):
@@ -304,6 +308,7 @@ def main() -> None:
         # Of the processes that fit: read by the libraries of threads when they are loaded.
         os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
         run(names, methods, given.stage, given.folds, given.budget, given.max_seconds, path)
+        names, methods = every, list(METHODS)  # the page is of all that there is
     records = [
         record
         for record in read(path)

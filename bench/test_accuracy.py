@@ -180,6 +180,14 @@ def test_a_run_that_was_cut_off_goes_on_and_reports(tmp_path, monkeypatch):
     assert "failed" not in page
     assert {path.suffix for path in tmp_path.iterdir()} == {".jsonl", ".md", ".png"}
 
+    run(monkeypatch, tmp_path, "--tables", "servo", "--methods", "mlp", "--folds", "1")
+    assert (tmp_path / "accuracy.md").read_text().startswith(page[: page.index("| method |")])
+    assert "| breast cancer | 1 |" in (tmp_path / "accuracy.md").read_text()
+    run(monkeypatch, tmp_path, "--report", "--development")
+    page = (tmp_path / "accuracy.md").read_text()
+    assert "| breast cancer | 1 |" not in page
+    assert "these ranks are no evaluation" in page
+
 
 def test_ours_is_beside_the_reference_and_tuned(tmp_path, monkeypatch):
     arguments = ["--tables", "diabetes", "breast cancer", "--folds", "1", "--methods", "pathrelu", "boosting"]
