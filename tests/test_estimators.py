@@ -96,6 +96,7 @@ def test_a_fit_changes_no_parameter(estimator):
 
 
 BAD_PARAMETERS = [
+    ("encode", 3, TypeError, "encode is 3; expected 'auto', 'linear', 'ramps', a TableEncoder or None"),
     ("depth", 1, ValueError, r"depth is 1; expected an integer from 2 to 64"),
     ("depth", 2.0, TypeError, r"depth is 2\.0; expected an integer"),
     ("width", 0, ValueError, r"width is 0; expected an integer >= 1"),
@@ -368,7 +369,7 @@ def test_bad_data_is_refused(estimator):
     X, y = data_for(estimator)
     for bad, message in (
         (X[:, 0], "Expected 2D array"),
-        (np.where(np.arange(4) == 2, np.nan, X), "NaN"),
+        (np.where(np.arange(4) == 2, np.inf, X), "infinite values in column 2"),
         (X[:5], "inconsistent numbers of samples"),
         (X * 1j, "Complex data not supported"),
         (X[:, :0], "0 feature"),

@@ -20,8 +20,8 @@ PANDAS = pd.DataFrame(X, columns=["age", "fare", "size"])
 POLARS = pl.DataFrame({name: PANDAS[name].to_numpy() for name in PANDAS})
 
 
-def fitted(rows=X, y=Y, estimator=PathReLURegressor, sample_weight=None):
-    model = estimator(alpha=0.05, arrangements="sample", n_arrangements=20, random_state=0)
+def fitted(rows=X, y=Y, estimator=PathReLURegressor, sample_weight=None, encode="auto"):
+    model = estimator(encode=encode, alpha=0.05, arrangements="sample", n_arrangements=20, random_state=0)
     return model.fit(rows, y, sample_weight=sample_weight)
 
 
@@ -126,6 +126,11 @@ def test_functions_read_data_frames_too():
 # ---- Rows that are refused ---------------------------------------------------
 
 
+def strict(rows):
+    """A model of numbers alone."""
+    return fitted(rows, encode=None)
+
+
 TEXT = [
     (PANDAS.assign(fare="free"), "'fare' (str)"),
     (PANDAS.assign(fare=pd.Series(["1.5"] * N, dtype=object)), "'fare' (str)"),
@@ -144,7 +149,7 @@ TEXT = [
 
 @pytest.mark.parametrize(("frame", "message"), TEXT, ids=[message for _, message in TEXT])
 def test_columns_that_are_not_numbers_are_refused_by_name(frame, message):
-    for call in (fitted, lambda rows: pr.search(rows, Y, 0.1)):
+    for call in (strict, lambda rows: pr.search(rows, Y, 0.1)):
         with pytest.raises(TypeError) as caught:
             call(frame)
         assert message in str(caught.value)
@@ -170,8 +175,8 @@ GAPS = {
 @pytest.mark.parametrize("frame", GAPS.values(), ids=GAPS.keys())
 def test_missing_values_are_refused_by_the_name_of_the_column(frame):
     message = f"X has missing values (NaN) in column 'fare' ({MISSING} of {N} rows, first in row {FIRST})"
-    model = fitted(X)
-    for call in (fitted, model.network_.predict, lambda rows: pr.search(rows, Y, 0.1)):
+    model = strict(X)
+    for call in (strict, model.network_.predict, lambda rows: pr.search(rows, Y, 0.1)):
         with pytest.raises(ValueError) as caught:  # noqa: PT011  compared below
             call(frame)
         assert str(caught.value).startswith(message)
@@ -184,10 +189,10 @@ def test_missing_values_without_names_are_refused_by_number():
     message = r"columns 0 \(1 of 40 rows, first in row 7\), 2 \(2 of 40 rows, first in row 3\); expected"
     for same in (rows, sparse.csr_array(rows), np.ma.MaskedArray(X, np.isnan(rows)), rows.tolist()):
         with pytest.raises(ValueError, match=message):
-            fitted(same)
+            strict(same)
     rows = PANDAS.assign(size=np.inf)
     with pytest.raises(ValueError, match=r"X has infinite values in column 'size' \(40 of 40 rows"):
-        fitted(rows)
+        strict(rows)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +205,7 @@ def test_missing_values_without_names_are_refused_by_number():
 )
 def test_arrays_of_text_and_times_are_not_parsed(rows, message):
     with pytest.raises(TypeError, match=message):
-        fitted(rows)
+        strict(rows)
 
 
 def test_sparse_rows_larger_than_the_memory_are_refused_before_they_are_made_dense():

@@ -29,6 +29,7 @@ SAMPLED = {"arrangements": "sample", "n_arrangements": 60, "tol": 1e-7, "random_
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")  # of rows that the checks round
 @parametrize_with_checks(
     [
         PathReLURegressorCV(alphas=3, eps=0.1, cv=2, arrangements="sample", n_arrangements=30, max_iter=200),

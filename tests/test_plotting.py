@@ -393,7 +393,7 @@ def test_bad_choices_of_features_are_refused(iris, moons):
     ):
         with pytest.raises(ValueError, match=message):
             draw(model, X, features=features)
-    with pytest.raises(ValueError, match="X has 3 columns; expected 4"):
+    with pytest.raises(ValueError, match="X has no column 'petal width"):
         draw(model, X.iloc[:, :3], features=[0, 1])
     with pytest.raises(ValueError, match="fixed is 'mode'"):
         draw(model, X, features=[0, 1], fixed="mode")

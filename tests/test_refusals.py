@@ -30,9 +30,17 @@ def fitted_with(estimator, y):
     return fit
 
 
+def encoded_with(**parameters):
+    return pr.TableEncoder(**parameters).fit(TABLE)
+
+
+encoded_with.__signature__ = inspect.signature(pr.TableEncoder)
+
 PROGRAM = {"X": X, "y": Y, "arrangements": ARRANGEMENTS}
 REGRESSOR = pr.PathReLURegressor(alpha=0.1, random_state=0).fit(X, Y)
 CLASSIFIER = pr.PathReLUClassifier(alpha=0.1, random_state=0).fit(X, LABELS)
+TABLE = [[1.0, "a"], [2.0, "b"], [None, "a"]]
+ENCODER = pr.TableEncoder().fit(TABLE)
 CROSS_VALIDATION = {"alphas": [0.1], "cv": 2}
 # What every public callable is given where nothing is wrong; a name of its own for each.
 CALLS = {
@@ -76,6 +84,9 @@ CALLS = {
     "ParallelReLUNetwork.to_onnx": (NETWORK.to_onnx, {"path": "model"}),
     "ParallelReLUNetwork.to_torch": (NETWORK.to_torch, {}),
     "ParallelReLUNetwork.from_dict": (pr.ParallelReLUNetwork.from_dict, {"content": NETWORK.to_dict()}),
+    "TableEncoder": (encoded_with, {}),
+    "TableEncoder.fit": (pr.TableEncoder().fit, {"X": TABLE}),
+    "TableEncoder.transform": (ENCODER.transform, {"X": TABLE}),
     "load": (pr.load, {"path": "model"}),
 }
 NAMED = [

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from pathrelu import _core
@@ -19,7 +19,10 @@ from pathrelu._sklearn import Tags
 from pathrelu._watch import Callback, Record, Watch
 from pathrelu.alpha import solve_at_automatic_alpha
 from pathrelu.arrangements import Arrangements, sample_arrangements
+from pathrelu.encoding import RawTable, TableEncoder
+from pathrelu.encoding._validation import read_table
 from pathrelu.files.portable import Portable
+from pathrelu.inspection import feature_importance
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 from pathrelu.program._problem import Problem
 from pathrelu.program._projection import Projection
@@ -32,6 +35,7 @@ from pathrelu.training import Data, Scaling, TrainingProblem
 logger = logging.getLogger("pathrelu")
 
 SOURCES = ("search", "sample")
+ENCODINGS = ("auto", "linear", "ramps")
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     bias: bool
     fit_intercept: bool
     standardize: bool
+    encode: str | TableEncoder | None
     skip_connection: bool
     outputs: str
     prune: bool
@@ -95,6 +100,8 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        encoded = self.encode is not None
+        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = encoded
         return tags
 
     def _settings(self) -> Settings:
@@ -177,6 +184,47 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             largest_alpha(problem, arrangements, options.fit_intercept, options.threads)
             for problem in problems
         )
+
+    def _read(self, X: Any, *y: Any, **options: Any) -> Any:
+        """Columns of checked rows, and targets if there are `y`; `options` are those of `validate_data`."""
+        encoder = self._encoder()
+        if encoder is not None:
+            return read_table(self, encoder, X, *y, **options)
+        checked = check.table(self, X, *y, **options)
+        names = check.column_names(X)
+        return (RawTable.of_block(checked[0], names), checked[1]) if y else RawTable.of_block(checked, names)
+
+    def _encoder(self, numeric: str | None = None, n_ramps: int | None = None) -> TableEncoder | None:
+        """The encoder, not fitted, with numbers as `encode` says or in the mode given."""
+        given: object = self.encode
+        if given is None:
+            return None
+        if isinstance(given, TableEncoder):
+            encoder: TableEncoder = clone(given)
+        else:
+            if not isinstance(given, str) or given not in ENCODINGS:
+                kind = ValueError if isinstance(given, str) else TypeError
+                wanted = ", ".join(map(repr, ENCODINGS))
+                raise kind(f"encode is {given!r:.80}; expected {wanted}, a TableEncoder or None")
+            encoder = TableEncoder(numeric="linear" if given == "auto" else given)
+        if numeric is not None:
+            encoder.set_params(numeric=numeric)
+        return encoder if n_ramps is None else encoder.set_params(n_ramps=n_ramps)
+
+    def _encoded(
+        self,
+        raw: RawTable,
+        y: NDArray[Any],
+        weight: NDArray[np.float64],
+        numeric: str | None = None,
+        n_ramps: int | None = None,
+    ) -> tuple[TableEncoder | None, check.Rows]:
+        """The encoder fitted on these columns, and what it makes of them; None and numbers as they are."""
+        encoder = self._encoder(numeric, n_ramps)
+        if encoder is None:
+            assert raw.block is not None
+            return None, raw.block
+        return encoder, encoder.fit_raw(raw, y, weight).encode(raw)
 
     def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Data:
         """The checked data in the form of `canonical`."""
@@ -276,8 +324,18 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: ArrayLike) -> check.Rows:
         check_is_fitted(self)
         threads = check.threads(self.n_threads)
-        table = check.table(self, X, reset=False)
-        return self.network_.predict(table, n_threads=threads)
+        return self.network_.predict(self._read(X, reset=False), n_threads=threads)
+
+    @property
+    def feature_importances_(self) -> NDArray[np.float64]:
+        """Share of each column of X in the path norm over paths that begin there; see `feature_importance`.
+
+        They sum to one, or are all zero for a network without sub-networks.
+        """
+        check_is_fitted(self)
+        norms = feature_importance(self.network_)
+        total = float(norms.sum())
+        return norms / total if total > 0 else norms
 
 
 def _fit(

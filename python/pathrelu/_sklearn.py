@@ -18,6 +18,7 @@ from sklearn.utils.metadata_routing import _routing_enabled as routing_enabled
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_method_params as check_method_params
+from sklearn.utils.validation import _check_y as check_y
 from sklearn.utils.validation import _num_samples as num_samples
 from sklearn.utils.validation import validate_data
 
@@ -28,6 +29,7 @@ __all__ = [
     "Tags",
     "check_feature_names_in",
     "check_method_params",
+    "check_y",
     "delayed",
     "is_scorer_of",
     "num_samples",

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 
 from pathrelu import _core, losses
-from pathrelu._sklearn import validate_data
+from pathrelu._sklearn import check_y, validate_data
 
 Rows: TypeAlias = NDArray[np.floating[Any]]  # float32 or float64
 Doubles: TypeAlias = NDArray[np.float64]
@@ -27,8 +27,11 @@ MOST_LAYERS = 64
 MOST_NAMED = 5  # columns in one message
 
 
-def table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
-    """`validate_data` for estimators, whose rows come out dense, C-ordered, finite, as float32 or float64."""
+def table(estimator: Any, X: Any, *y: Any, gaps: bool = False, **options: Any) -> Any:
+    """`validate_data` for estimators, whose rows come out dense, C-ordered, finite, as float32 or float64.
+
+    With `gaps`, rows are not looked at for what is not finite.
+    """
     names = None if is_lazy(X) else column_names(X)
     if names is not None:  # first of all, so that a frame with a column too many is told which
         validate_data(estimator, X, skip_check_array=True, reset=options.get("reset", True))
@@ -39,11 +42,8 @@ def table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
             numeric_dtype(array, "X")
             of_floats(array, "X")
         X = array if isinstance(X, list | tuple) else X
-    if y and y[0] is not None and not issparse(y[0]):  # as scikit-learn refuses those
-        array = none_missing(y[0], "y")
-        if options.get("y_numeric") and array.dtype.kind != "c":
-            numeric_dtype(array, "y")
-            of_floats(array, "y")
+    if y:
+        _target_kind(y[0], options)
     # It sums targets to see whether all are finite, and looks at each if the sum is not, with a warning.
     with np.errstate(over="ignore", invalid="ignore"):
         checked = validate_data(
@@ -58,8 +58,29 @@ def table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
             **options,
         )
     rows = dense(checked[0] if y else checked, "X")
-    finite_columns(rows, "X", names)
+    if not gaps:
+        finite_columns(rows, "X", names)
     return (rows, checked[1]) if y else rows
+
+
+def target(estimator: Any, y: Any, n: int, **options: Any) -> Any:
+    """What `validate_data` does with targets, of n rows."""
+    _target_kind(y, options)
+    with np.errstate(over="ignore", invalid="ignore"):
+        checked = check_y(y, estimator=estimator, **options)
+    if len(checked) != n:
+        raise ValueError(f"y has {len(checked)} rows, and X has {n}: inconsistent numbers of samples")
+    return checked
+
+
+def _target_kind(y: Any, options: dict[str, Any]) -> None:
+    """Refuse targets that are missing or, of a regression, no numbers."""
+    if y is None or issparse(y):  # as scikit-learn refuses those
+        return
+    array = none_missing(y, "y")
+    if options.get("y_numeric") and array.dtype.kind != "c":
+        numeric_dtype(array, "y")
+        of_floats(array, "y")
 
 
 def column_names(X: Any) -> list[Any] | None:
@@ -110,7 +131,7 @@ def of_numbers(X: Any, name: str) -> Any:
         columns = [(column, other_than_numbers(values)) for column, values in zip(names, series, strict=True)]
         if bad := [f"{column!r} ({other})" for column, other in columns if other]:
             raise TypeError(
-                f"{name} has columns that are not numbers: {_listed(bad)}; encode them first, as "
+                f"{name} has columns that are not numbers: {listed(bad)}; encode them first, as "
                 "examples/categorical_columns.py does in a Pipeline"
             )
         return X
@@ -160,7 +181,7 @@ def _narrow(frame: Any) -> bool:
     return all(str(dtype).lower() == "float32" for dtype in frame.dtypes)
 
 
-def _listed(items: Sequence[str]) -> str:
+def listed(items: Sequence[str]) -> str:
     more = f" and {len(items) - MOST_NAMED} more" if len(items) > MOST_NAMED else ""
     return ", ".join(items[:MOST_NAMED]) + more
 
@@ -199,7 +220,7 @@ def finite_columns(array: Rows, name: str, names: Sequence[Any] | None = None) -
     ]
     hint = "; sklearn.impute.SimpleImputer fills them in" if name == "X" and missing.any() else ""
     plural = "columns" if len(told) > 1 else "column"
-    raise ValueError(f"{name} has {what} in {plural} {_listed(told)}; expected finite numbers{hint}")
+    raise ValueError(f"{name} has {what} in {plural} {listed(told)}; expected finite numbers{hint}")
 
 
 def numeric(values: Any, name: str) -> Rows:

@@ -16,6 +16,7 @@ from pathrelu._base import BasePathReLU
 from pathrelu._registry import ESTIMATORS
 from pathrelu._sklearn import Tags
 from pathrelu._watch import Callback
+from pathrelu.encoding import TableEncoder
 from pathrelu.training import Data, canonical, labelled_weights
 
 
@@ -67,6 +68,11 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
     standardize : bool, default=True
         Whether columns are centered and divided by their standard deviation for training (by their root mean
         square without `bias`). The network takes raw rows either way; path norms are those for scaled rows.
+    encode : {"auto", "linear", "ramps"}, TableEncoder or None, default="auto"
+        How columns become numbers, see `TableEncoder`: text, categories, times and missing values are
+        taken as they are. "linear" keeps numbers as they are, "ramps" makes them ramps, "auto" is "linear".
+        None: numbers alone, and anything else is refused by the name of its column. The encoder is part of
+        the network, and `objective_` is for encoded columns.
     skip_connection : bool, default=False
         Whether the network has a linear part too, whose path norm is that of its weights, for each output.
     outputs : {"auto", "shared", "separate"}, default="auto"
@@ -122,6 +128,8 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         Of one program for all outputs, or of one for each target after the other.
     guarantee_ : float or None
         With `low_rank`, a bound on the ratio of the optima with and without it; see `LowRank`.
+    feature_importances_ : ndarray of shape (`n_features_in_`,)
+        Share of each column in the path norm, over the paths that begin there.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         If X had column names.
@@ -161,6 +169,7 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         bias: bool = True,
         fit_intercept: bool = True,
         standardize: bool = True,
+        encode: str | TableEncoder | None = "auto",
         skip_connection: bool = False,
         outputs: str = "auto",
         prune: bool = False,
@@ -187,6 +196,7 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         self.bias = bias
         self.fit_intercept = fit_intercept
         self.standardize = standardize
+        self.encode = encode
         self.skip_connection = skip_connection
         self.outputs = outputs
         self.prune = prune
@@ -243,11 +253,12 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
     def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Data:
         loss = check.choice(self.loss, "loss", losses.REGRESSION)
         parameter = losses.parameter(loss, self.quantile, self.threshold)
-        table, y = check.table(self, X, y, y_numeric=True, multi_output=True)
-        target, _ = check.targets(y, len(table), loss)
-        weight = check.raw_weights(sample_weight, len(table))
+        raw, y = self._read(X, y, y_numeric=True, multi_output=True)
+        target, _ = check.targets(y, len(raw), loss)
+        weight = check.raw_weights(sample_weight, len(raw))
         losses.check_targets(target, weight, loss)
-        return Data(*canonical(table, target, weight), loss, parameter=parameter)
+        encoder, rows = self._encoded(raw, target, weight)
+        return Data(*canonical(rows, target, weight), loss, parameter=parameter, encoder=encoder)
 
     def predict(self, X: ArrayLike) -> check.Rows:
         """Predicted targets.
@@ -283,7 +294,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         probabilities less labels are the residuals.
     activation, arrangements, n_arrangements, bias, fit_intercept
         As for `PathReLURegressor`.
-    standardize, skip_connection, outputs, prune, low_rank
+    standardize, encode, skip_connection, outputs, prune, low_rank
         As for `PathReLURegressor`.
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, at least 0, which multiply those of samples; "balanced" gives all classes the same
@@ -310,6 +321,8 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
     history_ : list of Record
     guarantee_ : float or None
         As of `PathReLURegressor`.
+    feature_importances_ : ndarray of shape (`n_features_in_`,)
+        Share of each column in the path norm, over the paths that begin there.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         If X had column names.
@@ -336,6 +349,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         bias: bool = True,
         fit_intercept: bool = True,
         standardize: bool = True,
+        encode: str | TableEncoder | None = "auto",
         skip_connection: bool = False,
         outputs: str = "auto",
         prune: bool = False,
@@ -360,6 +374,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         self.bias = bias
         self.fit_intercept = fit_intercept
         self.standardize = standardize
+        self.encode = encode
         self.skip_connection = skip_connection
         self.outputs = outputs
         self.prune = prune
@@ -413,7 +428,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         ):
             shown = repr(given) if isinstance(given, str | int | float) else f"of type {type(given).__name__}"
             raise TypeError(f"class_weight is {shown}; expected a dict, 'balanced' or None")
-        table, y = check.table(self, X, y)
+        raw, y = self._read(X, y)
         check_classification_targets(y)
         weight, labels, code = labelled_weights(sample_weight, np.asarray(y), self.class_weight)
         total = np.bincount(code, weight > 0)
@@ -423,12 +438,15 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
             raise ValueError(f"y has {found} in samples of weight above 0; expected at least 2 classes")
         used = weight > 0
         code = np.searchsorted(present, code[used])
-        rows, codes, weight = canonical(table[used], code[:, np.newaxis].astype(np.float64), weight[used])
+        raw, weight = raw.take(used), weight[used]
+        encoder, rows = self._encoded(raw, code, weight)
+        rows, codes, weight = canonical(rows, code[:, np.newaxis].astype(np.float64), weight)
         several = len(present) > 2
         target = (codes == np.arange(len(present))).astype(np.float64) if several else 2 * codes - 1
         self.classes_ = labels
         absent = len(present) < len(labels)
-        return Data(rows, target, weight, "log_loss", labels, present=present if absent else None)
+        present_places = present if absent else None
+        return Data(rows, target, weight, "log_loss", labels, present=present_places, encoder=encoder)
 
     def decision_function(self, X: ArrayLike) -> check.Rows:
         """Log-odds of the second of two classes, or the logits of all, of which only differences matter.

@@ -188,14 +188,15 @@ def feature_path_norms(model: Any, *, scaled: bool = True) -> NDArray[np.float64
     """Path norm of each sub-network, over the paths that begin at each input alone.
 
     The root of the sum, over the paths of the sub-network from that input, of the product of squared weights.
-    Paths that begin at a bias belong to no input.
+    Paths that begin at a bias belong to no input. Paths from all columns that an encoder makes of one belong
+    to that one.
 
     Parameters
     ----------
     model : ParallelReLUNetwork, GatedReLUNetwork or fitted estimator of pathrelu
     scaled : bool, default=True
         For the scaled columns of training, which makes columns of different units comparable. False: for raw
-        columns, per unit of each.
+        columns, per unit of each; of those that an encoder makes, per unit of the encoded ones.
 
     Returns
     -------
@@ -210,9 +211,19 @@ def feature_path_norms(model: Any, *, scaled: bool = True) -> NDArray[np.float64
     array([[5., 1.]])
     """
     network = network_of(model)
-    norms: NDArray[np.float64] = np.sqrt((network.leaf_weights.astype(np.float64) ** 2).sum(axis=1))
-    norms = norms * np.sqrt((network.output_weights**2).sum(axis=1))[:, np.newaxis]
-    return norms if check.switch(scaled, "scaled") else norms / network.scale
+    weights = network.leaf_weights.astype(np.float64)
+    if not check.switch(scaled, "scaled"):
+        weights = weights / network.scale
+    norms: NDArray[np.float64] = _by_feature(network, (weights**2).sum(axis=1))
+    norms *= np.sqrt((network.output_weights**2).sum(axis=1))[:, np.newaxis]
+    return norms
+
+
+def _by_feature(network: Network, squares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Roots of sums (..., n_features), over the columns made of each, of squared norms (..., n_columns)."""
+    starts = np.flatnonzero(np.diff(network.origin, prepend=-1))  # each has a column, and they are in order
+    roots: NDArray[np.float64] = np.sqrt(np.add.reduceat(squares, starts, axis=-1))
+    return roots
 
 
 def feature_importance(model: Any, *, by_output: bool = False, scaled: bool = True) -> NDArray[np.float64]:
@@ -259,7 +270,8 @@ def feature_importance(model: Any, *, by_output: bool = False, scaled: bool = Tr
     norms = feature_path_norms(network, scaled=scaled)
     result = algebra.product(_portions(network).T, norms)
     if network.skip_weights is not None:
-        result += np.abs(network.skip_weights) / (1.0 if scaled else network.scale)
+        linear = network.skip_weights.astype(np.float64) / (1.0 if scaled else network.scale)
+        result += _by_feature(network, linear**2)
     return result if by_output else result.sum(axis=0)
 
 
@@ -321,7 +333,5 @@ def network_of(model: Any) -> Network:
 
 
 def table_for(network: Network, X: ArrayLike) -> NDArray[np.float64]:
-    table = check.rows(X)
-    if table.shape[1] != network.n_features:
-        raise ValueError(f"X has {table.shape[1]} columns; expected {network.n_features}")
-    return table.astype(np.float64, copy=False)
+    """Columns of raw rows that leaves have weights for."""
+    return network.columns_of(X).astype(np.float64, copy=False)

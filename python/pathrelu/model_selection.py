@@ -11,6 +11,7 @@ from pathrelu import _validation as check
 from pathrelu._cross_validation import AlphaCV
 from pathrelu._registry import ESTIMATORS
 from pathrelu._watch import Callback
+from pathrelu.encoding import TableEncoder
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
 
 
@@ -46,6 +47,8 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):
         `joblib.parallel_config`. The result does not depend on it.
     activation, arrangements, n_arrangements, loss, quantile, threshold, bias, fit_intercept, standardize
         As for `PathReLURegressor`.
+    encode : {"auto", "linear", "ramps"}, TableEncoder or None, default="auto"
+        As for `PathReLURegressor`; fitted in each fold on its own rows.
     skip_connection, outputs, prune, low_rank, tol, max_iter, n_threads, random_state
         As for `PathReLURegressor`.
     verbose : int, default=0
@@ -113,6 +116,7 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):
         bias: bool = True,
         fit_intercept: bool = True,
         standardize: bool = True,
+        encode: str | TableEncoder | None = "auto",
         skip_connection: bool = False,
         outputs: str = "auto",
         prune: bool = False,
@@ -144,6 +148,7 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):
         self.bias = bias
         self.fit_intercept = fit_intercept
         self.standardize = standardize
+        self.encode = encode
         self.skip_connection = skip_connection
         self.outputs = outputs
         self.prune = prune
@@ -178,6 +183,8 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):
         As for `PathReLURegressorCV`.
     activation, arrangements, n_arrangements, bias, fit_intercept, standardize, skip_connection, outputs
         As for `PathReLUClassifier`.
+    encode : {"auto", "linear", "ramps"}, TableEncoder or None, default="auto"
+        As for `PathReLURegressor`; fitted in each fold on its own rows.
     prune, low_rank, class_weight, tol, max_iter, n_threads, random_state
         As for `PathReLUClassifier`.
     verbose, callback, on_interrupt, max_seconds
@@ -220,6 +227,7 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):
         bias: bool = True,
         fit_intercept: bool = True,
         standardize: bool = True,
+        encode: str | TableEncoder | None = "auto",
         skip_connection: bool = False,
         outputs: str = "auto",
         prune: bool = False,
@@ -249,6 +257,7 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):
         self.bias = bias
         self.fit_intercept = fit_intercept
         self.standardize = standardize
+        self.encode = encode
         self.skip_connection = skip_connection
         self.outputs = outputs
         self.prune = prune

@@ -13,6 +13,7 @@ from pathrelu import _validation as check
 from pathrelu import losses
 from pathrelu._moments import moments, rounding_noise
 from pathrelu.arrangements import Arrangements
+from pathrelu.encoding import TableEncoder
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 from pathrelu.network._assembly import assemble
 from pathrelu.network._data import Label
@@ -22,7 +23,7 @@ from pathrelu.program._solution import Solution
 
 @dataclass(frozen=True)
 class Data:
-    """What is trained on: raw rows, targets of the core, weights and, of a classifier, labels."""
+    """What is trained on: encoded rows, targets of the core, weights and, of a classifier, labels."""
 
     X: check.Rows
     y: NDArray[np.float64]
@@ -31,6 +32,7 @@ class Data:
     labels: NDArray[Any] | None = None  # of all classes
     parameter: float | None = None  # of the loss; None for its default
     present: NDArray[np.intp] | None = None  # places of the classes trained on, if not all have weight
+    encoder: TableEncoder | None = None  # which the rows come from
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Scaling:
     def of(cls, network: ParallelReLUNetwork | GatedReLUNetwork, bias: bool) -> Self:
         """That of a network."""
         constant = network.bias_scale if bias else None
-        return cls(network.center, network.scale, constant, np.zeros(network.n_features, bool))
+        return cls(network.center, network.scale, constant, np.zeros(network.n_columns, bool))
 
     def rows(self, X: check.Rows) -> check.Rows:
         """Rows of training, in the dtype of raw ones."""
@@ -167,6 +169,7 @@ class TrainingProblem:
             empty=scaling.empty,
             classes=None if data.labels is None else _plain(data.labels),
             feature_names=feature_names,
+            encoder=data.encoder,
         )
 
 

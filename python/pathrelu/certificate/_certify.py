@@ -174,7 +174,7 @@ def certify(
             "fit_intercept is False, but the network has an intercept: it is no candidate for that problem"
         )
 
-    raw = check.rows(X)
+    raw = net.columns_of(X)
     if loss in losses.BINARY and net.classes is not None and np.ndim(y) == 1:
         y = net._encode(np.asarray(y))
     target, _ = check.targets(y, len(raw), loss, both=net.n_outputs == 1)

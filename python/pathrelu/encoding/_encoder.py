@@ -194,8 +194,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         given = check_feature_names_in(self, input_features)
-        pairs = zip(self.columns_, given, strict=True)
-        return np.array([name for column, of in pairs for name in column.names(of)], dtype=object)
+        return np.array(self.names_of(list(given)), dtype=object)
 
     # ---- For the estimators and networks -------------------------------------------
 
@@ -210,8 +209,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         -------
         RawTable
         """
-        marks = check.sequence(self.missing_values, "missing_values", "a sequence of text")
-        return RawTable.read(X, marks)
+        return RawTable.read(X, _marks(self.missing_values))
 
     def fit_raw(
         self, raw: RawTable, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -270,6 +268,20 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             self.feature_names_in_ = np.array(raw.names, dtype=object)
         return self
 
+    def names_of(self, names: Sequence[str]) -> list[str]:
+        """Names of the encoded columns by those of the columns.
+
+        Parameters
+        ----------
+        names : sequence of str
+
+        Returns
+        -------
+        list of str
+        """
+        pairs = zip(self.columns_, names, strict=True)
+        return [name for column, of in pairs for name in column.names(of)]
+
     @property
     def origin_(self) -> NDArray[np.intp]:
         """Which column each encoded one is made of."""
@@ -280,18 +292,20 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Whether columns stay as they are, but for missing values."""
         return all(isinstance(column, Numbers) and column.plain for column in self.columns_)
 
-    def places(self, raw: RawTable) -> check.Doubles:
-        """A table as one array: numbers, days, and categories as places among levels; NaN for missing values.
+    def places(self, X: Any) -> check.Doubles:
+        """A table as one array of numbers: what a network's module of PyTorch takes for raw rows.
 
         Parameters
         ----------
-        raw : RawTable
+        X : data frame, array-like or RawTable
 
         Returns
         -------
-        ndarray of shape (n, n_features_in_)
-            A level without a column of its own is -1.
+        ndarray of shape (n_samples, n_features_in_)
+            Numbers, days of times and durations, and of categories the place of each among the levels that
+            have a column, or -1; NaN for missing values.
         """
+        raw = self.read(X)
         self._check_kinds(raw)
         pairs = zip(self.columns_, raw.columns, strict=True)
         return np.stack([column.places(part) for column, part in pairs], axis=1)
@@ -371,7 +385,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if not isinstance(parameters, dict) or set(parameters) != set(cls().get_params(deep=False)):
             raise ValueError("it has an encoder with missing or unknown parameters")
         encoder = cls(**parameters)
-        encoder.missing_values = tuple(encoder.missing_values)
+        encoder.missing_values = tuple(_marks(encoder.missing_values))
         if fitted is None:
             return encoder
         if not isinstance(fitted, dict) or set(fitted) != {"numeric", "names", "columns"}:
@@ -391,6 +405,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 raise ValueError(f"it has an encoder of {len(columns)} columns with {len(names)} names")
             encoder.feature_names_in_ = np.array(names, dtype=object)
         return encoder
+
+
+def _marks(given: object) -> list[str]:
+    marks = check.sequence(given, "missing_values", "a sequence of text")
+    for mark in marks:
+        check.instance(mark, str, "an entry of missing_values")
+    return marks
 
 
 def _check_columns(encoder: TableEncoder, X: Any, raw: RawTable, *, reset: bool) -> None:

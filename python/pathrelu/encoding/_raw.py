@@ -131,6 +131,20 @@ class RawTable:
             self, columns=tuple(replace(column, values=column.values[rows]) for column in self.columns)
         )
 
+    def named(self, names: Sequence[str] | None) -> Self:
+        """The columns of these names in this order; all of them where one side has no names."""
+        if names is None or self.names is None or self.names == names:
+            return self
+        if not all(isinstance(name, str) for name in self.names):
+            return self
+        missing = [repr(name) for name in names if name not in self.names]
+        if missing:
+            raise ValueError(f"X has no column {check.listed(missing)}; expected those of training")
+        places = [self.names.index(name) for name in names]
+        if self.block is not None:
+            return self.of_block(np.ascontiguousarray(self.block[:, places]), list(names))
+        return replace(self, columns=tuple(self.columns[k] for k in places), names=list(names))
+
     def label(self, column: int) -> str:
         """How messages call a column."""
         return repr(column if self.names is None else self.names[column])

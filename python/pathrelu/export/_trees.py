@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pathrelu.encoding import TableEncoder
+from pathrelu.encoding._plan import MISSING, Plan
 from pathrelu.export.graph import Network
 
 
@@ -27,6 +29,7 @@ class TreesModule(nn.Module):  # type: ignore[misc]
         def tensor(array: NDArray[Any]) -> Tensor:
             return torch.tensor(array, dtype=dtype)
 
+        self.encoding = None if network.encoder is None else EncodingModule(network.encoder, dtype)
         K = network.n_subnetworks
         self.leaf_weights = nn.Parameter(tensor(network.leaf_weights))
         self.leaf_bias = nn.Parameter(tensor(network.leaf_bias))
@@ -56,6 +59,8 @@ class TreesModule(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs (n_rows,), or (n_rows, n_outputs) if there are several, of rows (n_rows, n_features)."""
+        if self.encoding is not None:
+            x = self.encoding(x)
         z = (x - self.center - self.center_rest) / self.scale
         values = _leaves(z, self.leaf_weights, self.leaf_bias)
         if self.gated:
@@ -73,6 +78,39 @@ class TreesModule(nn.Module):  # type: ignore[misc]
         if self.skip_weights is not None:
             outputs = outputs + nn.functional.linear(z, self.skip_weights, self.skip_bias)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+
+class EncodingModule(nn.Module):  # type: ignore[misc]
+    """Encoded columns of raw rows in float64, as `TableEncoder.places` has them; all it holds are buffers."""
+
+    def __init__(self, encoder: TableEncoder, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.plain = encoder.plain
+        for name, array in vars(Plan.of(encoder)).items():
+            self.register_buffer(name, torch.from_numpy(array))
+
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        """Moved between devices, and left in float64: knots of ramps may be close to each other."""
+        before = {name: buffer for name, buffer in self.named_buffers() if buffer.is_floating_point()}
+        super()._apply(fn, *args, **kwargs)
+        for name, buffer in before.items():
+            setattr(self, name, buffer.to(getattr(self, name).device))
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encoded columns (n_rows, n_columns) of raw ones (n_rows, n_features)."""
+        gaps = x.isnan()
+        if self.plain:
+            return torch.where(gaps, self.fill.to(x.dtype), x)
+        z = x.double()
+        filled = torch.where(gaps, self.fill, z)
+        moved = filled[:, self.cycle_of] + self.offset
+        parts = torch.cat([filled, moved - self.period * torch.floor(moved / self.period)], dim=1)
+        ramps = ((parts[:, self.ramp] * self.unit - self.low) / self.width).clamp(0, 1)
+        known = torch.where(gaps, MISSING, z)[:, self.equal] == self.place
+        made = [parts[:, self.value], ramps, known.double(), gaps[:, self.gap].double()]
+        return torch.cat(made, dim=1)[:, self.order].to(self.dtype)
 
 
 def _leaves(z: Tensor, weights: Tensor, bias: Tensor) -> Tensor:

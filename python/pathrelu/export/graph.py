@@ -11,6 +11,9 @@ from numpy.typing import DTypeLike, NDArray
 from sklearn.base import is_classifier
 
 from pathrelu import _validation as check
+from pathrelu.encoding import TableEncoder
+from pathrelu.export._encoding import encoded_columns
+from pathrelu.export._nodes import Graph, element_type
 
 FLOAT32 = np.finfo(np.float32)
 
@@ -31,6 +34,7 @@ class Network(Protocol):
     target: str | None
     skip_weights: check.Rows | None
     skip_bias: check.Rows | None
+    encoder: TableEncoder | None
 
     @property
     def gates(self) -> check.Rows | None: ...
@@ -41,18 +45,14 @@ class Network(Protocol):
     @property
     def n_features(self) -> int: ...
     @property
+    def n_columns(self) -> int: ...
+    @property
     def n_outputs(self) -> int: ...
     @property
     def skip_connection(self) -> bool: ...
     @property
     def weights(self) -> dict[str, check.Rows]: ...
-
-
-class Graph(Protocol):
-    """Where nodes go; both methods return the name of the value."""
-
-    def constant(self, array: NDArray[Any]) -> str: ...
-    def node(self, op: str, *inputs: str, **attributes: Any) -> str: ...
+    def column_names(self) -> list[str]: ...
 
 
 def precision_of(dtype: DTypeLike) -> np.dtype[Any]:
@@ -69,7 +69,7 @@ def precision_of(dtype: DTypeLike) -> np.dtype[Any]:
 def check_float32(network: Network, *more: NDArray[Any] | None) -> None:
     """Refuse what float32 cannot hold: columns by name, and weights, `more` of them than those of outputs."""
     smallest, most = (float(limit) for limit in (FLOAT32.smallest_normal, FLOAT32.max))
-    names = network.feature_names or range(network.n_features)
+    names = network.column_names() if network.feature_names or network.encoder else range(network.n_columns)
     for name, center, scale in zip(names, network.center.tolist(), network.scale.tolist(), strict=True):
         if abs(center) > most or not smallest <= scale <= most:
             raise ValueError(
@@ -85,16 +85,13 @@ def check_float32(network: Network, *more: NDArray[Any] | None) -> None:
             )
 
 
-def element_type(dtype: np.dtype[Any]) -> int:
-    from onnx import TensorProto, helper
-
-    return int(TensorProto.STRING if dtype.kind == "U" else helper.np_dtype_to_tensor_dtype(dtype))
-
-
-def network_outputs(network: Network, graph: Graph, X: str, precision: np.dtype[Any]) -> str:
-    """Outputs (n, n_outputs) of the raw rows X, which are of the precision given."""
+def network_outputs(network: Network, graph: Graph, inputs: Sequence[str], precision: np.dtype[Any]) -> str:
+    """Outputs (n, n_outputs) of raw rows, of the precision given: one array, or one for each column."""
     if precision == np.float32:
         check_float32(network)
+    X = inputs[0]
+    if network.encoder is not None:
+        X = encoded_columns(network.encoder, graph, inputs, precision)
     K = network.n_subnetworks
     double = element_type(np.dtype(np.float64))
     narrow = precision == np.float32
@@ -110,7 +107,7 @@ def network_outputs(network: Network, graph: Graph, X: str, precision: np.dtype[
             "Gemm", z, constant(network.skip_weights.T), constant(network.skip_bias + network.intercept)
         )
     elif K == 0:
-        no_map = np.zeros((network.n_features, network.n_outputs))
+        no_map = np.zeros((network.n_columns, network.n_outputs))
         linear = graph.node("Gemm", z, constant(no_map), constant(network.intercept))
     if K == 0:
         assert linear is not None
@@ -173,9 +170,9 @@ def _scaled(network: Network, graph: Graph, X: str, precision: np.dtype[Any]) ->
 
 
 def _children_first(network: Network, weights: str, bias: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Weights (n_features, units) and biases (units) of the leaves, as `_reversed` orders them."""
+    """Weights (n_columns, units) and biases (units) of the leaves, as `_reversed` orders them."""
     W, b = getattr(network, weights), getattr(network, bias)
-    columns = [_reversed(W[..., j], network.width) for j in range(network.n_features)]
+    columns = [_reversed(W[..., j], network.width) for j in range(network.n_columns)]
     return np.stack(columns), _reversed(b, network.width)
 
 

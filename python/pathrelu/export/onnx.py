@@ -12,11 +12,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from pathrelu import _validation as check
 from pathrelu._version import __version__
-from pathrelu.export.graph import Network, classify, element_type, label_array, network_outputs, precision_of
+from pathrelu.export._encoding import ML_DOMAIN, input_dtypes, one_input
+from pathrelu.export._nodes import element_type
+from pathrelu.export.graph import Network, classify, label_array, network_outputs, precision_of
 from pathrelu.files.archive import write_file
 
 OPSET = 17  # with IR 8: what runtimes since 2022 read; the defaults of the onnx package are far ahead
 IR_VERSION = 8
+ML_OPSET = 3  # of the operators on text, of the same time
 
 
 def to_onnx(
@@ -63,7 +66,8 @@ def to_onnx(
             return name
 
     graph = Plain()
-    outputs = network_outputs(network, graph, "X", precision)
+    inputs = _inputs(network, precision)
+    outputs = network_outputs(network, graph, [name for name, _, _ in inputs], precision)
     if exponential:
         outputs = graph.node("Exp", outputs)
     if labels is None:
@@ -80,17 +84,30 @@ def to_onnx(
         helper.make_graph(
             nodes,
             "pathrelu",
-            [helper.make_tensor_value_info("X", element_type(precision), ["n_rows", network.n_features])],
+            [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in inputs],
             [helper.make_tensor_value_info(name, kind, shape) for name, (_, kind, shape) in results.items()],
             initializers,
         ),
         producer_name="pathrelu",
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[
+            helper.make_opsetid("", OPSET),
+            *[helper.make_opsetid(ML_DOMAIN, ML_OPSET)] * any(node.domain == ML_DOMAIN for node in nodes),
+        ],
         ir_version=IR_VERSION,
     )
     helper.set_model_props(model, _metadata(network) | dict(metadata or {}))
     onnx.checker.check_model(model, full_check=True)
     write_file(path, model.SerializeToString())
+
+
+def _inputs(network: Network, precision: np.dtype[Any]) -> list[tuple[str, int, list[str | int]]]:
+    """Names, types and shapes of the inputs: one for all columns, or one for each."""
+    encoder = network.encoder
+    if encoder is None or one_input(encoder):
+        return [("X", element_type(precision), ["n_rows", network.n_features])]
+    names = network.feature_names or [f"column_{k}" for k in range(network.n_features)]
+    dtypes = input_dtypes(encoder, precision)
+    return [(name, element_type(dtype), ["n_rows", 1]) for name, dtype in zip(names, dtypes, strict=True)]
 
 
 def _metadata(network: Network) -> dict[str, str]:

@@ -10,9 +10,12 @@ from sklearn.base import ClassifierMixin
 from sklearn.pipeline import Pipeline
 
 from pathrelu._registry import ESTIMATORS
-from pathrelu.export.graph import classify, element_type, estimator_labels, network_outputs
+from pathrelu.export._encoding import input_dtypes, one_input
+from pathrelu.export._nodes import Graph, element_type
+from pathrelu.export.graph import classify, estimator_labels, network_outputs
 
 OLDEST_OPSET = 14  # of the operators used
+ML_OPSET = 2  # of those on text
 
 
 def register_skl2onnx() -> None:
@@ -53,12 +56,9 @@ def skl2onnx_shapes(operator: Any) -> None:
 
     network = operator.raw_operator.network_
     labels = estimator_labels(operator.raw_operator)
-    (given,) = operator.inputs
-    rows = given.get_first_dimension()
-    if isinstance(given.type, data_types.DoubleTensorType):
-        numbers = data_types.DoubleTensorType
-    else:
-        numbers = data_types.FloatTensorType
+    rows = operator.inputs[0].get_first_dimension()
+    narrow = _precision(operator) == np.float32
+    numbers = data_types.FloatTensorType if narrow else data_types.DoubleTensorType
     if labels is None:
         operator.outputs[0].type = numbers([rows, network.n_outputs])
         return
@@ -74,8 +74,6 @@ def skl2onnx_shapes(operator: Any) -> None:
 
 def skl2onnx_convert(scope: Any, operator: Any, container: Any) -> None:
     """Nodes of an estimator, for skl2onnx."""
-    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
-
     if container.target_opset < OLDEST_OPSET:
         raise ValueError(f"target_opset is {container.target_opset}; expected at least {OLDEST_OPSET}")
 
@@ -89,18 +87,18 @@ def skl2onnx_convert(scope: Any, operator: Any, container: Any) -> None:
         def node(self, op: str, *inputs: str, **attributes: Any) -> str:
             name: str = scope.get_unique_variable_name(op.lower())
             unique = scope.get_unique_operator_name(op)
-            container.add_node(op, list(inputs), name, name=unique, op_version=OLDEST_OPSET, **attributes)
+            domain = attributes.pop("domain", "")
+            version = ML_OPSET if domain else OLDEST_OPSET
+            container.add_node(
+                op, list(inputs), name, op_domain=domain, op_version=version, name=unique, **attributes
+            )
             return name
 
     graph = Inside()
     network = operator.raw_operator.network_
     labels = estimator_labels(operator.raw_operator)
-    (given,) = operator.inputs
-    precision = np.dtype(np.float64 if isinstance(given.type, DoubleTensorType) else np.float32)
-    X = given.full_name
-    if not isinstance(given.type, DoubleTensorType | FloatTensorType):
-        X = graph.node("Cast", X, to=element_type(precision))
-    values = [network_outputs(network, graph, X, precision)]
+    precision = _precision(operator)
+    values = [network_outputs(network, graph, _inputs(operator, graph, precision), precision)]
     if getattr(operator.raw_operator, "log_link", False):
         values = [graph.node("Exp", *values)]
     if labels is not None:
@@ -108,6 +106,43 @@ def skl2onnx_convert(scope: Any, operator: Any, container: Any) -> None:
         values = list(classify(graph, values[0], labels, network.n_outputs, precision, raw))
     for value, output in zip(values, operator.outputs, strict=True):
         container.add_node("Identity", value, output.full_name, name=scope.get_unique_operator_name("Out"))
+
+
+def _precision(operator: Any) -> np.dtype[Any]:
+    """float64 if an input is that, else float32."""
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    encoder = operator.raw_operator.network_.encoder
+    kinds = [given.type for given in operator.inputs]
+    if not one_input(encoder):  # of times it always is
+        wanted = input_dtypes(encoder, np.dtype(np.float32))
+        kinds = [kind for kind, dtype in zip(kinds, wanted, strict=False) if dtype == np.float32]
+    return np.dtype(np.float64 if any(isinstance(kind, DoubleTensorType) for kind in kinds) else np.float32)
+
+
+def _inputs(operator: Any, graph: Graph, precision: np.dtype[Any]) -> list[str]:
+    """Names of raw rows: one array, or one for each column where there are text or times."""
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+
+    encoder = operator.raw_operator.network_.encoder
+    if one_input(encoder):
+        names = []
+        for given in operator.inputs:
+            name: str = given.full_name
+            if not isinstance(given.type, DoubleTensorType | FloatTensorType):
+                name = graph.node("Cast", name, to=element_type(precision))
+            names.append(name)
+        return [graph.node("Concat", *names, axis=1)] if len(names) > 1 else names
+    if len(operator.inputs) != encoder.n_features_in_:
+        raise ValueError(
+            f"the estimator has columns of text or times and {len(operator.inputs)} inputs; expected one for "
+            f"each of its {encoder.n_features_in_} columns"
+        )
+    for k, (given, dtype) in enumerate(zip(operator.inputs, input_dtypes(encoder, precision), strict=True)):
+        if isinstance(given.type, StringTensorType) != (dtype.kind == "U"):
+            wanted = "text" if dtype.kind == "U" else "numbers"
+            raise TypeError(f"input {k} is a {type(given.type).__name__}; expected one of {wanted}")
+    return [given.full_name for given in operator.inputs]
 
 
 def _wants_raw_scores(scope: Any, container: Any, estimator: Any) -> bool:

@@ -8,12 +8,14 @@ import numpy as np
 
 from pathrelu._registry import NETWORKS
 from pathrelu._version import __version__
+from pathrelu.encoding import TableEncoder
 from pathrelu.files.archive import Arrays, Header, check_entries, check_version, from_plain
 
 FORMAT = "pathrelu-network"
 VERSION = 3
 SKIP_VERSION = 2  # from which on there may be a skip connection
 RELEASE_VERSION = 3  # from which on a file names the release that wrote it
+ENCODER_VERSION = 3  # from which on there may be an encoder
 WEIGHTS_VERSION = 3  # from which on sub-networks have weights to all outputs, in place of one and its sign
 
 ONE_OUTPUT = {"output_sign", "output_index"}  # what files had before
@@ -43,6 +45,8 @@ class StoredNetwork(Protocol):
     feature_names: list[str] | None
     target: str | None
 
+    encoder: TableEncoder | None
+
     @property
     def skip_connection(self) -> bool: ...
 
@@ -60,6 +64,8 @@ def network_parts(network: StoredNetwork) -> tuple[Header, Arrays]:
         "feature_names": network.feature_names,
         "target": network.target,
     }
+    if network.encoder is not None:
+        header["encoder"] = network.encoder.to_dict()
     names = network.arrays + (network.skip_arrays if network.skip_connection else ())
     return header, {name: getattr(network, name) for name in names}
 
@@ -94,6 +100,8 @@ def network_from_parts(header: Header, stored: Arrays) -> Any:
         known = ", ".join(name for name, _ in NETWORKS.items())
         raise ValueError(f"it holds a network of the kind {kind!r}; this release knows {known}")
     skip = version >= SKIP_VERSION and not stored.keys().isdisjoint(cls.skip_arrays)
+    if version >= ENCODER_VERSION and "encoder" in header:
+        entries.add("encoder")
     check_entries(set(header), entries)
     arrays = {*cls.arrays, *(cls.skip_arrays if skip else ())}
     if version < WEIGHTS_VERSION:
@@ -106,4 +114,6 @@ def network_from_parts(header: Header, stored: Arrays) -> Any:
             raise ValueError(f"{name} has dtype {array.dtype}; expected {np.dtype(wanted[0])}")
     if not isinstance(header["width"], list):
         raise ValueError(f"width is {header['width']!r}; expected a list")
+    if "encoder" in header:
+        header["encoder"] = TableEncoder.from_dict(header["encoder"])
     return cls(**stored, **header)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pathrelu._registry import NETWORKS, RECORDS
+from pathrelu.encoding import TableEncoder
 from pathrelu.files.archive import STORED_DTYPES, Arrays
 from pathrelu.files.networks import network_from_parts
 
@@ -56,6 +57,8 @@ class Encoder:
         if (name := RECORDS.name_of(type(value))) is not None:
             fields = {field.name: self(getattr(value, field.name)) for field in dataclasses.fields(value)}
             return {"record": [name, fields]}
+        if type(value) is TableEncoder:
+            return {"encoder": value.to_dict()}
         if NETWORKS.has_instance(value):
             header, arrays = value.parts()
             return {"network": [header, {name: self._put(array) for name, array in arrays.items()}]}
@@ -132,6 +135,8 @@ class Decoder:
             if record is None:
                 raise ValueError(f"it has a record of the unknown kind {name!r:.40}")
             return record(**{key: self(item) for key, item in fields.items()})
+        if kind == "encoder":
+            return TableEncoder.from_dict(content)
         if kind == "network":
             header, arrays = content
             return network_from_parts(header, {name: self.take(key) for name, key in arrays.items()})

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu.arrangements import Arrangements
+from pathrelu.encoding import TableEncoder
 from pathrelu.network._data import Label
 from pathrelu.network._network import GatedReLUNetwork, ParallelReLUNetwork
 
@@ -34,6 +35,7 @@ def assemble(
     feature_names: Sequence[str] | None = None,
     outputs: NDArray[np.intp] | None = None,
     directions: NDArray[np.float64] | None = None,
+    encoder: TableEncoder | None = None,
 ) -> ParallelReLUNetwork | GatedReLUNetwork:
     """The network of one set of arrangements and blocks (P, S, paths, columns) per output.
 
@@ -77,6 +79,7 @@ def assemble(
         "width": parts[0][0].width,
         "classes": classes,
         "feature_names": feature_names,
+        "encoder": encoder,
     }
     if parts[0][0].skip_connection:
         linear = np.zeros((len(intercept), weights.shape[2]), weights.dtype)

@@ -8,9 +8,11 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from pathrelu import _validation as check
 from pathrelu.arrangements import n_edges
+from pathrelu.encoding import RawTable, TableEncoder
 
 Label: TypeAlias = str | int | float | bool
 
@@ -51,6 +53,7 @@ class NetworkData:
         target: str | None = None,
         skip_weights: ArrayLike | None = None,
         skip_bias: ArrayLike | None = None,
+        encoder: TableEncoder | None = None,
     ) -> None:
         leaves = check.numeric(leaf_weights, "leaf_weights")
         if leaves.ndim != 3 or 0 in leaves.shape[1:]:
@@ -94,7 +97,8 @@ class NetworkData:
             raise ValueError(f"scale has the value {self.scale.min():g}; expected all above 0")
         self.bias_scale = check.positive(bias_scale, "bias_scale")
         self.classes = _labels(classes, len(self.intercept))
-        self.feature_names = _names(feature_names, d)
+        self.encoder = _encoder(encoder, d)
+        self.feature_names = _names(feature_names, self.n_features)
         if target is not None and not isinstance(target, str):
             raise TypeError(f"target is {target!r}; expected a string or None")
         self.target = target
@@ -116,7 +120,46 @@ class NetworkData:
     @property
     def n_features(self) -> int:
         """Columns of the rows that the network takes."""
+        return self.n_columns if self.encoder is None else self.encoder.n_features_in_
+
+    @property
+    def n_columns(self) -> int:
+        """Columns that leaves have weights for: encoded ones, if the network has an encoder."""
         return int(self.leaf_weights.shape[2])
+
+    @property
+    def origin(self) -> NDArray[np.intp]:
+        """Which column of the rows each of those that leaves have weights for is made of, (n_columns,)."""
+        return np.arange(self.n_columns) if self.encoder is None else self.encoder.origin_
+
+    def column_names(self) -> list[str]:
+        """Names of the columns that leaves have weights for, or their numbers."""
+        names = self.feature_names or [str(k) for k in range(self.n_features)]
+        return names if self.encoder is None else self.encoder.names_of(names)
+
+    def columns_of(self, X: Any, *, must_be_finite: bool = True) -> check.Rows:
+        """Columns (n, n_columns) that leaves have weights for, of raw rows, in their dtype.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features) or RawTable
+            Raw rows. A data frame may have its columns in any order, and others too, if the network has an
+            encoder with names.
+        must_be_finite : bool, default=True
+            Whether rows of a network without an encoder are refused if they are not finite.
+
+        Returns
+        -------
+        ndarray
+        """
+        if self.encoder is not None:
+            return self.encoder.encode(self.encoder.read(X).named(self.feature_names))
+        if isinstance(X, RawTable):
+            X = X.block
+        table = check.rows(X, must_be_finite=must_be_finite)
+        if table.shape[1] != self.n_features:
+            raise ValueError(f"X has {table.shape[1]} columns; expected {self.n_features}")
+        return table
 
     @property
     def n_outputs(self) -> int:
@@ -172,7 +215,7 @@ class NetworkData:
     def _skip(self) -> tuple[check.Doubles, check.Doubles]:
         """Weights and biases of the skip connection in float64; no rows without one."""
         if self.skip_weights is None or self.skip_bias is None:
-            return np.empty((0, self.n_features)), np.empty(0)
+            return np.empty((0, self.n_columns)), np.empty(0)
         return double(self.skip_weights), double(self.skip_bias)
 
     def subnetwork_norms(self) -> NDArray[np.float64]:
@@ -291,6 +334,16 @@ def _labels(classes: Sequence[Label] | None, n_outputs: int) -> list[Label] | No
     if len(set(labels)) < len(labels):
         raise ValueError("classes has a label twice")
     return labels
+
+
+def _encoder(encoder: TableEncoder | None, n_columns: int) -> TableEncoder | None:
+    if encoder is None:
+        return None
+    check.instance(encoder, TableEncoder, "encoder", "None or a fitted TableEncoder")
+    check_is_fitted(encoder)
+    if len(encoder.origin_) != n_columns:
+        raise ValueError(f"encoder gives {len(encoder.origin_)} columns; leaf_weights has {n_columns}")
+    return encoder
 
 
 def _names(names: Sequence[str] | None, n_features: int) -> list[str] | None:

@@ -42,9 +42,7 @@ class Network(PortableNetwork):
             dtype: the row is named, and float32 rows may be passed as float64. Rows for which only sums on
             the way to their outputs are too large for float32 are computed in float64.
         """
-        table = check.rows(X, must_be_finite=False)  # the core looks while it reads them anyway
-        if table.shape[1] != self.n_features:
-            raise ValueError(f"X has {table.shape[1]} columns; expected {self.n_features}")
+        table = self.columns_of(X, must_be_finite=False)  # the core looks while it reads them anyway
         outputs = network_outputs(self, table, check.threads(n_threads), check.column_names(X))
         return outputs[:, 0] if self.n_outputs == 1 else outputs
 
@@ -68,9 +66,7 @@ class Network(PortableNetwork):
         -------
         ParallelReLUNetwork or GatedReLUNetwork
         """
-        table = check.rows(X)
-        if table.shape[1] != self.n_features:
-            raise ValueError(f"X has {table.shape[1]} columns; expected {self.n_features}")
+        table = self.columns_of(X)
         return with_factors(self, fewest_subnetworks(self, table, check.threads(n_threads)))
 
     def fewest_subnetworks(self, table: check.Rows, threads: int) -> check.Doubles:
@@ -126,7 +122,7 @@ class Network(PortableNetwork):
         alpha = check.at_least_zero(alpha, "alpha")
         loss = check.choice(loss, "loss", losses.NAMES)
         value = losses.parameter(loss, quantile, threshold)
-        table = np.ascontiguousarray(check.rows(X), dtype=np.float64)
+        table = np.ascontiguousarray(self.columns_of(X), dtype=np.float64)
         n = len(table)
         if loss in losses.BINARY and self.classes is not None and np.ndim(y) == 1:
             y = self._encode(np.asarray(y))
@@ -186,6 +182,7 @@ class ParallelReLUNetwork(Network):
     classes : sequence of str, int, float or bool, optional
         Labels, if this is a classifier: two for one output, else one per output.
     feature_names : sequence of str, optional
+        Of the raw columns.
     target : str, optional
         Name of what is predicted.
     skip_weights : array-like of shape (n_outputs, n_features), optional
@@ -193,6 +190,9 @@ class ParallelReLUNetwork(Network):
         skip connection.
     skip_bias : array-like of shape (n_outputs,), optional
         Zeros by default.
+    encoder : TableEncoder, optional
+        A fitted one, which turns raw rows into the columns that all of the above are for. None: they are
+        numbers, and are taken as they are.
 
     Examples
     --------

@@ -30,7 +30,7 @@ def root_outputs(network: NetworkData, table: check.Doubles, threads: int) -> ch
     K = network.n_subnetworks
     if K == 0:
         return np.empty((len(table), 0))
-    no_skip = np.empty((0, network.n_features)), np.empty(0)
+    no_skip = np.empty((0, network.n_columns)), np.empty(0)
     outputs = _computed(network, table, threads, np.eye(K), np.zeros(K), no_skip)
     assert outputs is not None
     return double(outputs)
@@ -45,7 +45,7 @@ def _computed(
     skip: tuple[check.Doubles, check.Doubles],
 ) -> check.Rows | None:
     """Outputs (n, len(intercept)) with these output weights; None for rows not finite."""
-    d = network.n_features
+    d = network.n_columns
     # Where units switch themselves, there are no gates.
     gates = np.empty((0, d)) if network.gates is None else network.gates.reshape(-1, d)
     gate_bias = np.empty(0) if network.gate_bias is None else network.gate_bias.reshape(-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -386,7 +387,8 @@ def _path_of(
         raise ValueError("the network of the estimator has no sub-networks; fit it with a smaller alpha")
     if estimator.low_rank is not None:
         raise ValueError("the estimator has low_rank, and its path is not one over the rows; use from_path")
-    data = copy.copy(estimator)._data(table_for(network, X), y, sample_weight)
+    encoded = copy.copy(estimator).set_params(encode=None)
+    data = replace(encoded._data(table_for(network, X), y, sample_weight), encoder=network.encoder)
     if data.labels is not None and not np.array_equal(data.labels, estimator.classes_):
         raise ValueError(f"y has the classes {data.labels.tolist()}; expected {estimator.classes_.tolist()}")
     training = TrainingProblem(
