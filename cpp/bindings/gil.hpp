@@ -6,6 +6,10 @@
 
 #ifdef __GLIBCXX__
 #include <cxxabi.h>
+// What unwinds is no C++ object: the reference that its handler names is to nothing, and is never read.
+#define PATHRELU_HANDLES_FORCED_UNWIND __attribute__((no_sanitize("null")))
+#else
+#define PATHRELU_HANDLES_FORCED_UNWIND
 #endif
 
 namespace pathrelu {
@@ -15,7 +19,7 @@ namespace pathrelu {
 /// unwinding its stack, which C++ destructors turn into an abort of the process. Such a thread sleeps here
 /// until the process has ended, as CPython itself does from 3.14 on.
 template <class Body>
-auto or_sleep_at_exit(Body body) {
+PATHRELU_HANDLES_FORCED_UNWIND auto or_sleep_at_exit(Body body) {
 #ifdef __GLIBCXX__
     try {
         return body();
