@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 TITLES = {
     "estimators": "Estimators",
     "model_selection": "Model selection",
+    "encoding": "Tables",
     "program": "Training on arrays",
     "arrangements": "Arrangements",
     "network": "Networks",

@@ -309,3 +309,30 @@ def test_torch_takes_the_places_of_tables(model, dtype):
     tolerance = 1e-4 if dtype == np.float32 else 1e-9
     np.testing.assert_allclose(outputs, model.predict(ODD), rtol=tolerance, atol=tolerance)
     assert module.float().encoding.low.dtype == torch.float64  # knots may be close to each other
+
+
+@pytest.mark.parametrize("encode", ["linear", "ramps"])
+def test_boundaries_are_plotted_over_columns_of_the_table(encode):
+    plotting = pytest.importorskip("pathrelu.plotting")
+    pytest.importorskip("matplotlib").use("agg")
+    model = pr.PathReLUClassifier(encode=encode, **FAST).fit(FRAME, LABEL)
+    draw = plotting.DecisionBoundaryDisplay.from_estimator
+    display = draw(model, FRAME, features=["size", "count"], grid_resolution=12)
+    grid = FRAME.iloc[[0] * 144].assign(size=display.xx0.ravel(), count=display.xx1.ravel())
+    common = FRAME.mode().iloc[0]
+    grid = grid.assign(
+        text=common["text"],
+        category=pd.Categorical([common["category"]] * 144, categories=FRAME["category"].cat.categories),
+        **{name: FRAME[name].mean() for name in ("flag", "day", "wait")},
+    )
+    shown = display.response.ravel()
+    np.testing.assert_allclose(shown, model.decision_function(grid), atol=1e-6)
+    assert len(display.kinks[0]) > 0
+    row = FRAME.iloc[[5]]
+    other = draw(model, FRAME, features=["size", "count"], fixed=row, grid_resolution=12)
+    grid = row.iloc[[0] * 144].assign(size=display.xx0.ravel(), count=display.xx1.ravel())
+    np.testing.assert_allclose(other.response.ravel(), model.decision_function(grid), atol=1e-6)
+    with pytest.raises(ValueError, match="features has 'text', which is no number"):
+        draw(model, FRAME, features=["size", "text"])
+    bars = plotting.FeatureImportanceDisplay.from_estimator(model)
+    assert {label.get_text() for label in bars.ax_.get_yticklabels()} == set(FRAME)

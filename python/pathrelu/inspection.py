@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from pathrelu import _linear_algebra as algebra
@@ -60,7 +60,7 @@ class SubnetworkImportance:
     skip_variance_share: NDArray[np.float64] | None = None
 
 
-def subnetwork_importance(model: Any, X: ArrayLike | None = None) -> SubnetworkImportance:
+def subnetwork_importance(model: Any, X: Any = None) -> SubnetworkImportance:
     r"""Importance of each sub-network: its path norm and, on given rows, its share of the variance.
 
     The share of a part :math:`f_k` of the output :math:`f = b + \sum_k f_k` is
@@ -150,7 +150,7 @@ def _portions(network: Network) -> NDArray[np.float64]:
     return portions
 
 
-def subnetwork_outputs(model: Any, X: ArrayLike) -> NDArray[np.float64]:
+def subnetwork_outputs(model: Any, X: Any) -> NDArray[np.float64]:
     """What each sub-network adds to the outputs that it feeds.
 
     Parameters
@@ -275,7 +275,7 @@ def feature_importance(model: Any, *, by_output: bool = False, scaled: bool = Tr
     return result if by_output else result.sum(axis=0)
 
 
-def preactivations(model: Any, X: ArrayLike) -> list[NDArray[np.float64]]:
+def preactivations(model: Any, X: Any) -> list[NDArray[np.float64]]:
     """What switches each unit: it is on where this is above zero.
 
     Of a gated network these are the pre-activations of the trees of gates.
@@ -332,6 +332,6 @@ def network_of(model: Any) -> Network:
     return network
 
 
-def table_for(network: Network, X: ArrayLike) -> NDArray[np.float64]:
+def table_for(network: Network, X: Any) -> NDArray[np.float64]:
     """Columns of raw rows that leaves have weights for."""
     return network.columns_of(X).astype(np.float64, copy=False)

@@ -306,7 +306,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             have a column, or -1; NaN for missing values.
         """
         raw = self.read(X)
-        self._check_kinds(raw)
+        self.check_kinds(raw)
         pairs = zip(self.columns_, raw.columns, strict=True)
         return np.stack([column.places(part) for column, part in pairs], axis=1)
 
@@ -321,7 +321,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         -------
         ndarray of shape (n, n_encoded), C-ordered
         """
-        self._check_kinds(raw)
+        self.check_kinds(raw)
         if self.plain and raw.block is not None:
             missing = np.isnan(raw.block)
             if not missing.any():
@@ -336,7 +336,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             begin += width
         return out
 
-    def _check_kinds(self, raw: RawTable) -> None:
+    def check_kinds(self, raw: RawTable) -> None:
+        """Refuse columns that are not of the kinds of training, by name.
+
+        Parameters
+        ----------
+        raw : RawTable
+        """
         if len(raw.columns) != len(self.columns_):
             raise ValueError(f"X has {len(raw.columns)} columns; expected {len(self.columns_)}")
         for k, (column, part) in enumerate(zip(self.columns_, raw.columns, strict=True)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Self
@@ -144,6 +144,33 @@ class RawTable:
         if self.block is not None:
             return self.of_block(np.ascontiguousarray(self.block[:, places]), list(names))
         return replace(self, columns=tuple(self.columns[k] for k in places), names=list(names))
+
+    def typical(self, middle: Callable[[check.Doubles], Any]) -> Self:
+        """One row: the `middle` of the numbers of each column that are there, or the most frequent level."""
+        columns = []
+        for column in self.columns:
+            known = column.values[~np.isnan(column.values)].astype(np.float64)
+            if len(known) == 0:
+                value = np.nan
+            elif column.kind == TEXT:
+                value = float(np.bincount(known.astype(np.intp)).argmax())
+            else:
+                value = float(middle(known))
+            columns.append(replace(column, values=np.array([value])))
+        return self._of(columns)
+
+    def repeated(self, n: int, values: Mapping[int, check.Doubles]) -> Self:
+        """The first row n times, with other values in some columns."""
+        columns = [
+            replace(column, values=values[k] if k in values else np.repeat(column.values[:1], n))
+            for k, column in enumerate(self.columns)
+        ]
+        return self._of(columns)
+
+    def _of(self, columns: list[RawColumn]) -> Self:
+        if self.block is not None:
+            return self.of_block(np.stack([column.values for column in columns], axis=1), self.names)
+        return replace(self, columns=tuple(columns))
 
     def label(self, column: int) -> str:
         """How messages call a column."""

@@ -133,9 +133,31 @@ class NetworkData:
         return np.arange(self.n_columns) if self.encoder is None else self.encoder.origin_
 
     def column_names(self) -> list[str]:
-        """Names of the columns that leaves have weights for, or their numbers."""
+        """Names of the columns that leaves have weights for, or their numbers.
+
+        Returns
+        -------
+        list of str
+        """
         names = self.feature_names or [str(k) for k in range(self.n_features)]
         return names if self.encoder is None else self.encoder.names_of(names)
+
+    def raw_table(self, X: Any) -> RawTable:
+        """Raw rows, read once and checked.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features) or RawTable
+
+        Returns
+        -------
+        RawTable
+        """
+        if self.encoder is None:
+            return X if isinstance(X, RawTable) else RawTable.of_block(self.columns_of(X))
+        raw = self.encoder.read(X).named(self.feature_names)
+        self.encoder.check_kinds(raw)
+        return raw
 
     def columns_of(self, X: Any, *, must_be_finite: bool = True) -> check.Rows:
         """Columns (n, n_columns) that leaves have weights for, of raw rows, in their dtype.
@@ -153,7 +175,7 @@ class NetworkData:
         ndarray
         """
         if self.encoder is not None:
-            return self.encoder.encode(self.encoder.read(X).named(self.feature_names))
+            return self.encoder.encode(self.raw_table(X))
         if isinstance(X, RawTable):
             X = X.block
         table = check.rows(X, must_be_finite=must_be_finite)

@@ -20,7 +20,7 @@ from pathrelu.network._prune import fewest_subnetworks, with_factors
 class Network(PortableNetwork):
     """What both kinds of network share; see `ParallelReLUNetwork`."""
 
-    def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> check.Rows:
+    def predict(self, X: Any, *, n_threads: int | None = None) -> check.Rows:
         """Outputs of the network.
 
         Parameters
@@ -46,7 +46,7 @@ class Network(PortableNetwork):
         outputs = network_outputs(self, table, check.threads(n_threads), check.column_names(X))
         return outputs[:, 0] if self.n_outputs == 1 else outputs
 
-    def prune(self, X: ArrayLike, *, n_threads: int | None = None) -> Self:
+    def prune(self, X: Any, *, n_threads: int | None = None) -> Self:
         """A network with the same outputs on the rows of `X` and no larger path norm, of few sub-networks.
 
         Sub-networks are rescaled, and those that this makes zero are left out, until the outputs of the rest
@@ -86,7 +86,7 @@ class Network(PortableNetwork):
 
     def objective(
         self,
-        X: ArrayLike,
+        X: Any,
         y: ArrayLike,
         alpha: float,
         *,

@@ -11,8 +11,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.inspection import DecisionBoundaryDisplay as _DecisionBoundaryDisplay
 
 from pathrelu import _validation as check
+from pathrelu.encoding import RawTable
+from pathrelu.encoding._raw import EMPTY, TEXT
 from pathrelu.estimators import log_probabilities, winners
-from pathrelu.inspection import Network, network_of, preactivations, table_for
+from pathrelu.inspection import Network, network_of, preactivations
 from pathrelu.network import GatedReLUNetwork
 from pathrelu.plotting._axes import Grid, class_labels, feature_names, pyplot
 
@@ -33,8 +35,8 @@ class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
     Attributes
     ----------
     kinks : list of list of ndarray of shape (n_points, 2)
-        For each hidden layer the lines on which units of it switch. Those of the first are straight; those of
-        others are read off the grid.
+        For each hidden layer the lines on which units of it switch. Those of the first are straight, unless
+        the network makes ramps of columns; all others are read off the grid.
     kink_norms : list of ndarray of shape (n_lines,)
         The path norm of the sub-network that each line belongs to. The larger, the darker is the line.
     boundary : list of ndarray of shape (n_points, 2)
@@ -86,7 +88,7 @@ class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
         features : sequence of 2 int or str, optional
             The features of the two axes, by position or name. May be left out if there are just two.
         fixed : {"mean", "median"} or array-like of shape (n_features,), default="mean"
-            What the other features are set to: that of `X`, or a row.
+            What the other features are set to: that of `X`, and of text the most frequent, or a row.
         output : int, default=0
             Which output of a regression of several to show.
         kinks : bool, default=True
@@ -116,19 +118,29 @@ class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
         names = feature_names(estimator, network)
         classes = class_labels(estimator, network)
         pyplot()
-        table = table_for(network, X)
+        table = network.raw_table(X)
         pair = _two_features(features, names)
+        for feature in pair:
+            if table.columns[feature].kind in (TEXT, EMPTY):
+                raise ValueError(
+                    f"features has {names[feature]!r}, which is no number; expected two that are"
+                )
         if isinstance(fixed, str):
             middle = np.mean if check.choice(fixed, "fixed", ("mean", "median")) == "mean" else np.median
-            row = np.asarray(middle(table, axis=0))
+            row = table.typical(middle)
+        elif _plain(network):
+            given = check.array_of(fixed, (network.n_features,), "fixed").astype(np.float64)
+            row = RawTable.of_block(given[np.newaxis])
         else:
-            row = check.array_of(fixed, (network.n_features,), "fixed").astype(np.float64)
+            values: Any = fixed
+            row = network.raw_table(values if check.column_names(values) else [list(values)])
         output = check.count(output, "output", 0, network.n_outputs - 1)
         check.count(grid_resolution, "grid_resolution", 2)
         margin = check.at_least_zero(margin, "margin")
         draw_kinks = check.switch(kinks, "kinks")
 
-        low, high = table[:, pair].min(axis=0), table[:, pair].max(axis=0)
+        shown = np.stack([table.columns[feature].values for feature in pair], axis=1).astype(np.float64)
+        low, high = np.nanmin(shown, axis=0), np.nanmax(shown, axis=0)
         pad = margin * np.where(high > low, high - low, 1.0)
         window = np.stack([low - pad, high + pad])
         part = (
@@ -218,7 +230,7 @@ class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
 class _Slice(BaseEstimator):  # type: ignore[misc]
     """A network as a function of two features, for what takes a fitted estimator of two."""
 
-    def __init__(self, network: Network, pair: list[int], row: Grid) -> None:
+    def __init__(self, network: Network, pair: list[int], row: RawTable) -> None:
         self.network = network
         self.pair = pair
         self.row = row
@@ -229,17 +241,17 @@ class _Slice(BaseEstimator):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
-    def rows(self, points: Grid) -> Grid:
-        rows = np.tile(self.row, (len(points), 1))
-        rows[:, self.pair] = points
-        return rows
+    def rows(self, points: Grid) -> RawTable:
+        return self.row.repeated(
+            len(points), dict(zip(self.pair, np.ascontiguousarray(points.T), strict=True))
+        )
 
     def outputs(self, points: Grid) -> check.Rows:
         return self.network.predict(self.rows(points))
 
 
 class _RegressionSlice(RegressorMixin, _Slice):  # type: ignore[misc]
-    def __init__(self, network: Network, pair: list[int], row: Grid, output: int) -> None:
+    def __init__(self, network: Network, pair: list[int], row: RawTable, output: int) -> None:
         super().__init__(network, pair, row)
         self.output = output
 
@@ -248,7 +260,7 @@ class _RegressionSlice(RegressorMixin, _Slice):  # type: ignore[misc]
 
 
 class _ClassificationSlice(ClassifierMixin, _Slice):  # type: ignore[misc]
-    def __init__(self, network: Network, pair: list[int], row: Grid, classes: NDArray[Any]) -> None:
+    def __init__(self, network: Network, pair: list[int], row: RawTable, classes: NDArray[Any]) -> None:
         super().__init__(network, pair, row)
         self.classes = self.classes_ = classes
 
@@ -285,21 +297,22 @@ def _two_features(features: Sequence[int | str] | None, names: list[str]) -> lis
 
 
 def _kinks(
-    network: Network, pair: list[int], row: Grid, rows: Grid, x: Grid, y: Grid
+    network: Network, pair: list[int], row: RawTable, rows: RawTable, x: Grid, y: Grid
 ) -> list[tuple[list[Grid], NDArray[np.intp]]]:
     """Lines on which units switch, and the sub-networks of these; for each hidden layer."""
-    corner = row.copy()
-    corner[pair] = 0
-    unit = "gate" if isinstance(network, GatedReLUNetwork) else "hidden"
-    leaves = network.weights[f"{unit}_1"]
-    offsets = preactivations(network, corner[np.newaxis])[0][0]
-    found = [
-        (line, k)
-        for (k, leaf), offset in np.ndenumerate(offsets)
-        if (line := _clipped(leaves[k, leaf, pair], offset, x[[0, -1]], y[[0, -1]])) is not None
-    ]
-    layers = [found]
-    for layer in preactivations(network, rows)[1:] if network.depth > 2 else ():
+    layers: list[list[tuple[Grid, int]]] = []
+    if _plain(network):
+        corner = row.repeated(1, {feature: np.zeros(1) for feature in pair})
+        unit = "gate" if isinstance(network, GatedReLUNetwork) else "hidden"
+        leaves = network.weights[f"{unit}_1"]
+        offsets = preactivations(network, corner)[0][0]
+        found = [
+            (line, k)
+            for (k, leaf), offset in np.ndenumerate(offsets)
+            if (line := _clipped(leaves[k, leaf, pair], offset, x[[0, -1]], y[[0, -1]])) is not None
+        ]
+        layers.append(found)
+    for layer in preactivations(network, rows)[len(layers) :] if network.depth > 1 + len(layers) else ():
         surfaces = layer.reshape(len(y), len(x), *layer.shape[1:])
         layers.append(
             [
@@ -312,6 +325,11 @@ def _kinks(
     # The darkest first: it is the one in the legend.
     ordered = [sorted(lines, key=lambda line: -norms[line[1]]) for lines in layers]
     return [([line for line, _ in lines], np.array([k for _, k in lines], np.intp)) for lines in ordered]
+
+
+def _plain(network: Network) -> bool:
+    """Whether leaves see the columns of rows themselves."""
+    return network.encoder is None or network.encoder.plain
 
 
 def _clipped(normal: check.Rows, offset: float, x: Grid, y: Grid) -> Grid | None:
