@@ -314,6 +314,8 @@ def apart(records: Sequence[Record], results: Results, stage: str) -> str:
                         f"{ratio:.2g}",
                     ]
                 )
+    if not lines:
+        return "Fewer than three tables of any measure so far.\n"
     return table(["method", "against", "measure", "wins / ties / loses", "p (Wilcoxon)", "time ratio"], lines)
 
 
@@ -453,7 +455,7 @@ def write(records: Sequence[Record], folder: Path) -> None:
                     text.append(f"### {title}, {stage}\n\n" + comparison(results, names, quantity))
     text.append("## Where pathrelu loses")
     for stage, results in stages.items():
-        if OURS in results.methods:
+        if OURS in results.methods and len(results.methods) > 1:
             text.append(f"Tables lost by more than {LOST} to the best of all other methods, {stage}.")
             for quantity in ("accuracy", "r2"):
                 title, task, _ = MEASURES[quantity]

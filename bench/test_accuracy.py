@@ -191,7 +191,8 @@ def test_a_run_that_was_cut_off_goes_on_and_reports(tmp_path, monkeypatch):
 
 def test_ours_is_beside_the_reference_and_tuned(tmp_path, monkeypatch):
     arguments = ["--tables", "diabetes", "breast cancer", "--folds", "1", "--methods", "pathrelu", "boosting"]
-    run(monkeypatch, tmp_path, *arguments)
+    alone = run(monkeypatch, tmp_path, *arguments[:-1])
+    assert len(run(monkeypatch, tmp_path, *arguments)) == 2 * len(alone) == 4
     records = run(monkeypatch, tmp_path, *arguments, "--stage", "tuned", "--budget", "2")
     tuned = [record for record in records if record["stage"] == "tuned"]
     assert len(tuned) == 4 == len(records) / 2
