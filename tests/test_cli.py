@@ -349,11 +349,9 @@ def test_types_of_parquet_columns_are_kept(table, tmp_path):
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        (pd.array([None, *range(59)], "Int64"), "the cell in column 'bad', row 1 is empty"),
-        ([1.0, np.nan] * 30, "the cell in column 'bad', row 2 is empty"),
-        ([1.0, np.inf] * 30, "the cell in column 'bad', row 2 is infinite"),
-        (["1", "2"] * 30, "column 'bad' holds str, not numbers; --one-hot"),
-        (pd.date_range("2020", periods=60), "column 'bad' holds datetime64"),
+        ([1.0, np.inf] * 30, "infinite values in column 'bad' (30 of 60 rows, first in row 1)"),
+        ([[1], [2]] * 30, "column 'bad' of X holds ndarray, first in row 0"),
+        ([b"a", b"b"] * 30, "column 'bad' of X holds bytes"),
     ],
     ids=str,
 )
@@ -391,47 +389,56 @@ def rents(tmp_path):
 
 
 @pytest.mark.parametrize("parquet", [False, True])
-def test_text_is_encoded_in_training_and_in_predicting(rents, tmp_path, parquet):
+def test_tables_with_text_gaps_and_dates_are_taken_as_they_are(rents, tmp_path, parquet):
     path, frame = rents
+    frame = frame.assign(day=pd.date_range("2020-01-01", periods=90).astype(str))
+    frame.loc[3, "rent"] = None
+    frame.loc[4, "district"] = None
     if parquet:
         pytest.importorskip("pyarrow")
-        frame.to_parquet(path)
-    result, model = train(path, "--one-hot", "--ignore", "id", target="rent", alpha=1e-3)
+        frame = frame.assign(day=pd.to_datetime(frame["day"]))
+    frame.to_parquet(path) if parquet else frame.to_csv(path, index=False, na_rep="N/A")
+    result, model = train(path, "--ignore", "id", target="rent", alpha=1e-3)
+    refused(result, "column 'rent', row 4 is", output=model)
+    frame = frame.drop(index=3)
+    frame.loc[5, "area"] = None
+    frame.to_parquet(path) if parquet else frame.to_csv(path, index=False, na_rep="N/A")
+    result, model = train(path, "--ignore", "id", target="rent", alpha=1e-3)
     assert result.exit_code == 0, result.output
-    assert "one-hot        'district': 3 categories" in result.stdout
-    names = ["area", "district=7", "district=north", "district=south=sea"]
-    assert pr.load(model).network_.feature_names == names
-    dummies = pd.get_dummies(frame["district"], dtype=float)
-    encoded = np.column_stack([frame["area"], dummies[["7", "north", "south=sea"]]])
-    expected = pr.load(model).network_.predict(encoded)
-    rows = tmp_path / "rows.csv"
-    frame[["district", "area"]].to_csv(rows, index=False)
-    assert [float(cell) for cell in run("predict", model, rows).stdout.split()[1:]] == expected.tolist()
-    np.testing.assert_allclose(expected, frame["rent"], atol=0.5)
-    # A table that is encoded already does as well, and one with another category is refused.
-    pd.DataFrame(encoded, columns=names).to_csv(rows, index=False)
-    assert [float(cell) for cell in run("predict", model, rows).stdout.split()[1:]] == expected.tolist()
-    frame.assign(district="moon").to_csv(rows, index=False)
-    refused(run("predict", model, rows), "the cell 'moon' in column 'district', row 1 is a category that")
-    frame.assign(district="").to_csv(rows, index=False)
-    refused(run("predict", model, rows), "the cell in column 'district', row 1 is missing")
+    assert "categories     'district': 3" in result.stdout
+    loaded = pr.load(model)
+    assert loaded.network_.feature_names == ["area", "district", "day"]
+    assert [column.kind for column in loaded.network_.encoder.columns_] == ["number", "text", "time"]
+    rows = frame[["day", "district", "area"]].assign(district="moon")
+    raw = rows.assign(day=pd.to_datetime(rows["day"]))
+    expected = loaded.network_.predict(raw)
+    np.testing.assert_array_equal(loaded.predict(raw[["area", "district", "day"]]), expected)
+    given = tmp_path / "rows.csv"
+    rows.assign(day=rows["day"].astype(str)).to_csv(given, index=False)
+    assert [float(cell) for cell in run("predict", model, given).stdout.split()[1:]] == expected.tolist()
+    rows.assign(day="someday").to_csv(given, index=False)
+    refused(run("predict", model, given), "the cell 'someday' in column 'day', row 1 is not a time")
+    rows.assign(day="2020-06-31").to_csv(given, index=False)
+    refused(run("predict", model, given), "the cell '2020-06-31' in column 'day', row 1 is not a time")
+    rows.assign(day="", area="small").to_csv(given, index=False)
+    refused(run("predict", model, given), "the cell 'small' in column 'area', row 1 is not a number")
+    for command in (("inspect", model, path), ("certify", model, path, "--method", "solver")):
+        assert run(*command).exit_code == 0, run(*command).output
 
 
-def test_what_cannot_be_encoded_is_refused(rents, tmp_path):
+def test_marks_of_what_is_missing_can_be_added(rents, tmp_path):
     path, frame = rents
-    options = ("--one-hot", "--ignore", "id")
-    for changed, message in (
-        (frame.assign(district=[None, *["a"] * 89]), "the cell in column 'district', row 1 is missing"),
-        (frame.rename(columns={"district": "a=b"}), "column 'a=b' has '=' in its name"),
-        (frame.assign(**{"district=7": 1}), "two columns would be named 'district=7'"),
-        (
-            pd.concat([frame.assign(district=[f"n{k}{i}" for i in range(90)]) for k in range(2)]),
-            "has 180 categ",
-        ),
-    ):
-        changed.to_csv(path, index=False)
-        result, output = train(path, *options, target="rent")
-        refused(result, message, output=output)
+    frame = frame.astype({"area": object})
+    frame.loc[3, ["area", "district"]] = "unknown"
+    frame.to_csv(path, index=False)
+    result, model = train(path, "--ignore", "id", target="rent")
+    refused(result, "the cell 'unknown' in column 'area', row 4 is not a number", "--na", output=model)
+    result, model = train(path, "--ignore", "id", "--na", "unknown", target="rent", alpha=1e-3)
+    assert result.exit_code == 0, result.output
+    encoder = pr.load(model).network_.encoder
+    assert [column.gaps for column in encoder.columns_] == [True, True]
+    assert encoder.columns_[1].levels == ("7", "north", "south=sea")
+    assert run("predict", model, path).exit_code == 0
 
 
 def test_weights_of_rows_and_classes_are_those_of_the_estimator(table, tmp_path):
@@ -835,7 +842,7 @@ def test_completion_scripts(shell):
 def test_commands_options_and_columns_are_completed(csv):
     complete = ShellComplete(commands, {}, "pathrelu", "_PATHRELU_COMPLETE").get_completions
     assert "train" in [item.value for item in complete([], "t")]
-    assert "--one-hot" in [item.value for item in complete(["train"], "--o")]
+    assert "--output" in [item.value for item in complete(["train"], "--o")]
     assert [item.value for item in complete(["train", str(csv), "--target"], "")] == ["a", "b b", "c", "y"]
     assert [item.value for item in complete(["train", "none.csv", "--target"], "")] == []
     assert [item.type for item in complete(["train"], "d")] == ["file"]
@@ -894,20 +901,13 @@ def test_input_and_special_files_are_not_written_over(csv, tmp_path):
         ("a,y\n1,2\n4,5,6\n", "is not a CSV file"),
         ("y\n1\n2\n", "has no column besides the target 'y'"),
         ("a,z\n1,2\n", "has no column 'y'; it has 'a', 'z'"),
-        ("a,b,y\n1,2,3\n4,x y,6\n", "the cell 'x y' in column 'b', row 2 is not a number"),
-        ("a,b,y\n1,2,3\n4,True,6\n", "the cell 'True' in column 'b', row 2 is not a number"),
-        ("a,b,y\n1,True,3\n4,True,6\n", "the cell 'True' in column 'b', row 1 is not a number"),
-        ("a,b,y\n1,2,3\n4,1_000,6\n", "the cell '1_000' in column 'b', row 2 is not a number"),
-        ("a,b,y\n1,2,3\n4,,6\n", "the cell in column 'b', row 2 is empty"),
-        ("a,b,y\n1,2,3\n4, ,6\n", "the cell in column 'b', row 2 is empty"),
-        ("a,b,y\n1,2,3\n4,nan,6\n", "the cell 'nan' in column 'b', row 2 is missing"),
-        ("a,b,y\n1,2,3\n4,NaN,6\n", "the cell 'NaN' in column 'b', row 2 is missing"),
-        ("a,b,y\n1,2,3\n4,NA,6\n", "the cell 'NA' in column 'b', row 2 is missing"),
+        ("a,b,y\n1,2,3\n4,x y,6\n7,8,9\n", "the cell 'x y' in column 'b', row 2 is not a number"),
+        ("a,b,y\n1,2,3\n4,True,6\n7,8,9\n", "the cell 'True' in column 'b', row 2 is not a number"),
+        ("a,b,y\n1,2,3\n4,1_000,6\n7,8,9\n", "the cell '1_000' in column 'b', row 2 is not a number"),
         ("a,b,y\n1,2,3\n4,-inf,6\n", "the cell '-inf' in column 'b', row 2 is not finite"),
         ("a,b,y\n1,2,3\n4,1e999,6\n", "in column 'b', row 2 is not finite"),
         ("a,b,y\n1,2,3\n4,5,\n", "the cell in column 'y', row 2 is empty"),
         ("a,b,y\n1,2,3\n4,5\n", "the cell in column 'y', row 2 is empty"),
-        ("a,y,b\n1,2,3\n4,5\n", "the cell in column 'b', row 2 is empty"),
         ("a,b,y\n1,2,3\n4,5,nan\n", "the cell 'nan' in column 'y', row 2 is missing"),
         ("a,b,y\n1,2,3.5\n4,5,inf\n", "the cell 'inf' in column 'y', row 2 is not finite"),
         ("a,b,y\n1,2,z\n4,5,z\n", "column 'y' has only the class 'z'; expected at least 2 classes"),
@@ -926,7 +926,7 @@ def test_a_bad_table_is_refused_when_training(tmp_path, content):
 
 @pytest.mark.filterwarnings("ignore:The number of unique classes:UserWarning")
 @pytest.mark.parametrize("cell", ["NA", "N/A", "NULL", "None", "?", "-", "1,234", "nan", ""])
-@pytest.mark.parametrize("options", [(), ("--one-hot",), ("--task", "classification", "--one-hot")], ids=str)
+@pytest.mark.parametrize("options", [(), ("--task", "classification")], ids=str)
 @pytest.mark.parametrize("column", ["a", "y"])
 def test_a_column_that_is_mostly_numbers_is_no_text(tmp_path, cell, column, options):
     frame = pd.DataFrame({"a": np.arange(40) / 7, "y": np.arange(40)}).astype(object)
@@ -937,6 +937,11 @@ def test_a_column_that_is_mostly_numbers_is_no_text(tmp_path, cell, column, opti
     if (cell, column) == ("1,234", "y") and "classification" in options:
         assert result.exit_code == 0  # a label, if the user says so
         return
+    if column == "a" and cell != "1,234":
+        assert result.exit_code == 0
+        (encoded,) = pr.load(output).network_.encoder.columns_
+        assert (encoded.kind, encoded.gaps) == ("number", True)
+        return
     refused(result, f"in column '{column}', row 4 is", output=output)
     assert ("without any comma" if cell == "1,234" else "fill it in, or leave the row out") in result.stderr
 
@@ -946,10 +951,12 @@ def test_marks_of_gaps_are_labels_and_categories_among_text(tmp_path, labels):
     path = tmp_path / "data.csv"
     frame = pd.DataFrame({"a": np.arange(40), "b": list(labels) * 20, "y": list(labels) * 20})
     frame.to_csv(path, index=False)
-    result, output = train(path, "--one-hot")
+    result, output = train(path)
     assert result.exit_code == 0, result.stderr
     assert pr.load(output).classes_.tolist() == sorted(labels)
-    assert pr.load(output).network_.feature_names == ["a", *(f"b={label}" for label in sorted(labels))]
+    column = pr.load(output).network_.encoder.columns_[1]
+    missing = "?" in labels  # what a level of the encoder cannot be
+    assert (column.levels, column.gaps) == (("x",) if missing else tuple(sorted(labels)), missing)
 
 
 @pytest.mark.parametrize("index", ["one", "two"])
@@ -1069,7 +1076,7 @@ def test_no_table_however_odd_is_a_bug(tmp_path):
         rng = random.Random(seed)
         path = tmp_path / "odd.csv"
         path.write_bytes(odd_csv(rng))
-        task = rng.choice([[], ["--one-hot"], ["--task", "classification"], ["--sample-weight", "b"]])
+        task = rng.choice([[], ["--na", "x"], ["--task", "classification"], ["--sample-weight", "b"]])
         result, model = train(path, "--max-iter", 50, *task, alpha=0.1)
         done = [result]
         if model.exists():
@@ -1129,7 +1136,6 @@ def test_text_cannot_be_regressed_on(table, tmp_path):
         ("a,c\n1,2\n", "lacks 'b b'"),
         ("a\n1\n", "lacks 'b b', 'c'"),
         ("a,b b,c\n1,2,x\n", "the cell 'x' in column 'c', row 1 is not a number"),
-        ("a,b b,c\n1,2,\n", "the cell in column 'c', row 1 is empty"),
         ("a,b b,c\n1,2,inf\n", "the cell 'inf' in column 'c', row 1 is not finite"),
         ("a,b b,c\n", "has a header but no rows"),
         ("", "is empty"),

@@ -15,7 +15,12 @@ from test_encoding import table
 
 import pathrelu as pr
 from pathrelu import TableEncoder
-from pathrelu.inspection import feature_importance, feature_path_norms
+from pathrelu.inspection import (
+    feature_importance,
+    feature_path_norms,
+    subnetwork_importance,
+    subnetwork_outputs,
+)
 
 FRAME = table(120)
 TARGET = (FRAME["text"] == "red") * 2.0 + FRAME["count"] + FRAME["size"].fillna(0).abs()
@@ -224,6 +229,30 @@ def test_importances_are_those_of_the_columns_of_the_table(model):
     importance = feature_importance(model)
     np.testing.assert_allclose(model.feature_importances_, importance / importance.sum())
     assert set(np.argsort(-importance)[:3]) == {0, 1, 2}  # size, count and text
+
+
+def test_what_is_inspected_and_certified_takes_raw_rows(model):
+    parts = subnetwork_outputs(model, ODD).sum(axis=1)
+    linear = model.network_.weights["skip"] @ model.network_.encoder.transform(ODD).T
+    outputs = parts + linear[0] + model.network_.weights["skip_bias"] + model.intercept_
+    np.testing.assert_allclose(outputs, model.predict(ODD), rtol=1e-9)
+    importance = subnetwork_importance(model, FRAME)
+    assert importance.variance_share.sum() + importance.skip_variance_share.sum() == pytest.approx(1)
+    certificate = pr.certify(model.network_, FRAME, TARGET, model.alpha_, "solver")
+    assert certificate.upper == pytest.approx(model.objective_, rel=1e-9)
+    assert certificate.relative_gap < 1e-3
+
+
+def test_paths_are_plotted_of_raw_rows():
+    plotting = pytest.importorskip("pathrelu.plotting")
+    pytest.importorskip("matplotlib").use("agg")
+    model = pr.PathReLUClassifier(encode="ramps", **FAST).fit(FRAME, LABEL)
+    draw = plotting.RegularizationPathDisplay.from_estimator
+    display = draw(model, FRAME, LABEL, alphas=[0.1, 0.05])
+    norms = np.asarray(display.path_norms)[-1].sum()
+    assert norms == pytest.approx(model.network_.path_norm(), rel=0.05)
+    scored = draw(model, FRAME, LABEL, alphas=[0.1, 0.05], X_test=ODD, y_test=LABEL)
+    assert len(scored.scores) == 2
 
 
 def test_selection_of_columns_by_importance():

@@ -110,7 +110,7 @@ def subnetwork_importance(model: Any, X: Any = None) -> SubnetworkImportance:
         table = table_for(network, X)
         if len(table) < 2:
             raise ValueError("X has 1 row; expected at least 2 to take variances over")
-        outputs = network.predict(table).reshape(len(table), -1)
+        outputs = rowwise.network_outputs(network, table, check.threads(None))
         outputs = outputs - outputs.mean(axis=0)
         constant = (outputs == outputs[0]).all(axis=0)
         variance = np.where(constant, np.nan, (outputs**2).sum(axis=0))

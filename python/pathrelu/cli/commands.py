@@ -156,7 +156,9 @@ target_option = click.option(
     help=f"auto: classification if the target is text or has at most {MOST_CLASSES} distinct integers.",
 )
 @click.option("--ignore", multiple=True, shell_complete=columns, help="Column to leave out; can be repeated.")
-@click.option("--one-hot", is_flag=True, help="Turn each column of text into one column for each category.")
+@click.option(
+    "--na", multiple=True, help="Text that is missing, beside NA, N/A, null, None, ?; can be repeated."
+)
 @click.option("--sample-weight", shell_complete=columns, help="Column of weights of the rows.")
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give all classes the same weight.")
 @click.option(
@@ -210,7 +212,8 @@ def train(
 ) -> None:
     """Train a network on the table DATA (CSV, gzipped or not, or Parquet) and write it to a model file.
 
-    Columns must be numbers without gaps; --one-hot encodes columns of text.
+    Columns are numbers, text or dates (2020-12-31), and may have gaps. Where most cells are numbers, all must
+    be numbers or gaps.
     """
     begin = time.perf_counter()
     with convergence() as converged:
@@ -457,7 +460,7 @@ def describe(summary: dict[str, Any]) -> None:
     if summary["classes"] is not None:
         click.echo(f"classes        {listed(summary['classes'])}")
     for column, categories in summary.get("categories", {}).items():
-        click.echo(f"one-hot        {column!r}: {len(categories)} categories")
+        click.echo(f"categories     {column!r}: {len(categories)}")
     if summary["loss"] not in (None, "log_loss", "squared_error"):
         link = ", whose outputs are logarithms of means" if summary["log_link"] else ""
         click.echo(f"loss           {summary['loss']}{link}")

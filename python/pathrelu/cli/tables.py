@@ -7,10 +7,11 @@ import gzip
 import json
 import numbers
 import os
+import re
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import dropwhile
@@ -24,10 +25,12 @@ from numpy.typing import NDArray
 
 from pathrelu import _validation as check
 from pathrelu._sklearn import parse_version
+from pathrelu.encoding import TableEncoder
+from pathrelu.encoding._raw import EMPTY, MISSING_VALUES, TEXT, TIME
 from pathrelu.files.archive import is_stream, write_file
 
 GAPS = {"", "-", "--", "?", "#n/a", "<na>", "n/a", "na", "nan", "none", "null"}  # in columns of numbers
-MOST_CATEGORIES = 100  # of a column that is encoded; more are as a rule names or identifiers
+ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?")
 FORMATS = ("csv", "jsonl", "parquet")
 EXTENSIONS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
 NOT_CSV = (
@@ -70,6 +73,7 @@ class Table:
     path: Path
     frame: pd.DataFrame
     opened: Any  # how to open a CSV file; None for Parquet, whose columns have types
+    marks: frozenset[str] = frozenset()  # texts that stand for missing values, beside GAPS
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -105,13 +109,20 @@ class Table:
 
     def _parsed(self, name: str, hint: str) -> NDArray[np.float64]:
         cells = self.text(name)
-        values = parsed(cells)
+        for row in np.flatnonzero([self._is_gap(cell) for cell in cells])[:1].tolist():
+            cell = cells[row]
+            self.refuse_cell(name, row, cell, "is missing" if cell.strip() else "is empty", FILL)
+        return self._finite(name, cells, np.arange(len(cells)), hint)
+
+    def _finite(
+        self, name: str, cells: NDArray[np.object_], rows: NDArray[np.intp], hint: str
+    ) -> NDArray[np.float64]:
+        """Cells of these rows as finite numbers, or an error that names the first that is not one."""
+        values = parsed(cells[rows])
         if values is not None and np.isfinite(values).all():
             return values
-        for row, cell in enumerate(cells):
-            number = parsed(cells[row : row + 1])
-            if _is_gap(cell):
-                self.refuse_cell(name, row, cell, "is missing" if cell.strip() else "is empty", FILL)
+        for row in rows.tolist():
+            cell, number = cells[row], parsed(cells[row : row + 1])
             if number is None and parsed(np.array([cell.replace(",", "")], object)) is not None:
                 self.refuse_cell(name, row, cell, "is not a number: write 1234.5, without any comma")
             if number is None:
@@ -119,6 +130,37 @@ class Table:
             if not np.isfinite(number).all():
                 self.refuse_cell(name, row, cell, "is not finite")
         raise AssertionError("every cell is a finite number")
+
+    def feature(self, name: str, kind: str | None = None) -> Any:
+        """A column as the encoder takes it: of a CSV file numbers, times or text, of Parquet what it holds.
+
+        The `kind` is that of a column of a model; by default it is what most cells are.
+        """
+        cells = self.frame[name]
+        if not self.opened:
+            return cells
+        if kind == TEXT or (kind is None and not self.is_numeric(name)):
+            text = self.text(name)
+            times = None if kind == TEXT else _times(text, self._is_gap)
+            present = np.array([None if cell.strip() in self.marks else cell for cell in text], object)
+            return present if times is None else times
+        if kind == TIME:
+            text = self.text(name)
+            for row, cell in enumerate(text):
+                if not self._is_gap(cell) and _times(text[row : row + 1], self._is_gap) is None:
+                    self.refuse_cell(name, row, cell, "is not a time: write 2020-12-31 or 2020-12-31 23:59")
+            return _times(text, self._is_gap)
+        if cells.dtype.kind in "iuf" and np.isfinite(values := cells.to_numpy(np.float64)).all():
+            return values
+        text = self.text(name)
+        filled = np.flatnonzero([not self._is_gap(cell) for cell in text])
+        numbers = np.full(len(text), np.nan)
+        if len(filled):
+            numbers[filled] = self._finite(name, text, filled, HINT)
+        return numbers
+
+    def _is_gap(self, cell: str) -> bool:
+        return _is_gap(cell) or cell.strip() in self.marks
 
     def text(self, name: str) -> NDArray[np.object_]:
         """A column as it is written in a CSV file; of a Parquet file, its values."""
@@ -135,7 +177,7 @@ class Table:
             return check.other_than_numbers(cells) == ""
         if cells.dtype.kind in "iuf":
             return True
-        filled = [cell for cell in self.text(name) if not _is_gap(cell)]
+        filled = [cell for cell in self.text(name) if not self._is_gap(cell)]
         n_numbers = sum(parsed(np.array([cell], object)) is not None for cell in filled)
         return 2 * n_numbers > len(filled) or not filled
 
@@ -170,25 +212,18 @@ class Table:
         return whole if whole.astype(str).tolist() == cells.tolist() else np.array(cells.tolist())
 
     def _present(self, name: str, cells: NDArray[np.object_]) -> None:
-        """Refuse a column of labels or categories with gaps."""
+        """Refuse a column of labels with gaps."""
         if not self.opened:
             self._plain(name)
-        gap = _is_gap if self.opened and self.is_numeric(name) else _missing  # "-" and "none" may be labels
+        gap = (
+            self._is_gap if self.opened and self.is_numeric(name) else _missing
+        )  # "-" and "none" may be labels
         for row, cell in enumerate(cells):
             if gap(cell):
                 self.refuse_cell(name, row, cell if isinstance(cell, str) else "", "is missing", FILL)
 
-    def categories(self, name: str) -> NDArray[np.object_]:
-        """A column as text, for one-hot encoding."""
-        cells = self.text(name)
-        self._present(name, cells)
-        for cell in cells:
-            if not isinstance(cell, str | bool | np.bool_):
-                refuse(f"{self.path}: column {name!r} holds {type(cell).__name__}, neither numbers nor text")
-        return np.array([str(cell) for cell in cells], dtype=object)
 
-
-HINT = "; --one-hot encodes columns of text, --ignore leaves columns out"
+HINT = "; --na TEXT takes it as missing, --ignore leaves the column out"
 FILL = ": fill it in, or leave the row out"
 
 
@@ -207,19 +242,30 @@ def _label(number: Any) -> Any:
     return int(number) if number == int(number) else float(number)
 
 
-def read(path: Path) -> Table:
+def _times(cells: NDArray[np.object_], is_gap: Callable[[str], bool]) -> NDArray[np.datetime64] | None:
+    """Cells as times, if all that are no gaps are dates as ISO 8601 writes them, perhaps with a time."""
+    days = [None if is_gap(cell) else cell.strip() for cell in cells]
+    if not all(day is None or ISO_TIME.fullmatch(day) for day in days) or not any(days):
+        return None
+    try:
+        return np.array(["NaT" if day is None else day for day in days], "datetime64[us]")
+    except ValueError:  # such as the 31st of June
+        return None
+
+
+def read(path: Path, marks: Iterable[str] = ()) -> Table:
     """A table with named columns and rows, in the format that its first bytes tell."""
     with open(path, "rb") as file:
         magic = file.read(4)
     if magic == b"PAR1":
-        table = Table(path, _read_parquet(path), None)
+        table = Table(path, _read_parquet(path), None, frozenset(marks))
     else:
         zipped = magic[:2] == b"\x1f\x8b"
 
         def opened() -> Any:
             return (gzip.open if zipped else open)(path, "rt", newline="", encoding="utf-8-sig")
 
-        table = Table(path, _read_csv(path, opened), opened)
+        table = Table(path, _read_csv(path, opened), opened, frozenset(marks))
     if len(table) == 0:
         refuse(f"{path} has a header but no rows")
     return table
@@ -290,55 +336,36 @@ def parsed(cells: NDArray[np.object_]) -> NDArray[np.float64] | None:
         return None
 
 
-def encoded(column: str, category: str) -> str:
-    """Name of the feature that is 1 where the column holds the category, and 0 elsewhere."""
-    return f"{column}={category}"
+def features(table: Table, names: list[str]) -> pd.DataFrame:
+    """Columns for training as they are: numbers, text and times, with gaps."""
+    frame = pd.DataFrame({name: table.feature(name) for name in names})
+    _check_readable(table, frame, table.marks)
+    return frame
 
 
-def features(
-    table: Table, names: list[str], one_hot: bool
-) -> tuple[NDArray[np.floating[Any]], list[str], dict[str, list[str]]]:
-    """Features for training, their names, and the categories of each column that was encoded."""
-    columns, labels, categories = [], [], {}
-    for name in names:
-        if one_hot and not table.is_numeric(name):
-            cells = table.categories(name)
-            categories[name] = sorted(set(cells))
-            if "=" in name:  # which ends the name of the column in that of a feature
-                refuse(f"{table.path}: column {name!r} has '=' in its name, which --one-hot cannot encode")
-            if len(categories[name]) > MOST_CATEGORIES:
-                refuse(
-                    f"{table.path}: column {name!r} has {len(categories[name])} categories; --one-hot takes "
-                    f"at most {MOST_CATEGORIES}: leave it out with --ignore"
-                )
-            columns += [(cells == category).astype(np.float64) for category in categories[name]]
-            labels += [encoded(name, category) for category in categories[name]]
-        else:
-            columns.append(table.numbers(name, HINT))
-            labels.append(name)
-    if double := [label for label, count in Counter(labels).items() if count > 1]:
-        refuse(f"{table.path}: two columns would be named {double[0]!r} after --one-hot")
-    return np.stack(columns, axis=1), labels, categories
-
-
-def features_of(table: Table, wanted: list[str], model: Path) -> NDArray[np.floating[Any]]:
-    """The features a model was trained on, encoded as `features` does it where the table has them as text."""
-    known: dict[str, list[str]] = {}
-    for name in wanted:
-        column, equals, _ = name.partition("=")
-        if name not in table.frame and equals and column in table.frame:
-            known.setdefault(column, []).append(name)
-    given = {*table.names, *(name for group in known.values() for name in group)}
-    if missing := [name for name in wanted if name not in given]:
+def features_of(table: Table, network: Any, model: Path) -> Any:
+    """The columns that a network was trained on; numbers without gaps if it has no encoder."""
+    wanted = network.feature_names or [str(k) for k in range(network.n_features)]
+    if missing := [name for name in wanted if name not in table.frame]:
         refuse(f"{table.path} lacks {listed(missing)}; {model} was trained on {len(wanted)} columns")
-    columns = {name: table.numbers(name) for name in wanted if name in table.frame}
-    for column, group in known.items():
-        cells = table.categories(column)
-        names = np.array([encoded(column, cell) for cell in cells], dtype=object)
-        for row in np.flatnonzero(~np.isin(names, group))[:1]:
-            table.refuse_cell(column, int(row), cells[row], f"is a category that {model} has not seen")
-        columns |= {name: (names == name).astype(np.float64) for name in group}
-    return np.stack([columns[name] for name in wanted], axis=1)
+    if network.encoder is None:
+        return np.stack([table.numbers(name) for name in wanted], axis=1)
+    kinds = [None if column.kind == EMPTY else column.kind for column in network.encoder.columns_]
+    columns = {name: table.feature(name, kind) for name, kind in zip(wanted, kinds, strict=True)}
+    frame = pd.DataFrame(columns)
+    try:
+        network.raw_table(frame)
+    except (TypeError, ValueError) as error:
+        refuse(f"{table.path}: {error}")
+    return frame
+
+
+def _check_readable(table: Table, frame: pd.DataFrame, marks: Iterable[str]) -> None:
+    """Refuse what the encoder does, such as columns of a Parquet file that hold lists."""
+    try:
+        TableEncoder(missing_values=[*MISSING_VALUES, *marks]).read(frame)
+    except (TypeError, ValueError) as error:
+        refuse(f"{table.path}: {error}")
 
 
 def check_output(path: Path, *inputs: Path) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pathrelu import losses
 from pathrelu.certificate import certify as certified
 from pathrelu.cli.tables import Table, check_output, features, features_of, listed, read, refuse
+from pathrelu.encoding._columns import Categories
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor, log_probabilities, winners
 from pathrelu.files.loading import load
 from pathrelu.inspection import feature_importance, network_of, subnetwork_importance
@@ -40,7 +41,7 @@ def train_file(
     *,
     task: str = "auto",
     ignore: tuple[str, ...] = (),
-    one_hot: bool = False,
+    na: tuple[str, ...] = (),
     sample_weight: str | None = None,
     class_weight: str | None = None,
     loss: str | None = None,
@@ -59,7 +60,7 @@ def train_file(
             refuse("--alpha and --cv were given; expected one of them, for --cv chooses alpha")
         parameters |= {"cv": cv, "n_jobs": jobs}
     of_loss = loss_options(loss, quantile, threshold)
-    table = read(data)
+    table = read(data, na)
     table.require(target, *ignore, *([] if sample_weight is None else [sample_weight]))
     left_out = {target, sample_weight, *ignore}
     names = [name for name in table.names if name not in left_out]
@@ -80,13 +81,16 @@ def train_file(
     y = table.labels(target) if task == "classification" else table.numbers(target)
     if task == "classification" and len(set(y.tolist())) < 2:
         refuse(f"{data}: column {target!r} has only the class {str(y[0])!r}; expected at least 2 classes")
-    X, columns, categories = features(table, names, one_hot)
+    X = features(table, names)
     model: Model = ESTIMATORS[task, cv is not None](**parameters)
-    model.fit(pd.DataFrame(X, columns=columns), y, sample_weight=weight)
+    model.fit(X, y, sample_weight=weight)
     model.set_params(verbose=0)  # which was that of this terminal
     model.network_.target = target
+    encoder = model.network_.encoder
+    assert encoder is not None
+    encoder.missing_values = (*encoder.missing_values, *na)  # for rows to predict
     model.save(output)
-    return model, summary_of(model, model.network_) | {"rows": len(table), "categories": categories}
+    return model, summary_of(model, model.network_) | {"rows": len(table)}
 
 
 def loss_options(loss: str | None, quantile: float | None, threshold: float | None) -> dict[str, Any]:
@@ -117,7 +121,7 @@ def predict_file(path: Path, rows: Path, proba: bool = False, n_threads: int | N
         refuse(f"{path} has no names of columns: it was trained on an array without them")
     if proba and network.classes is None:
         refuse(f"{path} is a regression and has no probabilities")
-    X = features_of(read(rows), network.feature_names, path)
+    X = features_of(read(rows, marks_of(network)), network, path)
     outputs = network.predict(X, n_threads=n_threads)
     if getattr(model, "log_link", False):
         outputs = losses.means(outputs)
@@ -141,6 +145,7 @@ def summary_of(model: Any, network: Network) -> dict[str, Any]:
         "target": network.target,
         "classes": network.classes,
         "feature_names": network.feature_names,
+        "categories": categories_of(network),
         "n_features": network.n_features,
         "activation": network.kind,
         "depth": network.depth,
@@ -161,12 +166,25 @@ def summary_of(model: Any, network: Network) -> dict[str, Any]:
     }
 
 
+def marks_of(network: Network) -> tuple[str, ...]:
+    """Texts that stand for missing values in rows of a network."""
+    return () if network.encoder is None else tuple(network.encoder.missing_values)
+
+
+def categories_of(network: Network) -> dict[str, list[str]]:
+    """Levels of the columns of text that have encoded columns of their own."""
+    if network.encoder is None or network.feature_names is None:
+        return {}
+    pairs = zip(network.feature_names, network.encoder.columns_, strict=True)
+    return {name: list(column.levels) for name, column in pairs if isinstance(column, Categories)}
+
+
 def inspected(path: Path, data: Path | None) -> dict[str, Any]:
     """What a saved model is, with its sub-networks and features by path norm."""
     model = load(path)
     network = network_of(model)
     names = network.feature_names or [str(k) for k in range(network.n_features)]
-    X = None if data is None else features_of(read(data), names, path)
+    X = None if data is None else features_of(read(data, marks_of(network)), network, path)
     importance = subnetwork_importance(network, X)
     units = [
         {"name": k, "output": output, "sign": sign, "output_weights": weights, "path_norm": norm}
@@ -256,9 +274,9 @@ def certify_file(
         of_loss = {name: getattr(model, name) for name in ("loss", "quantile", "threshold")}
     else:
         of_loss = loss_options(loss, quantile, threshold)
-    table = read(data)
+    table = read(data, marks_of(network))
     table.require(target, *([] if sample_weight is None else [sample_weight]))
-    X = features_of(table, network.feature_names, path)
+    X = features_of(table, network, path)
     y = table.numbers(target) if network.classes is None else labels_of(table, target, network.classes)
     weight: NDArray[Any] | None = None if sample_weight is None else table.numbers(sample_weight)
     of_classes = getattr(model, "class_weight", None)
