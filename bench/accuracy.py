@@ -223,9 +223,11 @@ def run(
     path: Path,
 ) -> None:
     known = read(path)
-    draft = path.with_suffix(".draft")
-    draft.write_text("".join(json.dumps(record) + "\n" for record in known))
-    draft.replace(path)
+    if path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n"):
+        # Only then: runs of different tables or methods may share the file.
+        draft = path.with_suffix(".draft")
+        draft.write_text("".join(json.dumps(record) + "\n" for record in known))
+        draft.replace(path)
     done = {key(record) for record in known}
     codes = {method: code(method) for method in methods}
     worker = Worker(max_seconds)
