@@ -292,6 +292,13 @@ def test_output_as_a_frame_pickles_clones_and_dictionaries():
     assert list(dict.fromkeys(of)) == names
 
 
+def test_names_of_encoded_columns_differ():
+    frame = pl.DataFrame({"a": [1.0, None], "a_missing": [1.0, 2.0], "b": ["x", "x"], "b_x": [1, 2]})
+    encoder = TableEncoder().fit(frame)
+    assert encoder.get_feature_names_out().tolist() == ["a", "a_missing", "a_missing_", "b_x", "b_x_"]
+    assert encoder.set_output(transform="polars").transform(frame).shape == (2, 5)
+
+
 def test_rows_that_were_read_once_are_encoded_in_parts():
     frame, half = table(60), np.arange(30)
     raw = TableEncoder().read(frame)

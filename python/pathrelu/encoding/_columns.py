@@ -240,25 +240,38 @@ def fit_numbers(raw: RawColumn, weight: check.Doubles, n_ramps: int | None, indi
     if not known.any():
         return Categories(EMPTY)
     x, w = raw.values[known].astype(np.float64), weight[known]
-    sample = Sample.of(x, w)
-    parts = [Part(knots=sample.knots(n_ramps))]
+    parts = [Part(knots=_knots(x, w, n_ramps))]
     if raw.kind == TIME:
         for name, period, offset in CYCLES:
             cycle = Part(name, period, offset)
             values = cycle.values(x)
             if np.ptp(x) >= FEWEST_CYCLES * period and np.ptp(values) > 0:
-                parts.append(Part(name, period, offset, Sample.of(values, w).knots(n_ramps)))
-    return Numbers(raw.kind, sample.median(), indicator and not known.all(), tuple(parts))
+                parts.append(Part(name, period, offset, _knots(values, w, n_ramps)))
+    return Numbers(raw.kind, _median(x, w), indicator and not known.all(), tuple(parts))
+
+
+def _median(x: check.Doubles, w: check.Doubles) -> float:
+    """The lower weighted median."""
+    if (w == w[0]).all():
+        middle = (len(x) - 1) // 2
+        return float(np.partition(x, middle)[middle] + 0.0)
+    return float(Sample.of(x, w).quantiles(np.array([0.5]))[0])
+
+
+def _knots(x: check.Doubles, w: check.Doubles, n_ramps: int | None) -> tuple[float, ...]:
+    """Ends of ramps; none for a constant, or without ramps."""
+    if n_ramps is None or moments(x[:, np.newaxis], w, True)[2][0]:
+        return ()
+    return Sample.of(x, w).knots(n_ramps)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Distinct values in order, the weight up to each, and whether they differ by more than rounding."""
+    """Distinct values in order, and the weight up to each."""
 
     values: check.Doubles
     weight: check.Doubles
     tolerance: float
-    constant: bool
 
     @classmethod
     def of(cls, x: check.Doubles, w: check.Doubles) -> Self:
@@ -269,9 +282,8 @@ class Sample:
             order = np.lexsort((w, x))  # so that sums do not depend on the order of rows
             ordered, upto = x[order], np.cumsum(w[order] / w.max())
         last = np.append(ordered[1:] != ordered[:-1], True)
-        constant = bool(moments(x[:, np.newaxis], w, True)[2][0])
         # What the sum of n terms is off by at most: a row given twice is one of twice the weight.
-        return cls(ordered[last] + 0.0, upto[last], len(x) * np.finfo(np.float64).eps, constant)
+        return cls(ordered[last] + 0.0, upto[last], len(x) * np.finfo(np.float64).eps)
 
     def quantiles(self, levels: check.Doubles) -> check.Doubles:
         """The smallest values up to which there is that share of the weight (inverted distribution)."""
@@ -279,14 +291,8 @@ class Sample:
         found = np.searchsorted(share, levels - self.tolerance)
         return self.values[np.minimum(found, len(self.values) - 1)]
 
-    def median(self) -> float:
-        """The lower weighted median."""
-        return float(self.quantiles(np.array([0.5]))[0])
-
-    def knots(self, n_ramps: int | None) -> tuple[float, ...]:
-        """Ends of ramps: quantiles, or all values if they are few; none for a constant."""
-        if n_ramps is None or self.constant or len(self.values) == 1:
-            return ()
+    def knots(self, n_ramps: int) -> tuple[float, ...]:
+        """Ends of ramps: quantiles, or all values if they are few."""
         knots = self.values
         if len(knots) > n_ramps + 1:
             knots = np.unique(self.quantiles(np.linspace(0.0, 1.0, n_ramps + 1)))

@@ -21,7 +21,7 @@ from pathrelu.encoding._columns import (
     fit_categories,
     fit_numbers,
 )
-from pathrelu.encoding._raw import EMPTY, MISSING_VALUES, TEXT, RawTable
+from pathrelu.encoding._raw import EMPTY, MISSING_VALUES, NUMBER, TEXT, RawTable
 
 NUMERIC = ("auto", "linear", "ramps")
 
@@ -279,8 +279,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         -------
         list of str
         """
-        pairs = zip(self.columns_, names, strict=True)
-        return [name for column, of in pairs for name in column.names(of)]
+        found: dict[str, None] = {}
+        for column, of in zip(self.columns_, names, strict=True):
+            for name in column.names(of):
+                while name in found:  # as of columns "a" with gaps and "a_missing"
+                    name += "_"
+                found[name] = None
+        return list(found)
 
     @property
     def origin_(self) -> NDArray[np.intp]:
@@ -343,8 +348,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ----------
         raw : RawTable
         """
-        if len(raw.columns) != len(self.columns_):
-            raise ValueError(f"X has {len(raw.columns)} columns; expected {len(self.columns_)}")
+        if raw.shape[1] != len(self.columns_):
+            raise ValueError(f"X has {raw.shape[1]} columns; expected {len(self.columns_)}")
+        if raw.block is not None and all(column.kind in (NUMBER, EMPTY) for column in self.columns_):
+            return
         for k, (column, part) in enumerate(zip(self.columns_, raw.columns, strict=True)):
             column.check_kind(part, raw.label(k))
 

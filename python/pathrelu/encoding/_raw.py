@@ -7,6 +7,7 @@ import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -56,7 +57,8 @@ class RawTable:
 
     Attributes
     ----------
-    columns : tuple of RawColumn
+    parts : tuple of RawColumn
+        None of a table that is a block.
     names : list or None
         Of the columns of a data frame.
     block : ndarray of shape (n, columns) or None
@@ -65,7 +67,7 @@ class RawTable:
         float32 if all columns are that, else float64.
     """
 
-    columns: tuple[RawColumn, ...]
+    parts: tuple[RawColumn, ...]
     names: list[Any] | None
     block: check.Rows | None
     dtype: np.dtype[Any]
@@ -113,22 +115,29 @@ class RawTable:
         if not np.isfinite(block).all():
             for k in range(block.shape[1]):
                 _no_infinity(block[:, k], repr(k if names is None else names[k]))
-        return cls(tuple(RawColumn(NUMBER, values) for values in block.T), names, block, block.dtype)
+        return cls((), names, block, block.dtype)
+
+    @cached_property
+    def columns(self) -> tuple[RawColumn, ...]:
+        """All columns, one by one."""
+        return self.parts if self.block is None else tuple(RawColumn(NUMBER, part) for part in self.block.T)
 
     def __len__(self) -> int:
-        return len(self.columns[0].values)
+        return self.shape[0]
 
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of rows and columns."""
-        return len(self), len(self.columns)
+        if self.block is not None:
+            return self.block.shape[0], self.block.shape[1]
+        return len(self.parts[0].values), len(self.parts)
 
     def take(self, rows: NDArray[Any]) -> Self:
         """Some rows, by place or by a mask."""
         if self.block is not None:
             return self.of_block(np.ascontiguousarray(self.block[rows]), self.names)
         return replace(
-            self, columns=tuple(replace(column, values=column.values[rows]) for column in self.columns)
+            self, parts=tuple(replace(column, values=column.values[rows]) for column in self.parts)
         )
 
     def named(self, names: Sequence[str] | None) -> Self:
@@ -143,7 +152,7 @@ class RawTable:
         places = [self.names.index(name) for name in names]
         if self.block is not None:
             return self.of_block(np.ascontiguousarray(self.block[:, places]), list(names))
-        return replace(self, columns=tuple(self.columns[k] for k in places), names=list(names))
+        return replace(self, parts=tuple(self.parts[k] for k in places), names=list(names))
 
     def typical(self, middle: Callable[[check.Doubles], Any]) -> Self:
         """One row: the `middle` of the numbers of each column that are there, or the most frequent level."""
@@ -170,7 +179,7 @@ class RawTable:
     def _of(self, columns: list[RawColumn]) -> Self:
         if self.block is not None:
             return self.of_block(np.stack([column.values for column in columns], axis=1), self.names)
-        return replace(self, columns=tuple(columns))
+        return replace(self, parts=tuple(columns))
 
     def label(self, column: int) -> str:
         """How messages call a column."""
