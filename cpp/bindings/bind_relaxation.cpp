@@ -12,26 +12,30 @@ constexpr double kNever = std::numeric_limits<double>::infinity();
 void register_relaxation(py::module_& m) {
     m.def(
         "relaxed_correlation",
-        [](const Array<double>& z, const Array<double>& theta, Index max_steps, double tol, bool products,
-           const Array<double>& start, int threads, double seconds) {
+        [](const Array<double>& z, const Array<double>& theta, Index max_steps, double tol,
+           const Array<double>& start, Index max_nodes, double floor, int threads, double seconds) {
             const auto rows = matrix(z, "rows");
-            const auto t = vector(theta, "theta"), moments = vector(start, "start");
-            const RelaxationOptions options{max_steps, tol, products, threads};
+            const auto t = vector(theta, "theta"), from = vector(start, "start");
+            const RelaxationOptions options{max_steps, tol, max_nodes, floor, threads};
             const Observer observer = observer_for(py::none(), {nullptr, seconds});
             RelaxedCorrelation found;
             {
                 const WithoutGil nogil;
-                found = relaxed_correlation(rows, t, options, moments, observer.poll);
+                found = relaxed_correlation(rows, t, options, from, observer.poll);
             }
-            return py::make_tuple(
-                found.bound, copy_of(found.values, std::vector<Index>{2}),
-                copy_of(found.points, std::vector<Index>{2, rows.rows}),
-                copy_of(found.units, std::vector<Index>{2, rows.cols}),
-                copy_of(found.moments, std::vector<Index>{static_cast<Index>(found.moments.size())}));
+            const auto moments = static_cast<Index>(found.moments.size());
+            const auto points = static_cast<Index>(found.points.size()) / std::max<Index>(rows.rows, 1);
+            return py::make_tuple(found.bound, copy_of(found.values, std::vector<Index>{2}),
+                                  copy_of(found.points, std::vector<Index>{points, rows.rows}),
+                                  copy_of(found.units, std::vector<Index>{points, rows.cols}),
+                                  copy_of(found.moments, std::vector<Index>{moments}), found.reached,
+                                  found.n_nodes);
         },
         py::arg("rows").noconvert(), py::arg("theta").noconvert(), py::arg("max_steps"), py::arg("tol"),
-        py::arg("products"), py::arg("start").noconvert(), py::arg("threads"), py::arg("seconds") = kNever,
-        "Semidefinite bound on |theta . (rows u)_+| over unit u: (bound, values, points, units, moments).");
+        py::arg("start").noconvert(), py::arg("max_nodes"), py::arg("floor"), py::arg("threads"),
+        py::arg("seconds") = kNever,
+        "Semidefinite bound on |theta . (rows u)_+| over unit u: (bound, values, points, units, moments, "
+        "reached, n_nodes).");
     m.def(
         "solve_columns",
         [](const Array<double>& columns, const Array<double>& directions, const Array<double>& y,

@@ -75,11 +75,20 @@ def relaxed_correlation(
     theta: NDArray[np.float64],
     max_steps: int,
     tol: float,
-    products: bool,
     start: NDArray[np.float64],
+    max_nodes: int,
+    floor: float,
     threads: int,
     seconds: float = ...,
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]: ...
+) -> tuple[
+    float,
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    float,
+    int,
+]: ...
 def solve_columns(
     columns: NDArray[np.float64],
     directions: NDArray[np.float64],

@@ -66,8 +66,9 @@ def certify(
           `enumerate_arrangements` does for a handful of rows, the program over them; else as below.
         - "branch_and_bound": the same maximum to within a tolerance, over cones that are halved until their
           bounds are low enough; r up to 6 or so. Valid however early `max_nodes` stops it.
-        - "semidefinite": the maximum over a semidefinite relaxation of units, O(n r^2 + r^3) a step and, with
-          products of up to 512 rows, some hundred times that at most; theta by cutting planes. Any rank.
+        - "semidefinite": the maximum over a semidefinite relaxation of units, O(n r^2 + r^3) a step, with
+          theta by cutting planes; then below it over trees of half-spaces, until the relative gap is `tol` or
+          `max_nodes` are used up. Any rank.
         - "low_rank": the maximum on the kappa leading principal scores, to one percent by branch and bound,
           and ``sigma_{kappa+1}`` of the rows for the rest: ``B^2 = B_kappa^2 + (sigma_{kappa+1} |theta|)^2``.
           For fixed kappa, linear in n and d for every cone looked into.
@@ -96,12 +97,14 @@ def certify(
     kappa : int, optional
         For "low_rank", from 0 to 16; by default that of 0 to 6 with the best bound for the network's theta.
     tol : float, optional
-        Relative gap to reach; by default 1e-6 for "enumeration" and "solver", 0.01 for "branch_and_bound".
+        Relative gap to reach; by default 1e-6 for "enumeration" and "solver", 0.001 for "semidefinite",
+        0.01 for "branch_and_bound".
     max_rounds : int, default=100
         Most programs solved for each output.
     max_nodes : int, default=1_000_000
-        Most cones "branch_and_bound" looks into for each output; more of them never lower the bound.
-        "low_rank" looks into 50,000 for each theta.
+        Most cones "branch_and_bound" looks into for each output; more of them never lower the bound. A node
+        of "semidefinite", which takes longer, counts as 100 r of them. "low_rank" looks into 50,000 for each
+        theta. With `max_seconds`, a large number lets the bound grow until then.
     n_threads : int, optional
         Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one. The result
         does not depend on it.

@@ -37,7 +37,9 @@ RETRIES = 2
 FIRST_NODES = 10_000  # of one look at rank 4 and more, fourfold each time that they do not do
 EXACT_ROWS = 10_000  # at rank 3, up to which "auto" walks through all regions
 TINY = 20_000  # joint arrangements of a deeper tree that "auto" and "enumeration" list
-QUICK, ACCURATE = (15, 2e-3), (300, 1e-5)  # steps of a semidefinite bound, and the share to which it is known
+RELAXATION_STEPS = 60
+NODE_COST = 100  # cones for each column of the rows
+FIRST_TREE = 16  # nodes below a semidefinite relaxation, fourfold each time that they do not do
 MOST_STARTS = 64  # kept of the last round's semidefinite bounds
 STALE = 6  # rounds of cutting planes without a gain, after which there are no more
 ALPHAS = 6  # penalties tried for a bound that is not tight
@@ -442,28 +444,38 @@ class Semidefinite(LooseMethod):
     """By the semidefinite relaxation of units, and the dual point that is best for it.
 
     Relaxed outputs of units that correlate most with a dual point are columns of a program whose dual point
-    is the next: cutting planes, from which each look is halfway back to the best point so far. First with
-    the bound that is quick, then with that by products of rows.
+    is the next: cutting planes, from which each look is halfway back to the best point so far. Then the same
+    with trees of half-spaces below the relaxation, larger ones each time.
     """
 
     name = "semidefinite"
-    default_tol: ClassVar[float] = 1e-3  # share of the objective that rounds of one bound leave of its limit
+    goal: ClassVar[float] = 1e-3  # relative gap without `tol`
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
-        self.products = False
-        self.accurate = False
+        self.nodes = 0  # of the tree of each look
         self.looks = 0  # of this round: each has a start of its own
         self.moments: dict[int, Vector] = {}
-        self.found: list[NDArray[np.float64]] = []  # relaxed outputs (2, n) of units
+        self.found: list[NDArray[np.float64]] = []  # relaxed outputs (k, n) of units
+        # A node takes as long as so many cones of branch and bound.
+        self.most_nodes = task.max_nodes // (NODE_COST * max(task.space.rank, 1))
+        self.share = np.inf  # what sub-networks correlate with the last dual point, over alpha
 
     def most(self, theta: Vector) -> float:
         task, output = self.task, self.task.output
-        steps, tol = ACCURATE if self.accurate else QUICK
         start = self.moments.get(self.looks, np.zeros(0))
-        bound, _, points, _, moments = _core.relaxed_correlation(
-            output.rows, theta, steps, tol, self.products, start, output.threads, task.watch.left
+        bound, _, points, _, moments, _, nodes = _core.relaxed_correlation(
+            output.rows,
+            theta,
+            RELAXATION_STEPS,
+            0.1 * self.aim,
+            start,
+            min(self.nodes, max(self.most_nodes - self.result.n_nodes, 0)),
+            output.alpha,
+            output.threads,
+            task.watch.left,
         )
+        self.result.n_nodes += nodes
         if self.looks < MOST_STARTS:
             self.moments[self.looks] = moments
         self.looks += 1
@@ -472,12 +484,22 @@ class Semidefinite(LooseMethod):
             return output.spectral(theta)
         return math.hypot(bound, task.space.residual * algebra.norm(theta))
 
-    def look(self, theta: NDArray[np.float64]) -> float:
-        """The lower bound that theta gives, and the relaxed outputs that say why it is no better."""
+    @property
+    def aim(self) -> float:
+        return self.task.tol or self.goal
+
+    def spent(self) -> bool:
+        return self.task.out_of_time or (self.nodes > 0 and self.result.n_nodes >= self.most_nodes)
+
+    def look(self, theta: NDArray[np.float64], directions: bool = False) -> float:
+        """The lower bound that theta gives, and the relaxed outputs that say why it is no better.
+
+        With all `directions` of shared outputs, or those that a round of cutting planes can afford.
+        """
         output = self.task.output
         self.found.clear()
         self.looks = 0
-        spent = self.spent if self.accurate else lambda: True
+        spent = self.spent if directions else lambda: True
         bound = output.largest(theta, output.correlation(theta, self.most, spent, self.direction_tol))
         value = output.lower(theta, bound)
         self.share = bound / output.alpha
@@ -486,43 +508,42 @@ class Semidefinite(LooseMethod):
 
     def bound(self) -> Bound:
         task, result = self.task, self.result
-        solution = self.master.solve(task.alpha, 1e-5)
+        solution = self.master.solve(task.alpha, min(1e-5, 0.1 * self.aim))
         result.best_objective = solution.objective
-        upper = min(task.upper, solution.objective)
-        theta = solution.theta
-        for products in (False, True):
-            self.products = products
-            self.moments.clear()
-            theta = self.cut(theta, upper)
-            if self.closed(upper) or self.spent():
-                break
-        if not self.closed(upper) and not self.spent():
-            self.accurate = True
-            self.look(theta)
+        theta = self.cut(solution.theta)
+        while not self.closed() and not self.spent() and self.nodes < self.most_nodes:
+            if task.output.shared and self.nodes == 0:
+                self.look(theta, directions=True)
+            self.nodes = max(4 * self.nodes, FIRST_TREE)
+            theta = self.cut(theta)
         return self.at_least_spectral()
 
-    def closed(self, upper: float) -> bool:
-        return upper - self.result.lower <= (self.task.tol or 1e-6) * abs(upper)
+    @property
+    def upper(self) -> float:
+        return min(self.task.upper, self.result.best_objective)
 
-    def cut(self, theta: NDArray[np.float64], upper: float) -> NDArray[np.float64]:
+    def closed(self) -> bool:
+        return self.upper - self.result.lower <= self.aim * abs(self.upper)
+
+    def cut(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rounds of cutting planes from theta; the best dual point."""
         task = self.task
         columns = Columns(task.output, math.sqrt(task.output.paths))
         best, best_value, stale = theta, -np.inf, 0
+        enough = 0.1 * self.goal * abs(self.upper)
         for _ in range(task.max_rounds):
             self.result.n_rounds += 1
             before = best_value
             value = self.look(theta)
             if value > best_value:
                 best, best_value = theta / max(1.0, self.share), value
-            goal = self.default_tol * max(abs(upper), abs(best_value))
-            stale = 0 if best_value > before + 0.1 * goal else stale + 1
-            if self.closed(upper) or self.spent() or stale >= STALE:
+            stale = 0 if best_value > before + enough else stale + 1
+            if self.closed() or self.spent() or stale >= STALE:
                 break
             if not columns.add(self.found, theta):
                 break
             limit, other = columns.solve(task.watch.left)
-            if limit - best_value <= 0.1 * goal and stale > 1:
+            if limit - best_value <= enough and stale > 1:
                 break
             theta = 0.5 * (best + other)
         return best
