@@ -177,6 +177,19 @@ def test_frames_of_polars_and_objects_are_encoded_alike(numeric):
         np.testing.assert_array_equal(encoder.transform(objects.to_numpy()), expected)
 
 
+def test_columns_of_arrow_and_whole_numbers_as_categories():
+    arrow = pytest.importorskip("pyarrow")
+    frame = table(200).drop(columns="category")
+    of_arrow = frame.convert_dtypes(dtype_backend="pyarrow")
+    assert state(TableEncoder().fit(of_arrow)) == state(TableEncoder().fit(frame))
+    dictionary = pd.ArrowDtype(arrow.dictionary(arrow.int32(), arrow.string()))
+    text = frame.assign(text=frame["text"].astype(dictionary))
+    assert state(TableEncoder().fit(text)) == state(TableEncoder().fit(frame))
+    for categories in ([1, 20], [1.0, 20.0], ["1", "20"]):  # whole numbers become floats where one is missing
+        codes = pd.DataFrame({"code": pd.Categorical(categories * 5)})
+        assert TableEncoder().fit(codes).columns_[0].levels == ("1", "20")
+
+
 def test_times_are_days_and_what_repeats_in_them():
     stamps = pd.Series(pd.date_range("2021-01-04", periods=24 * 21, freq="h"))
     encoder = TableEncoder(numeric="linear").fit(stamps.to_frame("t"))
@@ -209,6 +222,7 @@ REFUSED = {
     "period": (pd.period_range("2020", periods=2, freq="Y"), TypeError, r"column 'x' of X holds period"),
     "bytes": ([b"a", b"b"], TypeError, r"column 'x' of X holds bytes"),
     "infinite": ([1.0, -np.inf, 2.0], ValueError, r"infinite values in column 'x' \(1 of 3.*row 1\)"),
+    "too large": ([10**400, 1.0], ValueError, r"infinite values in column 'x' \(1 of 2 rows, first in row 0"),
     "infinite object": ([1.0, np.inf, None], ValueError, r"infinite values in column 'x'"),
 }
 

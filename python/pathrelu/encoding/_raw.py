@@ -258,7 +258,10 @@ def _of_dtype(series: Any, name: str, marks: frozenset[str]) -> RawColumn:
         codes = np.asarray(series.cat.codes, np.float64)
         levels = [_level_text(level) for level in dtype.categories]
         return _text(levels, np.where(codes < 0, np.nan, codes), marks)
-    if kind == "U" or dtype == np.dtype(object) or getattr(dtype, "type", None) is str:
+    text = getattr(dtype, "type", None) is str or str(dtype).startswith(
+        "dictionary<values=string"
+    )  # of Arrow
+    if kind == "U" or dtype == np.dtype(object) or text:
         return _of_objects(series.tolist(), name, marks)
     raise TypeError(_refusal(name, str(dtype)))
 
@@ -320,8 +323,8 @@ def _text(
 
 def _level_text(level: Any) -> str:
     """The text of a category, alike for whole numbers of any type."""
-    whole = isinstance(level, int | float | np.integer | np.floating) and float(level).is_integer()
-    return str(int(level)) if whole and not isinstance(level, bool) else str(level)
+    whole = isinstance(level, float | np.floating) and float(level).is_integer()
+    return str(int(level)) if whole else str(level)
 
 
 def _kind(value: Any, marks: frozenset[str]) -> str | None:
@@ -341,7 +344,10 @@ def _kind(value: Any, marks: frozenset[str]) -> str | None:
 
 def _as_number(value: Any, kind: str) -> float:
     if kind == NUMBER:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # of a whole number
+            return np.inf
     if kind == TIME:
         if isinstance(value, datetime.datetime) and value.tzinfo is not None:
             value = value.astimezone(datetime.UTC).replace(tzinfo=None)
