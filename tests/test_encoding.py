@@ -82,6 +82,16 @@ def test_ramps_are_between_weighted_quantiles(seed, n_ramps, spread):
     np.testing.assert_allclose(encoder.transform(rows[:, None]), expected, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("n_ramps", [5, 10, 20])
+def test_rounding_of_weights_does_not_move_knots(n_ramps):
+    for seed in range(10):
+        times = np.random.default_rng(seed).integers(1, 8, 60)
+        times[-1] += -times.sum() % 20  # so that levels of quantiles are sums of weights
+        x, encoder = np.arange(60.0)[:, None], TableEncoder(numeric="ramps", n_ramps=n_ramps)
+        repeated = state(encoder.fit(np.repeat(x, times, axis=0)))
+        assert state(encoder.fit(x, sample_weight=0.1 * times)) == repeated
+
+
 def test_missing_numbers_become_the_weighted_median_and_are_told():
     X = np.array([[1.0], [2.0], [np.nan], [10.0]])
     encoder = TableEncoder(numeric="linear").fit(X, sample_weight=[1, 1, 5, 3])
