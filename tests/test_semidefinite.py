@@ -160,3 +160,45 @@ def test_more_rounds_never_lower_the_bound():
     ]
     assert trees == sorted(trees)
     assert trees[-1] > trees[0] == lowers[-1]
+
+
+@pytest.mark.parametrize("method", ["semidefinite", "auto", "low_rank", "branch_and_bound"])
+def test_progress_is_told_and_a_callback_may_end_it(method):
+    X, y = problem(np.random.default_rng(0), "squared_error")
+    network = pr.search(X, y, 0.03, random_state=0).network()
+    records = []
+    options = {"method": method, "max_nodes": 20_000}
+    whole = pr.certify(network, X, y, 0.03, callback=records.append, **options)
+    lowers = [record.dual_objective for record in records]
+    assert lowers == sorted(lowers)
+    assert lowers[-1] == whole.lower
+    assert {record.objective for record in records} == {whole.upper}
+
+    def stop(record):
+        stopped.append(record)
+        raise StopIteration
+
+    stopped = []
+    early = pr.certify(network, X, y, 0.03, callback=stop, **options)
+    assert len(stopped) == 1
+    assert stopped[0].dual_objective <= early.lower <= whole.lower
+    assert early.details["n_rounds"] <= whole.details["n_rounds"]
+
+
+def test_a_callback_of_several_outputs_has_a_bound_when_all_have_one():
+    X, y = problem(np.random.default_rng(0), "squared_error")
+    Y = np.column_stack([y, y[::-1]])
+    network = pr.search(X, Y, 0.03, random_state=0, outputs="separate").network()
+    lowers = []
+    certificate = pr.certify(
+        network,
+        X,
+        Y,
+        0.03,
+        "semidefinite",
+        max_nodes=1,
+        callback=lambda record: lowers.append(record.dual_objective),
+    )
+    assert lowers[0] == -np.inf
+    assert lowers[-1] == certificate.lower
+    assert lowers == sorted(lowers)

@@ -19,7 +19,7 @@ from pathrelu._registry import RECORDS
 @RECORDS.named("Record")
 @dataclass(frozen=True)
 class Record:
-    """State of a solve at one check of the gap, or of a search after one of its programs.
+    """State of a solve at one check of the gap, of a search after one of its programs, or of a certificate.
 
     Attributes
     ----------
@@ -131,8 +131,8 @@ class Watch:
 
     @property
     def left(self) -> float:
-        """Seconds until the time is up."""
-        return max(0.0, self.limit - (time.monotonic() - self.begin))
+        """Seconds until the time is up; 0 after a stop."""
+        return 0.0 if self.stopped_by else max(0.0, self.limit - (time.monotonic() - self.begin))
 
     def stop(self, cause: str) -> None:
         if not self.stopped_by:

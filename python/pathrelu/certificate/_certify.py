@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 
 from pathrelu import _validation as check
 from pathrelu import losses
-from pathrelu._watch import Watch
+from pathrelu._watch import Callback, Record, Watch
 from pathrelu.arrangements import Arrangements, RowSpace
 from pathrelu.certificate._methods import BY_NAME, METHODS, MOST_BRANCH_RANK, Task
-from pathrelu.certificate._result import Certificate
+from pathrelu.certificate._result import Bound, Certificate
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 from pathrelu.training import Data, Scaling, TrainingProblem
 
@@ -38,6 +38,7 @@ def certify(
     max_nodes: int = 1_000_000,
     n_threads: int | None = None,
     max_seconds: float | None = None,
+    callback: Callback | None = None,
 ) -> Certificate:
     r"""Bound how far a network is from the global optimum of its training problem.
 
@@ -110,6 +111,10 @@ def certify(
         does not depend on it.
     max_seconds : float, optional
         Return the best bound so far after this time; if there is none yet, that of "spectral".
+    callback : callable, optional
+        Called with a `Record` whenever a bound has been found: ``objective`` is that of the network,
+        ``dual_objective`` the best lower bound so far, minus infinity while an output has none. If it raises
+        StopIteration, the best bound so far is returned.
 
     Returns
     -------
@@ -135,6 +140,7 @@ def certify(
     """
     begin = time.perf_counter()
     watch = Watch(max_seconds=max_seconds)
+    callback = check.function(callback)
     if isinstance(net, GatedReLUNetwork):
         raise TypeError(
             "net is a GatedReLUNetwork, whose gates are not its own patterns: it is no candidate for the "
@@ -209,8 +215,32 @@ def certify(
                 f"{len(table)} and {net.width}"
             )
 
+    best_lower = -np.inf
+
+    def progress(bound: Bound) -> None:
+        nonlocal best_lower
+        if callback is None or watch.stopped_by:
+            return
+        best_lower = max(best_lower, bound.lower)
+        missing = len(programs) - 1 - len(bounds)  # programs that are not looked into yet
+        lower = sum((found.lower for found in bounds), best_lower) if missing == 0 else -np.inf
+        record = Record(
+            n_iter=bound.n_rounds,
+            objective=upper,
+            dual_objective=lower,
+            gap=max(upper - lower, 0.0),
+            n_active=net.n_subnetworks,
+            seconds=time.perf_counter() - begin,
+            round=bound.n_rounds,
+            target_gap=(tol or 0.0) * upper,
+        )
+        try:
+            callback(record)
+        except StopIteration:
+            watch.stop("its callback")
+
     space = RowSpace.of(table[weight > 0], float(np.finfo(raw.dtype).eps))
-    bounds = []
+    bounds: list[Bound] = []
     programs = training.programs()
     lengths = np.sqrt((output_weights**2).sum(axis=1))
     for c, program in enumerate(programs):
@@ -234,7 +264,9 @@ def certify(
             max_nodes=max_nodes,
             threads=threads,
             watch=watch,
+            progress=progress,
         )
+        best_lower = -np.inf
         bounds.append(kind(task).bound())
     details: dict[str, Any] = {
         "rank": space.rank,

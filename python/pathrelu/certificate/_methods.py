@@ -66,6 +66,7 @@ class Task:
     max_nodes: int
     threads: int
     watch: Watch
+    progress: Callable[[Bound], None] = lambda bound: None  # called with the bound of a method as it grows
 
     @cached_property
     def output(self) -> Output:
@@ -181,6 +182,7 @@ class LooseMethod(Method):
             bound = self.correlation(theta, most)
             value = output.lower(theta, bound)
             self.result.improve(value, bound / output.alpha)
+            self.task.progress(self.result)
             if value <= best * 1.001 or bound <= 1.01 * output.alpha or self.spent():
                 break
             best = value
@@ -220,6 +222,7 @@ class Generation(LooseMethod):
         done = self.generate(task.alpha, task.upper, goal, task.max_rounds)
         result.best_objective = min(result.best_objective, done.best_objective)
         result.improve(done.lower, done.correlation)
+        task.progress(result)
 
     def close_shared(self, goal: float) -> None:
         """The same for sub-networks that feed all outputs, whose directions come with the gates."""
@@ -234,6 +237,7 @@ class Generation(LooseMethod):
             self.seen.clear()
             bound = self.correlation(solution.theta, self.most)
             result.improve(output.lower(solution.theta, bound), bound / task.alpha)
+            task.progress(result)
             best = min(task.upper, result.best_objective)
             if best - result.lower <= goal * best or self.spent():
                 return
@@ -504,6 +508,7 @@ class Semidefinite(LooseMethod):
         value = output.lower(theta, bound)
         self.share = bound / output.alpha
         self.result.improve(value, self.share)
+        self.task.progress(self.result)
         return value
 
     def bound(self) -> Bound:
