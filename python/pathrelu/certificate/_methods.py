@@ -475,7 +475,8 @@ class Semidefinite(LooseMethod):
             0.1 * self.aim,
             start,
             min(self.nodes, max(self.most_nodes - self.result.n_nodes, 0)),
-            output.alpha,
+            # Of shared outputs the bounds of several directions add up, and each counts.
+            0.0 if output.shared else output.alpha / math.sqrt(output.paths),
             output.threads,
             task.watch.left,
         )
@@ -515,12 +516,14 @@ class Semidefinite(LooseMethod):
         task, result = self.task, self.result
         solution = self.master.solve(task.alpha, min(1e-5, 0.1 * self.aim))
         result.best_objective = solution.objective
-        theta = self.cut(solution.theta)
-        while not self.closed() and not self.spent() and self.nodes < self.most_nodes:
-            if task.output.shared and self.nodes == 0:
-                self.look(theta, directions=True)
-            self.nodes = max(4 * self.nodes, FIRST_TREE)
+        theta = solution.theta
+        while True:
             theta = self.cut(theta)
+            if task.output.shared and not self.closed() and not self.spent():
+                self.look(theta, directions=True)
+            if self.closed() or self.spent() or self.nodes >= self.most_nodes:
+                break
+            self.nodes = max(4 * self.nodes, FIRST_TREE)
         return self.at_least_spectral()
 
     @property
