@@ -76,6 +76,17 @@ def test_no_unit_correlates_more_than_the_bound(part):
     assert np.median(ratios) > 0.75
 
 
+@pytest.mark.parametrize("r", [2, 3])
+def test_trees_close_to_the_exact_maximum_and_not_below_it(r):
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        Z, theta = rng.standard_normal((20, r)), rng.standard_normal(20) + 0.3
+        exact = _core.exact_correlation(Z, theta, 1)[1][0]
+        tree, _, _, _, _, found, _ = relaxed(Z, theta, 60, 1e-3, nodes=1000)
+        assert found <= exact * (1 + 1e-12)
+        assert exact <= tree <= 1.01 * exact, seed
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_one_column_is_exact(sign):
     Z = np.array([[1.0], [-2.0], [0.5]])
