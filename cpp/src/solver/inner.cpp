@@ -9,6 +9,10 @@ constexpr int kFista = 20;  ///< accelerated steps between two looks at the gap,
 /// Single precision serves those steps as long as the gap is above this share of the objective: ten thousand
 /// times its rounding, of which sums of rows keep the most part.
 constexpr double kFastGap = 1e-3;
+/// Looks of accelerated steps on the way to a target above `kLax` that may narrow the gap to no less than
+/// this: Newton steps bend at too many facets that far out.
+constexpr double kSlow = 0.98;
+constexpr int kMostSlow = 5;
 constexpr double kProjectionWork = 5;  ///< accelerated step with projections over one without
 
 /// Ridge of the plain Newton step, as a proximal step in typical ones: against rounding only.
@@ -70,9 +74,10 @@ class InnerSolver<X>::Bound {
 };
 
 template <class X>
-std::vector<double> InnerSolver<X>::solve(const WorkingSet<X>& work, Point& point, double target, bool near) {
+std::vector<double> InnerSolver<X>::solve(const WorkingSet<X>& work, Point& point, double target, bool near,
+                                          bool lax) {
     Bound bound(space_, work);
-    if (!(near && newton_pays_) && accelerate(work, point, target, bound)) {
+    if (!(near && newton_pays_) && accelerate(work, point, target, lax, bound)) {
         newton_pays_ = false;
         return bound.theta();
     }
@@ -97,15 +102,19 @@ std::vector<double> InnerSolver<X>::solve(const WorkingSet<X>& work, Point& poin
 /// Accelerated steps, as long as they narrow the gap at least as fast as Newton steps of the same cost.
 /// Whether they reached the target.
 template <class X>
-bool InnerSolver<X>::accelerate(const WorkingSet<X>& work, Point& point, double target, Bound& bound) {
+bool InnerSolver<X>::accelerate(const WorkingSet<X>& work, Point& point, double target, bool lax,
+                                Bound& bound) {
     Momentum momentum;
+    int slow = 0;
     for (double gap_before = kInfinity; space_.any_steps_left(); gap_before = bound.gap()) {
         const double reference = bound.gap() < kInfinity ? bound.gap() : target;
         const bool fast = space_.single_range() && reference > kFastGap * point.objective();
         fista_.run(work, point, kFista, momentum, fast ? Fista<X>::Sums::fast : Fista<X>::Sums::exact);
         bound.raise(point);
         if (bound.gap() <= target) return true;
-        if (bound.gap() > least_narrowing(work, point) * gap_before) return false;
+        const bool patient = lax && slow < kMostSlow;
+        slow += bound.gap() > kSlow * gap_before;
+        if (!patient && bound.gap() > least_narrowing(work, point) * gap_before) return false;
     }
     return false;
 }

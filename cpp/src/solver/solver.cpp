@@ -18,10 +18,11 @@ constexpr double kWideGap = 30;
 constexpr double kLooseScore = 2;
 constexpr double kLost = 1e-12;  ///< relative rise of the objective that rounding alone explains
 
-/// A working set is solved to this share of the tolerance at most, which leaves the rest for groups outside;
+/// A working set is solved to this share of the tolerance at most, which leaves the rest for groups outside,
+/// if there are any;
 /// else to a share of the gap: a tenth, or a half as long as groups come in, with cones to settle in each,
 /// where a closer solution would not last.
-constexpr double kInnerTolerance = 0.3, kInnerShare = 0.1, kGrowingShare = 0.5;
+constexpr double kInnerTolerance = 0.3, kLastTolerance = 0.9, kInnerShare = 0.1, kGrowingShare = 0.5;
 constexpr Index kLeastNew = 20;  ///< groups that may come in at once; at least as many as are in use
 
 /// Smooth losses end where rounding has the last word: nothing moves by more than its last digits, the gap
@@ -56,6 +57,7 @@ class Solver {
 
   private:
     bool kinked() const { return space_.smooth.kinked(); }
+    bool is_lax(double objective) const { return rounded_tolerance_ > kLax * objective; }
     std::vector<double> zeros() const { return std::vector<double>(space_.n * space_.C, 0.0); }
     void state_tolerance();
     void start();
@@ -157,7 +159,7 @@ void Solver<X>::start() {
         std::fill(used_.begin(), used_.end(), 0);
         take_up_used();
     }
-    wide_ = point_.penalty == 0;
+    wide_ = point_.penalty == 0 || is_lax(point_.objective());
 }
 
 template <class X>
@@ -302,9 +304,12 @@ void Solver<X>::descend(bool grown) {
     take_up_used();
     if (grown) inner_.forget_curvature();
     const double share = space_.has_cones() && grown ? kGrowingShare : kInnerShare;
-    const double target = std::max(kInnerTolerance * rounded_tolerance_, share * rounded_gap_);
-    const bool near = rounded_gap_ <= kWideGap * rounded_tolerance_;
-    const auto solve = [&] { theta_ = inner_.solve(work_, point_, target, near); };
+    const bool lax = is_lax(objective),
+               all = static_cast<Index>(work_.groups.size()) == space_.program.groups();
+    const double target =
+        std::max((lax && all ? kLastTolerance : kInnerTolerance) * rounded_tolerance_, share * rounded_gap_);
+    const bool near = !lax && rounded_gap_ <= kWideGap * rounded_tolerance_;
+    const auto solve = [&] { theta_ = inner_.solve(work_, point_, target, near, lax); };
     if (!space_.watch.until_stop(solve)) theta_.clear();
     const std::vector<double> before(blocks_.data, blocks_.data + blocks_.size());
     put_back();
