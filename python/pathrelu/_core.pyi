@@ -142,6 +142,23 @@ class SearchOptions:
         rough: bool = ...,
     ) -> None: ...
 
+class SlideOptions:
+    def __init__(
+        self,
+        *,
+        random_trees: int = ...,
+        stream: int = ...,
+        max_evaluations: int = ...,
+        seed: int = ...,
+        skip_connection: bool = ...,
+        shared: bool = ...,
+    ) -> None: ...
+
+# Leaves (K, paths * d), edge signs (K, edges), directions (K, C), whether without gates (K), intercept (C).
+_Trees = tuple[
+    NDArray[np.float64], NDArray[np.int8], NDArray[np.float64], NDArray[np.uint8], NDArray[np.float64]
+]
+
 class Record:
     @property
     def n_iter(self) -> int: ...
@@ -222,6 +239,16 @@ def alpha_max(
     threads: int,
     directions: NDArray[np.float64] | None = None,
 ) -> float: ...
+def slide(
+    problem: Problem,
+    alpha: float,
+    width: list[int],
+    solve_options: SolveOptions,
+    slide_options: SlideOptions,
+    watch: Watch,
+    start: _Trees | None = None,
+) -> tuple[_Trees, float, bool]: ...
+def tree_outputs(X: _Rows, width: list[int], trees: _Trees, threads: int) -> NDArray[np.float64]: ...
 def search(
     problem: Problem,
     alpha: float,
@@ -229,7 +256,7 @@ def search(
     solve_options: SolveOptions,
     search_options: SearchOptions,
     watch: Watch,
-    start: tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.float64]] | None = None,
+    start: _Trees | None = None,
 ) -> tuple[
     Arrangements,
     NDArray[np.float64],

@@ -7,7 +7,7 @@ namespace pathrelu {
 
 struct SearchOptions {
     Index n_starts = 64;      ///< ascents per output sign in every round; half as many as in all, if shared
-    Index max_rounds = 30;    ///< the starts are one of them
+    Index max_rounds = 30;    ///< the starts are one of them; 0: only the program over the trees given
     Index slide_iter = 2000;  ///< evaluations of one slide
     std::uint64_t seed = 0;
     bool skip_connection = false;  ///< a linear group beside those searched for, in every round
@@ -20,6 +20,28 @@ struct StartTrees {
     MatView<const double> leaves{};           ///< (K, paths * d)
     MatView<const std::int8_t> edge_signs{};  ///< (K, edges)
     MatView<const double> directions{};       ///< (K, C), of norm 1; +-e_c unless outputs are shared
+    VecView<const std::uint8_t> linear{};     ///< (K) whether without gates; empty if none is
+    VecView<const double> intercept{};        ///< (C), or empty for the best one
+};
+
+struct SlideOptions {
+    Index random_trees = 0;      ///< added to those given
+    Index stream = 0;            ///< of random numbers
+    Index max_evaluations = 50;  ///< of the objective and its gradient
+    std::uint64_t seed = 0;
+    bool skip_connection = false;
+    bool shared = false;
+};
+
+/// Where a slide ended: trees with all magnitudes in the leaves.
+struct SlideResult {
+    std::vector<double> leaves;           ///< (K, paths * d)
+    std::vector<std::int8_t> edge_signs;  ///< (K, edges)
+    std::vector<double> directions;       ///< (K, C)
+    std::vector<std::uint8_t> linear;     ///< (K)
+    std::vector<double> intercept;        ///< (C)
+    double objective = 0;                 ///< of the network, in the precision of the slide
+    bool stopped = false;
 };
 
 /// Outcome of a search: arrangements, trees that generate them, and the program's solution over them.
@@ -35,6 +57,17 @@ struct SearchResult {
     /// another reason. A search result, never a certificate.
     Index n_failed_starts = 0;
 };
+
+/// A descent on the network's own objective over all leaf weights, output directions and the intercept: one
+/// local step of a search, without the convex program. For relu. The same bits for any number of threads.
+template <class X>
+SlideResult slide(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
+                  const LossSpec& loss, const TreeShape& shape, const SolveOptions& solve_options,
+                  const SlideOptions& options, const Observer& observer = {}, const StartTrees& from = {});
+
+/// f (n, C) <- outputs of trees with their intercept, in double.
+template <class X>
+void outputs_of(Rows<X> rows, const TreeShape& shape, const StartTrees& trees, int threads, double* f);
 
 /// Search for arrangements. relu: many random trees slide together, by L-BFGS on all leaf weights of the true
 /// network, where those that come to coincide are merged, and the convex program over the patterns reached

@@ -135,7 +135,7 @@ Trees Polish<X>::trees_of(const Arrangements& arrangements, const std::vector<do
 }
 
 template <class X>
-Trees Polish<X>::solve_over(const Trees& trees) {
+Trees Polish<X>::solve_over(const Trees& trees, bool to_the_end) {
     const Groups groups = groups_of(trees);
     const std::vector<Index> kept = distinct(groups);
     if (kept.empty() && any()) return trees;
@@ -172,7 +172,8 @@ Trees Polish<X>::solve_over(const Trees& trees) {
     }
     large_ = problem_.relu && (P * dim_ > kMostUnknowns || n_ * P * dim_ > kMostEntries);
     // Systems of several outputs are solved iteratively, which makes their steps dear.
-    const Index steps = large_                                         ? kPolishSteps
+    const Index steps = to_the_end                                     ? options_.max_iter
+                        : large_                                       ? kPolishSteps
                         : problem_.relu && !problem_.shared && !rough_ ? kConePolishIter
                                                                        : kPolishIter;
     solve(arrangements, directions, steps, blocks, intercept);

@@ -66,7 +66,7 @@ class Polish {
 
     /// Solves the program over the patterns and directions of the trees, from the trees' own weights (relu),
     /// together with the groups in use (gated); keeps what is better. Returns the trees of what it solved.
-    Trees solve_over(const Trees& trees);
+    Trees solve_over(const Trees& trees, bool to_the_end = false);
     /// Solves the program of the best solution to its end, if it is not; keeps what is better.
     bool finish();
     /// Adds up the blocks of the best solution that point the same way, with one direction, and lie in one

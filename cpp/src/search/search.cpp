@@ -5,21 +5,17 @@
 #include <cmath>
 
 #include "search/polish.hpp"
-#include "search/slide.hpp"
+#include "search/slider.hpp"
 #include "search/starts.hpp"
 #include "search/tree_pass.hpp"
 
 namespace pathrelu {
 namespace {
 
-constexpr double kVanished =
-    1e-9;                        // trees below this share of the largest path norm that can pay are dropped
-constexpr double kAlike = 0.97;  // cosine of trees above which a slide makes them one
+constexpr double kAlike = 0.97;      // cosine of trees above which a slide makes them one
 constexpr double kAlikeDecay = 0.3;  // of the rest of that cosine to 1, from round to round
 /// Cosines above which `merge` takes trees together: coarse ones first, for they leave fewer.
 constexpr double kMerged[] = {0.99, 0.999};
-constexpr double kCloudNorm = 0.1;             // of a cloud: share of the largest path norm that can pay
-constexpr double kCloudSize = 100;             // and not above this, in units whose outputs are as large as y
 constexpr int kAscentSteps = 25;               // of one start
 constexpr double kAscentStep = 0.5;            // of a unit vector towards the normalised gradient
 constexpr Index kMostNew = 15;                 // trees added per output and sign in a round
@@ -32,8 +28,6 @@ constexpr Index kLeastAgain = 2;       // the same from a given start, while asc
 constexpr double kSameOptimum = 1e-7;  // relative difference between clouds that end at one optimum
 constexpr double kLeastScore = 1e-6;   // that a new tree's score exceeds alpha by, relatively
 constexpr double kLeastStep = 1e-3;    // of alpha: the excess that the first step of a new tree assumes
-/// Multiplications of one pass from which the slides make theirs in single precision.
-constexpr Index kSinglePass = 2000000;
 
 template <class X>
 class Search {
@@ -45,41 +39,21 @@ class Search {
           options_(options),
           n_(problem.rows.rows),
           C_(problem.outputs()),
-          loss_(make_loss(problem.loss, problem.y, problem.w, solve_options.threads)),
-          pass_(problem.rows, problem.shape, problem.w, C_, solve_options.threads),
-          starts_(problem.rows, problem.shape, C_, problem.shared, options.seed),
+          slider_(problem, solve_options.fit_intercept, options.seed, solve_options.threads),
+          pass_(slider_.pass()),
+          loss_(slider_.loss()),
+          starts_(slider_.starts()),
           budget_(observer, solve_options.max_iter),
           polish_(problem_, solve_options, options.rough, budget_) {
-        require(options.n_starts > 0 && options.max_rounds > 0, "n_starts and max_rounds must be positive");
-        std::vector<double> f(n_ * C_, 0.0);
-        shift_by_intercept(f);
-        const double at_zero = loss_->value(f.data());
-        double square = 0, largest = 0, least = std::numeric_limits<double>::infinity();
-        for (Index k = 0; k < problem.rows.size(); ++k) {
-            const double x = std::abs(static_cast<double>(problem.rows.data[k]));
-            square += x * x;
-            largest = std::max(largest, x);
-            if (x > 0) least = std::min(least, x);
-        }
-        const double scale = std::sqrt(square / static_cast<double>(std::max<Index>(problem.rows.size(), 1)));
-        most_norm_ = at_zero / problem.alpha;
-        cloud_norm_ = kCloudNorm * most_norm_;
-        if (scale > 0) cloud_norm_ = std::min(cloud_norm_, kCloudSize * std::sqrt(2 * at_zero) / scale);
-        // Losses grow as squares of outputs, outputs as products of two variables of a tree.
-        intercept_unit_ = at_zero > 0 ? std::sqrt(std::sqrt(2 * at_zero)) : 1;
-        single_range_ = largest < 1e9 && least > 1e-9 && at_zero < 1e9 && at_zero > 1e-9;
+        require(options.n_starts > 0 && options.max_rounds >= 0,
+                "n_starts must be positive, max_rounds not negative");
     }
 
     SearchResult run(const Trees& from);
 
   private:
-    /// f (n, C) <- f and the intercept that minimises the loss, if it is free. Returns it.
     std::vector<double> shift_by_intercept(std::vector<double>& f) const {
-        std::vector<double> intercept = polish_.result.intercept;
-        if (solve_options_.fit_intercept) loss_->optimal_intercept(f.data(), intercept.data());
-        for (Index i = 0; i < n_; ++i)
-            for (Index c = 0; c < C_; ++c) f[i * C_ + c] += intercept[c];
-        return intercept;
+        return slider_.shift_by_intercept(f, polish_.result.intercept);
     }
     double alike(Index round) const {
         return 1 - (1 - kAlike) * std::pow(kAlikeDecay, static_cast<double>(round));
@@ -94,27 +68,21 @@ class Search {
     SolveOptions solve_options_;
     SearchOptions options_;
     Index n_, C_;
-    std::unique_ptr<Loss> loss_;
-    TreePass<X> pass_;
-    Starts<X> starts_;
+    Slider<X> slider_;
+    TreePass<X>& pass_;
+    const Loss& loss_;
+    const Starts<X>& starts_;
     Budget budget_;
     Polish<X> polish_;
-    double most_norm_;   // a path norm above it costs more than the zero network
-    double cloud_norm_;  // path norm of a cloud
-    double intercept_unit_;
-    bool single_range_;  // whether single precision holds what passes meet
     Index n_rounds_ = 0, n_failed_starts_ = 0;
 };
 
 template <class X>
 void Search<X>::slide_to_rest(Trees& trees, double alike) {
-    const bool single = single_range_ && n_ * trees.size() * trees.dim >= kSinglePass;
     std::vector<double> f(n_ * C_);
     pass_.outputs(trees, trees.omega.data(), f.data());
     std::vector<double> intercept = shift_by_intercept(f);
-    slide<X>({pass_, *loss_, problem_.alpha, solve_options_.fit_intercept, intercept_unit_, problem_.shared,
-              single, kVanished * most_norm_, [this] { return budget_.stopped(); }},
-             trees, intercept, alike, options_.slide_iter);
+    slider_.slide_to_rest(trees, intercept, alike, options_.slide_iter, [this] { return budget_.stopped(); });
 }
 
 /// Ascent of |theta^T h(U)|, or of omega^T theta^T h(U) where directions are not shared, over unit U for all
@@ -159,7 +127,7 @@ template <class X>
 Trees Search<X>::grow(const Trees& current, Index round, bool& found) {
     std::vector<double> f = polish_.outputs(), theta(n_ * C_);
     shift_by_intercept(f);
-    loss_->dual_point(f.data(), theta.data());
+    loss_.dual_point(f.data(), theta.data());
     Trees starts = starts_.of_ascents(current, round, options_.n_starts);
     if (problem_.relu)  // active trees as they are: their own patterns may have moved
         for (Index k = 0; k < current.size(); ++k)
@@ -196,7 +164,7 @@ Trees Search<X>::grow(const Trees& current, Index round, bool& found) {
     pass_.correlate(grown, grown.omega.data(), theta.data(), sums);
     for (Index k = 0; k < grown.size(); ++k) {
         // A share of the best single step: (score - alpha) / curvature along the new tree.
-        const double curvature = loss_->typical_curvature() * sums.squares[k] / static_cast<double>(n_);
+        const double curvature = loss_.typical_curvature() * sums.squares[k] / static_cast<double>(n_);
         const double excess = std::max(score[kept[k]] - problem_.alpha, kLeastStep * problem_.alpha);
         if (curvature > 0) grown.weights(k) *= excess / static_cast<double>(kept.size()) / curvature;
     }
@@ -209,7 +177,7 @@ template <class X>
 void Search<X>::merge() {
     for (const double cosine : kMerged) {
         const Trees current = polish_.trees();
-        Trees fewer = thinned(current, cosine, kVanished * most_norm_);
+        Trees fewer = thinned(current, cosine, slider_.negligible_norm());
         if (fewer.size() == current.size() || budget_.stopped() || !budget_.any_left()) return;
         slide_to_rest(fewer, cosine);
         polish_.solve_over(fewer);
@@ -224,7 +192,7 @@ void Search<X>::first_round(const Trees& from, Trees& current) {
     Trees pool = starts_.none();
     Index clouds = 1;
     for (Index start = 0; start < clouds && !budget_.stopped(); ++start) {
-        Trees candidate = starts_.cloud(start, cloud_norm_);
+        Trees candidate = slider_.cloud(start);
         candidate.add(current);
         slide_to_rest(candidate, kAlike);
         const double best = start > 0 ? polish_.objective() : 0;
@@ -253,8 +221,13 @@ SearchResult Search<X>::run(const Trees& from) {
         current = polish_.trees();
     };
     if (problem_.skip_connection) polish(current);  // trees are for what a linear model leaves
-    if (from.size() > 0) polish(from);              // what comes out is no worse than the start
-    if (problem_.relu) first_round(from, current);
+    if (options_.max_rounds == 0) {
+        polish_.solve_over(from, true);
+        polish_.note(0);
+    } else if (from.size() > 0) {
+        polish(from);  // what comes out is no worse than the start
+    }
+    if (problem_.relu && options_.max_rounds > 0) first_round(from, current);
     double before = polish_.objective();
     while (n_rounds_ < options_.max_rounds && !polish_.large() && !budget_.stopped()) {
         bool found;
@@ -273,7 +246,7 @@ SearchResult Search<X>::run(const Trees& from) {
         const Index least = from.size() == 0 ? kLeastRounds : found ? kLeastAgain : round + 1;
         if ((round + 1 >= least && !pays) || !budget_.any_left()) break;
     }
-    if (problem_.relu && !options_.rough) merge();
+    if (problem_.relu && !options_.rough && options_.max_rounds > 0) merge();
     bool moved = !options_.rough && polish_.finish();
     if (problem_.relu) moved |= polish_.add_up_parallel();
     if (moved) polish_.note(std::max<Index>(n_rounds_, 1));
@@ -298,20 +271,7 @@ SearchResult search(Rows<X> rows, MatView<const double> y, VecView<const double>
     require(rows.rows == y.rows, "y has ", y.rows, " rows; X has ", rows.rows);
     const SearchProblem<X> problem{
         rows, y, w, alpha, loss, relu, shape, options.shared && y.cols > 1, options.skip_connection};
-    const Index K = from.leaves.rows;
-    Trees trees{problem.dim(), shape.edges(), y.cols};
-    require_shape("leaves of the start", from.leaves, K, K > 0 ? trees.dim : 0);
-    require_shape("edge signs of the start", from.edge_signs, K, K > 0 ? trees.edges : 0);
-    require_shape("directions of the start", from.directions, K, K > 0 ? trees.outputs : 0);
-    for (Index k = 0; k < K; ++k) {
-        const ConstMap omega(from.directions.row(k), y.cols);
-        require(std::abs(omega.norm() - 1) <= 1e-6, "direction ", k, " of the start has norm ", omega.norm(),
-                "; expected 1");
-        require(problem.shared || omega.cwiseAbs().maxCoeff() == 1, "direction ", k,
-                " of the start feeds several outputs; expected one");
-        trees.add(from.leaves.row(k), from.edge_signs.row(k), from.directions.row(k));
-    }
-    return Search<X>(problem, solve_options, options, observer).run(trees);
+    return Search<X>(problem, solve_options, options, observer).run(trees_of(from, problem));
 }
 
 template SearchResult search<float>(Rows<float>, MatView<const double>, VecView<const double>, double,

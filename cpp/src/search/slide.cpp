@@ -192,8 +192,8 @@ Trees thinned(const Trees& trees, double alike, double negligible_norm) {
 }
 
 template <class X>
-void slide(const SlideProblem<X>& problem, Trees& trees, std::vector<double>& intercept, double alike,
-           Index max_evaluations) {
+double slide(const SlideProblem<X>& problem, Trees& trees, std::vector<double>& intercept, double alike,
+             Index max_evaluations) {
     Trees u = trees;
     PassSums sums;
     std::vector<double> a;
@@ -262,9 +262,10 @@ void slide(const SlideProblem<X>& problem, Trees& trees, std::vector<double>& in
     }
     variables.unpack(x);
     trees = thinned(trees, alike, problem.negligible_norm);
+    return objective;
 }
 
-template void slide<float>(const SlideProblem<float>&, Trees&, std::vector<double>&, double, Index);
-template void slide<double>(const SlideProblem<double>&, Trees&, std::vector<double>&, double, Index);
+template double slide<float>(const SlideProblem<float>&, Trees&, std::vector<double>&, double, Index);
+template double slide<double>(const SlideProblem<double>&, Trees&, std::vector<double>&, double, Index);
 
 }  // namespace pathrelu

@@ -53,10 +53,11 @@ void Starts<X>::random_direction(Random& random, Index output, Index number, dou
 }
 
 template <class X>
-Trees Starts<X>::cloud(Index number, double norm) const {
+Trees Starts<X>::cloud(Index number, double norm, Index count) const {
     Trees out = none();
-    const Index count = std::clamp<Index>(kCloudWork / (rows_.rows * out.dim * kinds()), kLeastCloud,
-                                          std::max(kLeastCloud, kMostCloud / shape_.paths()));
+    if (count == 0)
+        count = std::clamp<Index>(kCloudWork / (rows_.rows * out.dim * kinds()), kLeastCloud,
+                                  std::max(kLeastCloud, kMostCloud / shape_.paths()));
     std::vector<double> leaves(out.dim), direction(C_);
     std::vector<std::int8_t> sign(out.edges);
     for (Index c = 0; c < kinds(); ++c)

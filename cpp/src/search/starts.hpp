@@ -18,8 +18,8 @@ class Starts {
         : rows_(rows), shape_(shape), C_(outputs), shared_(shared), seed_(seed) {}
 
     /// Trees in every direction, from which a slide starts: many, so that it ends near a good optimum. Their
-    /// norms sum to `norm` for each output.
-    Trees cloud(Index number, double norm) const;
+    /// norms sum to `norm` for each output. By default as many as the work on them allows.
+    Trees cloud(Index number, double norm, Index count = 0) const;
 
     /// Every tree as several around it, the closer the later the round: their patterns differ across the
     /// facets near by, and a slide brings together again what does not pay.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pathrelu import _core
 from pathrelu import _linear_algebra as algebra
@@ -17,6 +17,7 @@ from pathrelu._watch import Callback, Watch
 from pathrelu.arrangements import Arrangements
 from pathrelu.network._assembly import subnetworks
 from pathrelu.program._problem import Problem
+from pathrelu.program._slide import Trees
 from pathrelu.program._solution import Solution
 from pathrelu.program._solve import solver_options, warn_of_float32, warn_of_gap
 
@@ -28,9 +29,9 @@ def run_search(
     options: _core.SolveOptions,
     search_options: _core.SearchOptions,
     watch: Watch,
-    start: Solution | None = None,
+    start: Solution | Trees | None = None,
 ) -> Solution:
-    """`search` after its checks, and without its warning; from the trees of an earlier one."""
+    """`search` after its checks, and without its warning; from the trees of an earlier one, or from trees."""
     core, leaves, blocks, omega, intercept, report, n_rounds, n_starts = _core.search(
         problem.core,
         alpha,
@@ -38,9 +39,9 @@ def run_search(
         options,
         search_options,
         watch.core(searching=True),
-        None if start is None else trees_of(start),
+        trees_of(start) if isinstance(start, Solution) else start,
     )
-    watch.note(report)
+    watch.note(report.stopped)
     leaves[core.linear] = 0
     arrangements = Arrangements(core, leaves.reshape(len(core), core.paths, problem.X.shape[1]))
     directions = omega if len(omega) else None
@@ -50,10 +51,8 @@ def run_search(
     return solution if search_options.rough else pruned(problem, solution, options.threads, watch)
 
 
-def trees_of(
-    solution: Solution,
-) -> tuple[NDArray[np.float64], NDArray[np.int8], NDArray[np.float64]] | None:
-    """Leaves (K, paths * d), edge signs (K, edges) and directions (K, C) to search from.
+def trees_of(solution: Solution) -> Trees | None:
+    """Trees to search from.
 
     Leaves are the weights of the sub-networks or, of a gated network, their gates. None if there are none.
     """
@@ -72,10 +71,13 @@ def trees_of(
         directions.append(omega)
     if not any(map(len, leaves)):
         return None
+    omega = np.concatenate(directions)
     return (
         np.ascontiguousarray(np.concatenate(leaves)),
         np.ascontiguousarray(np.concatenate(edge_signs), dtype=np.int8),
-        np.concatenate(directions),
+        omega,
+        np.zeros(len(omega), np.uint8),
+        np.zeros(0),
     )
 
 

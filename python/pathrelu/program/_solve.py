@@ -79,7 +79,7 @@ def run_with_dual(
     report = _core.solve(
         problem.core, arrangements.core, alpha, options, blocks, intercept, watch.core(), directions
     )
-    watch.note(report)
+    watch.note(report.stopped)
     solution = problem.solution(report, arrangements, alpha, blocks, intercept, directions=directions)
     return solution, report.dual_point.reshape(problem.y.shape)
 

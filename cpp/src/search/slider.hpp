@@ -1,0 +1,50 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "search/polish.hpp"
+#include "search/slide.hpp"
+#include "search/starts.hpp"
+#include "search/tree_pass.hpp"
+
+namespace pathrelu {
+
+/// Slides over one program: its loss, its pass over the rows, and the scales at which they work.
+template <class X>
+class Slider {
+  public:
+    Slider(const SearchProblem<X>& problem, bool fit_intercept, std::uint64_t seed, int threads);
+
+    const Loss& loss() const { return *loss_; }
+    TreePass<X>& pass() { return pass_; }
+    const Starts<X>& starts() const { return starts_; }
+    /// Trees of smaller norm are dropped.
+    double negligible_norm() const { return negligible_norm_; }
+    /// Random trees to slide from, all in all of a norm that a network may have; 0 for as many as the work on
+    /// them allows.
+    Trees cloud(Index number, Index count = 0) const { return starts_.cloud(number, cloud_norm_, count); }
+
+    /// f (n, C) <- f and the intercept that minimises the loss, if it is free, from `start`. Returns it.
+    std::vector<double> shift_by_intercept(std::vector<double>& f, std::vector<double> start) const;
+
+    /// Returns the objective reached.
+    double slide_to_rest(Trees& trees, std::vector<double>& intercept, double alike, Index max_evaluations,
+                         const std::function<bool()>& stopped);
+
+  private:
+    const SearchProblem<X>& problem_;
+    bool fit_intercept_;
+    std::unique_ptr<Loss> loss_;
+    TreePass<X> pass_;
+    Starts<X> starts_;
+    double negligible_norm_, cloud_norm_, intercept_unit_;
+    bool single_range_;  // whether single precision holds what passes meet
+};
+
+/// Checked trees to start from.
+template <class X>
+Trees trees_of(const StartTrees& from, const SearchProblem<X>& problem);
+
+}  // namespace pathrelu

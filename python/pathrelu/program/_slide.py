@@ -1,0 +1,58 @@
+"""Slides: descents on the network's own objective, without the convex program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pathrelu import _core
+from pathrelu import _validation as check
+from pathrelu._watch import Watch
+from pathrelu.program._problem import Problem
+
+# Leaves (K, paths * d), edge signs (K, edges), directions (K, C), whether without gates (K), intercept (C).
+Trees = tuple[
+    NDArray[np.float64], NDArray[np.int8], NDArray[np.float64], NDArray[np.uint8], NDArray[np.float64]
+]
+
+
+@dataclass(frozen=True)
+class Slides:
+    """How trees slide, on whatever rows and at whatever alpha."""
+
+    width: list[int]
+    options: _core.SolveOptions
+    seed: int
+    skip_connection: bool
+    shared: bool
+    watch: Watch
+
+    def descend(
+        self,
+        problem: Problem,
+        alpha: float,
+        start: Trees | None,
+        *,
+        evaluations: int,
+        random_trees: int = 0,
+        stream: int = 0,
+    ) -> Trees:
+        """The trees that a slide ends with, from `start` and so many random ones."""
+        options = _core.SlideOptions(
+            random_trees=random_trees,
+            stream=stream,
+            max_evaluations=evaluations,
+            seed=self.seed,
+            skip_connection=self.skip_connection,
+            shared=self.shared,
+        )
+        watch = self.watch.core(searching=True)
+        trees, _, stopped = _core.slide(problem.core, alpha, self.width, self.options, options, watch, start)
+        self.watch.note(stopped)
+        return trees
+
+    def outputs(self, X: check.Rows, trees: Trees) -> NDArray[np.float64]:
+        """Outputs (n, C) of trees on rows."""
+        return _core.tree_outputs(X, self.width, trees, self.options.threads)
