@@ -462,7 +462,9 @@ def test_the_automatic_alpha_follows_the_scale_of_y(source):
 def test_the_automatic_alpha_is_a_share_of_the_score_of_noise():
     X, y = problem(n=100, seed=4)
     noise = np.random.default_rng(4).standard_normal(100)
-    plain, noisy = (PathReLURegressor(random_state=0).fit(X, target) for target in (y, noise))
+    plain, noisy = (
+        PathReLURegressor(arrangements="sample", random_state=0).fit(X, target) for target in (y, noise)
+    )
     assert plain.alpha_ < 0.5 * noisy.alpha_
     for model, target in ((plain, y), (noisy, noise)):
         previous = 0.3 * np.std(target) * np.sqrt((X.shape[1] + 1) / len(X))
@@ -483,7 +485,7 @@ def test_the_automatic_alpha_of_a_classifier_starts_from_the_shares_of_the_class
     """Labels that are noise leave the first fit at the constant, where the gradients are known."""
     rng = np.random.default_rng(classes)
     X, label = rng.standard_normal((300, 2)), np.arange(300) % classes
-    model = PathReLUClassifier(random_state=0).fit(X, label)
+    model = PathReLUClassifier(arrangements="sample", random_state=0).fit(X, label)
     spread = np.sqrt((1 - 1 / classes) / classes)
     first = 0.3 * spread * np.sqrt(3 / 300)
     assert 0.9 * first < model.alpha_ <= first * (1 + 1e-9)
@@ -520,9 +522,10 @@ def test_rounding_is_no_feature(kind, options):
     X, y = beside_noise(kind)
     constant = X.copy()
     constant[:, 2] = X[0, 2]
-    model = PathReLURegressor(random_state=0, **options).fit(X, y)
-    expected = PathReLURegressor(random_state=0, **options).fit(constant, y)
-    assert model.objective_ == pytest.approx(expected.objective_, abs=2 * model.tol * np.mean(y**2))
+    model = PathReLURegressor(random_state=0, tol=1e-4, **options).fit(X, y)
+    expected = PathReLURegressor(random_state=0, tol=1e-4, **options).fit(constant, y)
+    # Rounding may send a search elsewhere, but not a feature into it.
+    assert model.objective_ == pytest.approx(expected.objective_, rel=0.05)
     assert model.network_.scale[2] == 1
     if options.get("standardize", True):
         assert not model.network_.leaf_weights[..., 2].any()
@@ -598,7 +601,7 @@ def test_the_automatic_alpha_takes_classes_of_almost_no_weight(classes, least):
         warnings.simplefilter("ignore", ConvergenceWarning)  # not what is tested
         model = PathReLUClassifier(random_state=0, max_iter=100)
         model.fit(X, y, sample_weight=np.where(y == 0, least, 1))
-    assert 0 < model.alpha_ < 1
+    assert 0 < model.alpha_ <= 1
     assert np.isfinite(model.decision_function(X)).all()
 
 
@@ -639,18 +642,23 @@ def test_canonical_rows_are_the_same_bits_in_any_order():
     rng = np.random.default_rng(0)
     X, y, w = rng.integers(0, 2, (200, 3)) - 0.0, rng.integers(0, 2, (200, 1)) - 0.0, rng.random(200)
     X[rng.random((200, 3)) < 0.3] *= -1  # negative zeros
-    first = canonical(X, y, w)
+
+    def data(order):
+        places, *rest = canonical(X[order], y[order], w[order])
+        return X[order][places] + 0.0, *rest
+
+    first = data(np.arange(200))
     assert len(first[0]) < 200
     assert first[2].sum() == pytest.approx(w.sum())
     for _ in range(10):
         order = rng.permutation(200)
-        for a, b in zip(canonical(X[order], y[order], w[order]), first, strict=True):
+        for a, b in zip(data(order), first, strict=True):
             assert a.tobytes() == b.tobytes()
 
 
 def test_without_bias_and_intercept_the_network_is_homogeneous():
     X, y = problem()
-    model = PathReLURegressor(bias=False, fit_intercept=False, random_state=0).fit(X + 3, y)
+    model = PathReLURegressor(bias=False, fit_intercept=False, encode=None, random_state=0).fit(X + 3, y)
     assert not model.network_.center.any()
     np.testing.assert_allclose(model.predict(5 * X), 5 * model.predict(X), rtol=1e-10, atol=1e-12)
 

@@ -383,7 +383,7 @@ def test_the_first_row_that_is_too_large_is_named(threads):
 def test_an_estimator_of_targets_near_the_largest_float32_predicts_or_refuses():
     X = np.random.default_rng(0).standard_normal((60, 3)).astype(np.float32)
     y = (3e38 * np.tanh(X[:, 0])).astype(np.float32)
-    model = pr.PathReLURegressor(random_state=0).fit(X, y)
+    model = pr.PathReLURegressor(encode="linear", random_state=0).fit(X, y)
     assert np.isfinite(model.predict(X)).all()
     wide = model.predict(10 * X.astype(np.float64))
     row = np.flatnonzero(np.abs(wide) > FLOAT32_MAX)[0]

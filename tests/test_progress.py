@@ -163,7 +163,7 @@ def test_a_path_ends_where_it_is_stopped(data, sampled):
 def test_a_stop_ends_the_fits_of_all_outputs(data, arrangements):
     X, y = data
     callback, records = stop_at(2)
-    model = pr.PathReLURegressor(arrangements=arrangements, callback=callback, random_state=0)
+    model = pr.PathReLURegressor(alpha=0.01, arrangements=arrangements, callback=callback, random_state=0)
     with pytest.warns(ConvergenceWarning, match="stopped by its callback"):
         model.fit(X, np.stack([y, -y], axis=1))
     assert len(records) == 2

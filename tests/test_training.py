@@ -70,5 +70,5 @@ def test_rows_keep_their_kind_and_data_their_totals():
     narrow = training.data.X.astype(np.float32)
     assert Scaling.fit(narrow, training.data.w, standardize=True, bias=True).rows(narrow).dtype == np.float32
     rows, _, weights = canonical(np.array([[1.0], [0.0], [1.0]]), np.ones((3, 1)), np.array([1.0, 0.0, 2.0]))
-    assert rows.tolist() == [[1.0]]
+    assert rows.tolist() == [0]
     assert weights.tolist() == [3.0]

@@ -17,7 +17,13 @@ from pathrelu import _core
 from pathrelu import _validation as check
 from pathrelu._sklearn import Tags
 from pathrelu._watch import Callback, Record, Watch
-from pathrelu.alpha import solve_at_automatic_alpha
+from pathrelu.alpha import (
+    LAST_EVALUATIONS,
+    Candidate,
+    choose_by_held_out,
+    held_out_folds,
+    solve_at_automatic_alpha,
+)
 from pathrelu.arrangements import Arrangements, sample_arrangements
 from pathrelu.encoding import RawTable, TableEncoder
 from pathrelu.encoding._validation import read_table
@@ -27,15 +33,21 @@ from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 from pathrelu.program._problem import Problem
 from pathrelu.program._projection import Projection
 from pathrelu.program._search import pruned, run_search
+from pathrelu.program._slide import Slides, Trees
 from pathrelu.program._solution import Solution
 from pathrelu.program._solve import largest_alpha, run, solver_options, warn_of_float32, warn_of_gap
 from pathrelu.progress import Live, log
-from pathrelu.training import Data, Scaling, TrainingProblem
+from pathrelu.training import Data, Scaling, TrainingProblem, canonical
 
 logger = logging.getLogger("pathrelu")
 
 SOURCES = ("search", "sample")
 ENCODINGS = ("auto", "linear", "ramps")
+# Default tolerances: where held-out rows choose alpha, one that predictions do not notice.
+TOL, HELD_OUT_TOL = 1e-4, 1e-2
+# Solver steps after held-out rows have chosen alpha, if no tolerance is asked for: at most so many, and of so
+# many multiplications in all, or none. They improve the gap, which predictions do not notice.
+LAST_STEPS, LEAST_STEPS, LAST_WORK = 60, 10, 1e9
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,7 @@ class Settings:
 
     width: list[int]
     alpha: float | None  # None: automatic
+    by_held_out: bool  # chosen; gated networks and those of samples have a rule without
     activation: str
     sampled: bool
     n_arrangements: int
@@ -77,7 +90,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     outputs: str
     prune: bool
     low_rank: int | None
-    tol: float
+    tol: float | None
     max_iter: int
     n_threads: int | None
     warm_start: bool
@@ -96,6 +109,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     n_subnetworks_: int
     history_: list[Record]
     guarantee_: float | None
+    path_: dict[str, NDArray[Any]] | None
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -115,10 +129,15 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         sampled = check.choice(self.arrangements, "arrangements", SOURCES) == "sample"
         if sampled and outputs == "shared":
             raise ValueError("outputs is 'shared' with arrangements 'sample'; expected 'auto' or 'separate'")
+        alpha = check.automatic_penalty(self.alpha)
+        activation = check.choice(self.activation, "activation", check.ACTIVATIONS)
+        by_held_out = alpha is None and activation == "relu" and not sampled
+        tol = TOL if self.tol is None else self.tol
         return Settings(
             width=check.tree_width(self.depth, self.width),
-            alpha=check.automatic_penalty(self.alpha),
-            activation=check.choice(self.activation, "activation", check.ACTIVATIONS),
+            alpha=alpha,
+            by_held_out=by_held_out,
+            activation=activation,
             sampled=sampled,
             n_arrangements=check.count(self.n_arrangements, "n_arrangements"),
             bias=check.switch(self.bias, "bias"),
@@ -129,7 +148,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             low_rank=None if self.low_rank is None else check.count(self.low_rank, "low_rank"),
             warm_start=check.switch(self.warm_start, "warm_start"),
             verbose=check.count(self.verbose, "verbose", 0),
-            options=solver_options(self.tol, self.max_iter, self.fit_intercept, self.n_threads),
+            options=solver_options(tol, self.max_iter, self.fit_intercept, self.n_threads),
             random_state=check.seed(self.random_state),
             watch=Watch(self.callback, self.on_interrupt, self.max_seconds),
         )
@@ -138,25 +157,38 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         scaling = Scaling.fit(data.X, data.w, standardize=settings.standardize, bias=settings.bias)
         return TrainingProblem(data, scaling, settings.activation, shared=settings.shared)
 
-    def _train(self, settings: Settings, data: Data) -> Self:
-        training = self._problem(settings, data)
-        problems = training.programs()
-        warn_of_float32(problems[0], settings.options.tol, stacklevel=4)
-        projection = None
-        if settings.low_rank is not None:
-            projection = Projection(problems[0].X, problems[0].w, settings.low_rank)
-            problems = [projection.project(problem) for problem in problems]
-        with _progress(settings, len(problems)), settings.watch:
-            solutions = self._solve(settings, problems)
+    def _train(self, settings: Settings, encodings: Sequence[Data]) -> Self:
+        """Train on data in the one of its encodings that held-out rows choose."""
+        data = encodings[0]
+        with _progress(settings, len(encodings)), settings.watch:
+            trainings = [self._problem(settings, table) for table in encodings]
+            problems = [training.programs() for training in trainings]
+            warn_of_float32(problems[0][0], settings.options.tol, stacklevel=4)
+            projection = None
+            if settings.low_rank is not None:
+                projection = Projection(problems[0][0].X, problems[0][0].w, settings.low_rank)
+                problems = [[projection.project(problem) for problem in problems[0]]]
+                encodings = encodings[:1]
+            self.path_ = None
+            fold = self._held_out(settings, data) if settings.by_held_out else None
+            if fold is not None:
+                candidates = [
+                    Candidate("none" if table.encoder is None else table.encoder.numeric_, programs)
+                    for table, programs in zip(encodings, problems, strict=True)
+                ]
+                place, solutions = self._solve_by_held_out(settings, candidates, fold)
+            else:
+                place, solutions = 0, self._solve(settings, problems[0])
+        training, chosen, data = trainings[place], problems[place], encodings[place]
         if settings.prune:
             solutions = [
                 pruned(problem, solution, settings.options.threads, settings.watch)
-                for problem, solution in zip(problems, solutions, strict=True)
+                for problem, solution in zip(chosen, solutions, strict=True)
             ]
         if projection is not None:
             solutions = [
                 projection.lift(solution, problem, settings.options.threads)
-                for solution, problem in zip(solutions, problems, strict=True)
+                for solution, problem in zip(solutions, chosen, strict=True)
             ]
         self.network_ = training.network(solutions, getattr(self, "feature_names_in_", None))
         alphas = [solution.alpha for solution in solutions]
@@ -172,7 +204,8 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             (solution.low_rank.guarantee for solution in solutions if solution.low_rank is not None),
             default=None,
         )
-        warn_of_gap(solutions, settings.options.tol, settings.watch, stacklevel=4)
+        if self.tol is not None or fold is None or settings.watch.stopped_by:
+            warn_of_gap(solutions, settings.options.tol, settings.watch, stacklevel=4)
         return self
 
     def _largest_alpha(self, settings: Settings, data: Data) -> float:
@@ -194,41 +227,99 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         names = check.column_names(X)
         return (RawTable.of_block(checked[0], names), checked[1]) if y else RawTable.of_block(checked, names)
 
-    def _encoder(self, numeric: str | None = None, n_ramps: int | None = None) -> TableEncoder | None:
-        """The encoder, not fitted, with numbers as `encode` says or in the mode given."""
+    def _encoder(self) -> TableEncoder | None:
+        """The encoder, not fitted."""
         given: object = self.encode
         if given is None:
             return None
         if isinstance(given, TableEncoder):
             encoder: TableEncoder = clone(given)
-        else:
-            if not isinstance(given, str) or given not in ENCODINGS:
-                kind = ValueError if isinstance(given, str) else TypeError
-                wanted = ", ".join(map(repr, ENCODINGS))
-                raise kind(f"encode is {given!r:.80}; expected {wanted}, a TableEncoder or None")
-            encoder = TableEncoder(numeric="linear" if given == "auto" else given)
-        if numeric is not None:
-            encoder.set_params(numeric=numeric)
-        return encoder if n_ramps is None else encoder.set_params(n_ramps=n_ramps)
+            return encoder
+        if not isinstance(given, str) or given not in ENCODINGS:
+            kind = ValueError if isinstance(given, str) else TypeError
+            wanted = ", ".join(map(repr, ENCODINGS))
+            raise kind(f"encode is {given!r:.80}; expected {wanted}, a TableEncoder or None")
+        return TableEncoder(numeric="linear" if given == "auto" else given)
 
-    def _encoded(
-        self,
-        raw: RawTable,
-        y: NDArray[Any],
-        weight: NDArray[np.float64],
-        numeric: str | None = None,
-        n_ramps: int | None = None,
-    ) -> tuple[TableEncoder | None, check.Rows]:
-        """The encoder fitted on these columns, and what it makes of them; None and numbers as they are."""
-        encoder = self._encoder(numeric, n_ramps)
+    def _tables(
+        self, raw: RawTable, y: NDArray[np.float64], weight: NDArray[np.float64]
+    ) -> tuple[list[tuple[TableEncoder | None, check.Rows]], NDArray[np.float64], NDArray[np.float64]]:
+        """What encoders, fitted on these rows, make of them in the form of `canonical`; targets and weights.
+
+        Of several, which have the same rows, held-out rows choose.
+        """
+        encoder = self._encoder()
         if encoder is None:
             assert raw.block is not None
-            return None, raw.block
-        return encoder, encoder.fit_raw(raw, y, weight).encode(raw)
+            places, y, weight = canonical(raw.block, y, weight)
+            return [(None, raw.block[places] + 0.0)], y, weight
+        table = encoder.fit_raw(raw, y, weight).encode(raw)
+        places, y, weight = canonical(table, y, weight)
+        tables: list[tuple[TableEncoder | None, check.Rows]] = [(encoder, table[places] + 0.0)]
+        if self.encode == "auto" and self.alpha == "auto":
+            rows = raw.take(places)
+            ramps = TableEncoder(numeric="ramps").fit_raw(rows, y, weight)
+            if len(ramps.origin_) > len(encoder.origin_):
+                tables.append((ramps, ramps.encode(rows) + 0.0))
+        return tables, y, weight
 
-    def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Data:
-        """The checked data in the form of `canonical`."""
+    def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> list[Data]:
+        """The checked data in the form of `canonical`, in each of the encodings to choose from."""
         raise NotImplementedError
+
+    def _held_out(self, settings: Settings, data: Data) -> NDArray[np.intp] | None:
+        """Which rows each fold holds out; None for too few rows."""
+        classes = None if data.labels is None else np.unique(data.y, axis=0, return_inverse=True)[1].ravel()
+        return held_out_folds(data.X, classes, check.seed(settings.random_state))
+
+    def _solve_by_held_out(
+        self, settings: Settings, candidates: list[Candidate], fold: NDArray[np.intp]
+    ) -> tuple[int, list[Solution]]:
+        """The place of the candidate chosen, and solutions of its programs on all rows."""
+        seed = check.seed(settings.random_state)
+        slides = Slides(
+            settings.width,
+            settings.options,
+            seed,
+            settings.skip_connection,
+            settings.shared,
+            settings.watch,
+        )
+        choice = choose_by_held_out(candidates, fold, slides, seed)
+        self.path_ = choice.path
+        options = _core.SearchOptions(
+            max_rounds=0, seed=seed, skip_connection=settings.skip_connection, shared=settings.shared
+        )
+        solutions = []
+        for problem, alpha, trees in zip(
+            candidates[choice.place].problems, choice.alphas, choice.trees, strict=True
+        ):
+            last = slides.descend(problem, alpha, trees, evaluations=LAST_EVALUATIONS)
+            found = run_search(
+                problem,
+                alpha,
+                settings.width,
+                self._last_options(settings, problem, last),
+                options,
+                settings.watch,
+                last,
+            )
+            solutions.append(_logged(settings, found))
+        self._previous = solutions if settings.warm_start else None
+        return choice.place, solutions
+
+    def _last_options(self, settings: Settings, problem: Problem, trees: Trees) -> _core.SolveOptions:
+        """Of the program over the trees chosen: within `tol` if it was asked for, else with little work."""
+        given = settings.options
+        if self.tol is not None:
+            return given
+        steps = int(LAST_WORK / max(1, len(problem.X) * trees[0].size))
+        return _core.SolveOptions(
+            tol=HELD_OUT_TOL,
+            max_iter=min(given.max_iter, steps, LAST_STEPS) if steps >= LEAST_STEPS else 0,
+            fit_intercept=given.fit_intercept,
+            threads=given.threads,
+        )
 
     def _solve(self, settings: Settings, problems: list[Problem]) -> list[Solution]:
         watch = settings.watch

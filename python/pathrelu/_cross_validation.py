@@ -100,7 +100,7 @@ class AlphaCV:
         patience = np.inf if self.patience is None else check.count(self.patience, "patience")
         n_jobs = check.jobs(self.n_jobs)
         scorer = self._scorer()
-        settings, data = model._settings(), model._data(X, y, sample_weight)
+        settings, data = model._settings(), model._data(X, y, sample_weight)[0]
         rows, targets, weights, groups = indexable(X, y, sample_weight, groups)
         split, score_params = self._routed(scorer, weights, groups, params)
         folds = self._folds(rows, targets, split)

@@ -139,7 +139,7 @@ class Watch:
             self.stopped_by = cause
             self.seconds = time.monotonic() - self.begin
 
-    def note(self, report: _core.Report) -> None:
-        if report.stopped:
+    def note(self, stopped: bool) -> None:
+        if stopped:
             late = time.monotonic() - self.begin >= self.limit
             self.stop(f"max_seconds={self.limit:g}" if late else "an interrupt")

@@ -1,9 +1,10 @@
-"""The automatic alpha."""
+"""The automatic alpha: by the loss of held-out rows along a path of slides, or by a rule without any."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,23 @@ from numpy.typing import NDArray
 
 from pathrelu import _core
 from pathrelu import _linear_algebra as algebra
+from pathrelu import _validation as check
 from pathrelu.program._problem import Problem
+from pathrelu.program._slide import Slides, Trees
 from pathrelu.program._solution import Solution
+
+FOLDS = 5
+LEAST_ROWS = 20  # distinct ones, below which folds say nothing and the rule without decides
+FEW_ROWS, MORE_ROWS = 1000, 3000  # distinct rows up to which five and three of the folds are used, else one
+PATH_ROWS = 5000  # rows that a path goes along, chosen at random; with more its end does, from there
+FIRST_SHARE = 0.3  # of the score of a linear function at the best constant
+STEP = 0.5  # from alpha to alpha
+LONGEST = 18  # values of alpha: the last is about 1e-5 of the first
+WIDER = 4  # values above the first, if that predicts best
+RANDOM_TREES, FURTHER_TREES, MOST_TREES = 150, 50, 250  # at the first alpha, at each other, and in all
+EVALUATIONS, LAST_EVALUATIONS = 50, 100  # of a slide on the path, and of the one at the alpha chosen
+PATIENCE = 2  # values of alpha without a gain, which end the path
+LEAST_GAIN = 2e-3  # of the held-out loss of a constant, that counts as one
 
 AUTOMATIC_SHARE = 0.3  # chosen on the development tables of bench/tables.py, as is the number of fits
 AUTOMATIC_FITS = 3
@@ -87,3 +103,169 @@ def _loss_gradient(problem: Problem, outputs: NDArray[np.float64]) -> NDArray[np
     outputs = np.ascontiguousarray(np.broadcast_to(outputs, problem.y.shape))
     equal = np.ones(len(outputs))
     return _core.dual_point(outputs, problem.y, equal, problem.core_loss, False) * -float(len(outputs))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to see the rows: its programs, and what to call it."""
+
+    encoding: str
+    problems: Sequence[Problem]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What held-out rows have chosen: a candidate and, for each of its programs, alpha and trees."""
+
+    place: int
+    alphas: list[float]
+    trees: list[Trees | None]
+    path: dict[str, NDArray[Any]]
+
+
+def choose_by_held_out(
+    candidates: Sequence[Candidate], fold: NDArray[np.intp], slides: Slides, seed: int
+) -> Choice:
+    """The candidate and the alphas of least held-out loss.
+
+    `fold` gives each row, the same ones for all candidates, its fold; -1 is held out by none.
+    """
+    best, choice = math.inf, None
+    rows: list[tuple[str, int, float, float, float]] = []
+    for place, candidate in enumerate(candidates):
+        if slides.watch.stopped_by and choice is not None:
+            break
+        walks = [_Walk(problem, fold, slides, seed) for problem in candidate.problems]
+        for program, walk in enumerate(walks):
+            walk.run()
+            rows += [(candidate.encoding, program, *point) for point in walk.points]
+        held_out = sum(walk.best for walk in walks)
+        if held_out < best or choice is None:
+            best, choice = held_out, (place, walks)
+    assert choice is not None
+    place, walks = choice
+    for program, walk in enumerate(walks):
+        tried = len(walk.points)
+        walk.run_on_all_rows()
+        rows += [(candidates[place].encoding, program, *point) for point in walk.points[tried:]]
+    names = ("encoding", "program", "alpha", "held_out_loss", "n_subnetworks")
+    path = {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=False)}
+    return Choice(place, [walk.alpha for walk in walks], [walk.trees for walk in walks], path)
+
+
+class _Walk:
+    """One program along decreasing alpha, on the rows that each fold leaves."""
+
+    def __init__(self, problem: Problem, fold: NDArray[np.intp], slides: Slides, seed: int) -> None:
+        self.slides = slides
+        self.points: list[tuple[float, float, float]] = []  # alpha, held-out loss, sub-networks
+        self.best, self.alpha = math.inf, 0.0
+        self.trees: Trees | None = None
+        constant = _constant(problem)
+        self.at_constant = _core.mean_loss(
+            np.ascontiguousarray(np.broadcast_to(constant, problem.y.shape)),
+            problem.y,
+            problem.w,
+            problem.core_loss,
+        )
+        gradient = _loss_gradient(problem, constant) * (problem.w / len(problem.w))[:, np.newaxis]
+        score = algebra.product(np.ascontiguousarray(problem.X.T, np.float64), gradient)
+        self.first = FIRST_SHARE * float(np.sqrt((score**2).sum(axis=0).max())) or 1.0
+        folds = sorted(set(fold[fold >= 0].tolist()))
+        self.parts = [(part_of(problem, fold != k), part_of(problem, fold == k)) for k in folds]
+        self.few: list[tuple[Problem, Problem]] = []
+        if len(folds) == 1 and len(self.parts[0][0].X) > PATH_ROWS:
+            trained = len(self.parts[0][0].X)
+            some = np.zeros(trained, bool)
+            some[np.random.default_rng(seed).permutation(trained)[:PATH_ROWS]] = True
+            self.few = [(part_of(self.parts[0][0], some), self.parts[0][1])]
+
+    def run(self) -> None:
+        """Down from the first alpha, and up if that is the best."""
+        parts = self.few or self.parts
+        found = self._along(
+            parts, [self.first * STEP**k for k in range(LONGEST)], [None] * len(parts), PATIENCE
+        )
+        if found == 0:
+            start = [self.trees] * len(parts)
+            self._along(parts, [self.first / STEP**k for k in range(1, WIDER + 1)], start, 1)
+
+    def run_on_all_rows(self) -> None:
+        """Further down where the first rows were some: with more, a smaller alpha predicts best."""
+        if self.few:
+            self.best = math.inf
+            alphas = [self.alpha * STEP ** (2 * k) for k in range(LONGEST // 2)]
+            self._along(self.parts, alphas, [self.trees], 1)
+
+    def _along(
+        self,
+        parts: Sequence[tuple[Problem, Problem]],
+        alphas: Sequence[float],
+        trees: list[Trees | None],
+        patience: int,
+    ) -> int:
+        """The place of the best alpha."""
+        slides, since, found, mark = self.slides, 0, 0, self.best
+        for k, alpha in enumerate(alphas):
+            held_out, size = 0.0, 0.0
+            for i, (train, test) in enumerate(parts):
+                before = trees[i]
+                random = (
+                    RANDOM_TREES
+                    if before is None
+                    else min(FURTHER_TREES, max(0, MOST_TREES - len(before[0])))
+                )
+                after = slides.descend(
+                    train, alpha, before, evaluations=EVALUATIONS, random_trees=random, stream=k
+                )
+                if slides.watch.stopped_by:
+                    if self.trees is None:
+                        self.alpha, self.trees = alpha, after
+                    return found
+                trees[i] = after
+                outputs = slides.outputs(test.X, after)
+                held_out += _core.mean_loss(outputs, test.y, test.w, test.core_loss) / len(parts)
+                size += len(after[0]) / len(parts)
+            self.points.append((alpha, held_out, size))
+            if held_out < self.best or self.trees is None:
+                self.best, self.alpha, self.trees, found = held_out, alpha, trees[0], k
+            since = 0 if held_out < mark - LEAST_GAIN * self.at_constant else since + 1
+            mark = min(mark, held_out)
+            if since >= patience:
+                break
+        return found
+
+
+def part_of(problem: Problem, rows: NDArray[np.bool_]) -> Problem:
+    """The program of some of the rows."""
+    w = problem.w[rows]
+    return replace(
+        problem,
+        X=np.ascontiguousarray(problem.X[rows]),
+        y=np.ascontiguousarray(problem.y[rows]),
+        w=check.unit_mean(w),
+    )
+
+
+def held_out_folds(X: check.Rows, codes: NDArray[np.intp] | None, seed: int) -> NDArray[np.intp] | None:
+    """The fold of each row, or -1, with equal rows together and classes (`codes`) spread evenly.
+
+    None for too few rows that differ.
+    A class of one row is in no fold. Few rows are held out in turns, so that each is once; of many, one part
+    is enough.
+    """
+    key = np.ascontiguousarray(X).view(np.dtype((np.void, X.shape[1] * X.itemsize)))[:, 0]
+    _, first, group = np.unique(key, return_index=True, return_inverse=True)
+    if len(first) < LEAST_ROWS:
+        return None
+    order = np.random.default_rng(seed).permutation(len(first))
+    if codes is not None:
+        order = order[np.argsort(codes[first][order], kind="stable")]
+    fold = np.empty(len(first), np.intp)
+    fold[order] = np.arange(len(first)) % FOLDS
+    if codes is not None:
+        counts = np.bincount(codes[first])
+        fold[counts[codes[first]] == 1] = -1
+    used = FOLDS if len(first) <= FEW_ROWS else 3 if len(first) <= MORE_ROWS else 1
+    fold[fold >= used] = -1
+    return fold[group] if (fold >= 0).any() else None

@@ -17,7 +17,7 @@ from pathrelu._registry import ESTIMATORS
 from pathrelu._sklearn import Tags
 from pathrelu._watch import Callback
 from pathrelu.encoding import TableEncoder
-from pathrelu.training import Data, canonical, labelled_weights
+from pathrelu.training import Data, labelled_weights
 
 
 @ESTIMATORS.named("PathReLURegressor")
@@ -40,10 +40,11 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         ``(m_1, ..., m_{L-2})``, children of each unit in the hidden layers after the first; an integer stands
         for each of them, and means nothing at depth 2.
     alpha : float or "auto", default="auto"
-        Weight of the path norm against the mean loss, above 0. "auto" takes 0.3 times the score that noise of
-        the size of the residuals would reach, ``rms(residual) * rms(norm of a row) / sqrt(n)``: with those
-        of the best constant first, then up to twice of the fit before, so that it is small where the network
-        explains `y` well. `alpha_` says what came out; cross-validation may find a better one.
+        Weight of the path norm against the mean loss, above 0. "auto" takes the value of least loss on
+        held-out rows, along a decreasing path of networks that only slide, each from the one before: five
+        folds of up to 1,000 distinct rows, three of up to 3,000, else a fifth; equal rows are held out
+        together. One fit of all rows follows. Networks that are gated, of ``arrangements="sample"`` or of
+        fewer than 20 distinct rows take a share of the score that noise would reach, see the guide.
     activation : {"relu", "gated"}, default="relu"
         A gated network is cheaper to train, and larger.
     arrangements : {"search", "sample"}, default="search"
@@ -70,7 +71,8 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         square without `bias`). The network takes raw rows either way; path norms are those for scaled rows.
     encode : {"auto", "linear", "ramps"}, TableEncoder or None, default="auto"
         How columns become numbers, see `TableEncoder`: text, categories, times and missing values are
-        taken as they are. "linear" keeps numbers as they are, "ramps" makes them ramps, "auto" is "linear".
+        taken as they are. "linear" keeps numbers as they are, "ramps" makes them ramps, "auto" takes the one
+        of less held-out loss where ``alpha="auto"``, else "linear".
         None: numbers alone, and anything else is refused by the name of its column. The encoder is part of
         the network, and `objective_` is for encoded columns.
     skip_connection : bool, default=False
@@ -86,8 +88,10 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
     low_rank : int, optional
         Train on so many leading principal scores of the rows, as they are for training (scaled, with the
         column of ones), and map the weights back; see `solve_low_rank`.
-    tol : float, default=1e-4
-        Stop when the duality gap is at most `tol` times the objective of the best constant.
+    tol : float, optional
+        Stop when the duality gap is at most `tol` times the objective of the best constant. None for 1e-4,
+        and where held-out rows choose alpha for 1e-2, within a bounded number of steps: predictions do not
+        notice the rest, and `dual_gap_` says what is left.
     max_iter : int, default=10000
     n_threads : int, optional
         Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one. The result
@@ -126,6 +130,9 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         Without the skip connection.
     history_ : list of Record
         Of one program for all outputs, or of one for each target after the other.
+    path_ : dict of ndarrays or None
+        What held-out rows have said where they chose `alpha_`: "encoding", "program" (0, or the output),
+        "alpha", "held_out_loss" and "n_subnetworks", of each network on the way.
     guarantee_ : float or None
         With `low_rank`, a bound on the ratio of the optima with and without it; see `LowRank`.
     feature_importances_ : ndarray of shape (`n_features_in_`,)
@@ -174,7 +181,7 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         outputs: str = "auto",
         prune: bool = False,
         low_rank: int | None = None,
-        tol: float = 1e-4,
+        tol: float | None = None,
         max_iter: int = 10_000,
         n_threads: int | None = None,
         warm_start: bool = False,
@@ -250,15 +257,15 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         """Whether outputs of the network are logarithms of what `predict` gives."""
         return losses.TABLE[self.loss].log_link
 
-    def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Data:
+    def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> list[Data]:
         loss = check.choice(self.loss, "loss", losses.REGRESSION)
         parameter = losses.parameter(loss, self.quantile, self.threshold)
         raw, y = self._read(X, y, y_numeric=True, multi_output=True)
         target, _ = check.targets(y, len(raw), loss)
         weight = check.raw_weights(sample_weight, len(raw))
         losses.check_targets(target, weight, loss)
-        encoder, rows = self._encoded(raw, target, weight)
-        return Data(*canonical(rows, target, weight), loss, parameter=parameter, encoder=encoder)
+        tables, target, weight = self._tables(raw, target, weight)
+        return [Data(rows, target, weight, loss, parameter=parameter, encoder=of) for of, rows in tables]
 
     def predict(self, X: ArrayLike) -> check.Rows:
         """Predicted targets.
@@ -319,7 +326,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         Of the solver, at least 1.
     n_subnetworks_ : int
     history_ : list of Record
-    guarantee_ : float or None
+    guarantee_, path_
         As of `PathReLURegressor`.
     feature_importances_ : ndarray of shape (`n_features_in_`,)
         Share of each column in the path norm, over the paths that begin there.
@@ -355,7 +362,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         prune: bool = False,
         low_rank: int | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
-        tol: float = 1e-4,
+        tol: float | None = None,
         max_iter: int = 10_000,
         n_threads: int | None = None,
         warm_start: bool = False,
@@ -421,7 +428,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         """
         return self._train(self._settings(), self._data(X, y, sample_weight))
 
-    def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Data:
+    def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> list[Data]:
         given = self.class_weight
         if not (
             given is None or isinstance(given, Mapping) or (isinstance(given, str) and given == "balanced")
@@ -439,14 +446,16 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         used = weight > 0
         code = np.searchsorted(present, code[used])
         raw, weight = raw.take(used), weight[used]
-        encoder, rows = self._encoded(raw, code, weight)
-        rows, codes, weight = canonical(rows, code[:, np.newaxis].astype(np.float64), weight)
+        tables, codes, weight = self._tables(raw, code[:, np.newaxis].astype(np.float64), weight)
         several = len(present) > 2
         target = (codes == np.arange(len(present))).astype(np.float64) if several else 2 * codes - 1
         self.classes_ = labels
         absent = len(present) < len(labels)
         present_places = present if absent else None
-        return Data(rows, target, weight, "log_loss", labels, present=present_places, encoder=encoder)
+        return [
+            Data(rows, target, weight, "log_loss", labels, present=present_places, encoder=encoder)
+            for encoder, rows in tables
+        ]
 
     def decision_function(self, X: ArrayLike) -> check.Rows:
         """Log-odds of the second of two classes, or the logits of all, of which only differences matter.

@@ -175,18 +175,18 @@ class TrainingProblem:
 
 def canonical(
     X: check.Rows, y: NDArray[np.float64], w: NDArray[np.float64]
-) -> tuple[check.Rows, NDArray[np.float64], NDArray[np.float64]]:
-    """The same data in a form that order and repetition of rows do not change.
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+    """Places of rows, their targets and weights in a form that order and repetition of rows do not change.
 
     Rows of weight zero go, equal rows (x, y) become one with the sum of their weights, and rows are sorted.
     """
-    used = w > 0
+    used = np.flatnonzero(w > 0)
     X, y, w = X[used] + 0.0, y[used] + 0.0, w[used]  # + 0.0: no negative zeros
     packed = np.concatenate([X.view(np.uint8), y.view(np.uint8)], axis=1)
     key = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
     ascending = np.lexsort((w, group))  # sums of weights must not depend on their order either
-    return X[first], y[first], np.bincount(group[ascending], w[ascending]).astype(np.float64)
+    return used[first], y[first], np.bincount(group[ascending], w[ascending]).astype(np.float64)
 
 
 def labelled_weights(

@@ -194,7 +194,7 @@ target_option = click.option(
 @click.option("--activation", type=click.Choice(["relu", "gated"]), default="relu", show_default=True)
 @click.option("--arrangements", type=click.Choice(["search", "sample"]), default="search", show_default=True)
 @click.option("--n-arrangements", default=500, show_default=True, help="For --arrangements sample.")
-@click.option("--tol", default=1e-4, show_default=True, help="Duality gap to reach, relative.")
+@click.option("--tol", type=float, help="Duality gap to reach, relative; see the estimators.")
 @click.option("--max-iter", default=10_000, show_default=True)
 @click.option("--seed", default=0, show_default=True, help="Same seed, same model.")
 @threads

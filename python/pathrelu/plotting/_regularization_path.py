@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score, check_scoring, r2_score
 
 from pathrelu import _validation as check
 from pathrelu import losses
+from pathrelu._base import TOL
 from pathrelu.inspection import Network, network_of, table_for
 from pathrelu.plotting._axes import NEUTRAL, PALETTE, Grid, axes_grid, distinct_colors, numbered_outputs
 from pathrelu.program import Path, alpha_max, solve_path
@@ -388,7 +389,7 @@ def _path_of(
     if estimator.low_rank is not None:
         raise ValueError("the estimator has low_rank, and its path is not one over the rows; use from_path")
     encoded = copy.copy(estimator).set_params(encode=None)
-    data = replace(encoded._data(table_for(network, X), y, sample_weight), encoder=network.encoder)
+    data = replace(encoded._data(table_for(network, X), y, sample_weight)[0], encoder=network.encoder)
     if data.labels is not None and not np.array_equal(data.labels, estimator.classes_):
         raise ValueError(f"y has the classes {data.labels.tolist()}; expected {estimator.classes_.tolist()}")
     training = TrainingProblem(
@@ -403,7 +404,7 @@ def _path_of(
         "threshold": getattr(estimator, "threshold", None),
         "sample_weight": data.w,
         "fit_intercept": estimator.fit_intercept,
-        "tol": estimator.tol,
+        "tol": TOL if estimator.tol is None else estimator.tol,
         "max_iter": estimator.max_iter,
         "n_threads": estimator.n_threads,
     }
