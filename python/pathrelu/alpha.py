@@ -26,7 +26,8 @@ STEP = 0.5  # from alpha to alpha
 LONGEST = 18  # values of alpha: the last is about 1e-5 of the first
 WIDER = 4  # values above the first, if that predicts best
 RANDOM_TREES, FURTHER_TREES, MOST_TREES = 150, 50, 250  # at the first alpha, at each other, and in all
-EVALUATIONS, LAST_EVALUATIONS = 50, 100  # of a slide on the path, and of the one at the alpha chosen
+EVALUATIONS, MORE_EVALUATIONS = 30, 50  # of a slide on the path, and where it has gone on to all rows
+LAST_EVALUATIONS = 100  # of the slide at the alpha chosen
 PATIENCE = 2  # values of alpha without a gain, which end the path
 LEAST_GAIN = 2e-3  # of the held-out loss of a constant, that counts as one
 
@@ -195,7 +196,7 @@ class _Walk:
         if self.few:
             self.best = math.inf
             alphas = [self.alpha * STEP ** (2 * k) for k in range(LONGEST // 2)]
-            self._along(self.parts, alphas, [self.trees], 1)
+            self._along(self.parts, alphas, [self.trees], 1, MORE_EVALUATIONS)
 
     def _along(
         self,
@@ -203,6 +204,7 @@ class _Walk:
         alphas: Sequence[float],
         trees: list[Trees | None],
         patience: int,
+        evaluations: int = EVALUATIONS,
     ) -> int:
         """The place of the best alpha."""
         slides, since, found, mark = self.slides, 0, 0, self.best
@@ -216,7 +218,7 @@ class _Walk:
                     else min(FURTHER_TREES, max(0, MOST_TREES - len(before[0])))
                 )
                 after = slides.descend(
-                    train, alpha, before, evaluations=EVALUATIONS, random_trees=random, stream=k
+                    train, alpha, before, evaluations=evaluations, random_trees=random, stream=k
                 )
                 if slides.watch.stopped_by:
                     if self.trees is None:

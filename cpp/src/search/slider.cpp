@@ -10,10 +10,8 @@ namespace {
 
 /// Trees below this share of the largest path norm that can pay are dropped.
 constexpr double kVanished = 1e-9;
-constexpr double kCloudNorm = 0.1;  // of a cloud: share of the largest path norm that can pay
-constexpr double kCloudSize = 100;  // and not above this, in units whose outputs are as large as y
-/// Multiplications of one pass from which the slides make theirs in single precision.
-constexpr Index kSinglePass = 2000000;
+constexpr double kCloudNorm = 0.1;    // of a cloud: share of the largest path norm that can pay
+constexpr double kCloudSize = 100;    // and not above this, in units whose outputs are as large as y
 constexpr double kAlike = 0.99;       // cosine of trees that a slide on its own makes one
 constexpr double kFurther = 0.1;      // of a cloud's norm: what is added to trees in use
 constexpr double kSingleRange = 1e9;  // single precision holds products of four numbers up to it
@@ -60,8 +58,9 @@ std::vector<double> Slider<X>::shift_by_intercept(std::vector<double>& f, std::v
 
 template <class X>
 double Slider<X>::slide_to_rest(Trees& trees, std::vector<double>& intercept, double alike,
-                                Index max_evaluations, const std::function<bool()>& stopped) {
-    const bool single = single_range_ && problem_.rows.rows * trees.size() * trees.dim >= kSinglePass;
+                                Index max_evaluations, const std::function<bool()>& stopped,
+                                Index single_pass) {
+    const bool single = single_range_ && problem_.rows.rows * trees.size() * trees.dim >= single_pass;
     return slide<X>({pass_, *loss_, problem_.alpha, fit_intercept_, intercept_unit_, problem_.shared, single,
                      negligible_norm_, stopped},
                     trees, intercept, alike, max_evaluations);
@@ -116,8 +115,8 @@ SlideResult slide(Rows<X> rows, MatView<const double> y, VecView<const double> w
         slider.pass().outputs(trees, trees.omega.data(), f.data());
         result.intercept = slider.shift_by_intercept(f, std::vector<double>(C, 0.0));
     }
-    result.objective = slider.slide_to_rest(trees, result.intercept, kAlike, options.max_evaluations,
-                                            [&] { return budget.stopped(); });
+    result.objective = slider.slide_to_rest(
+        trees, result.intercept, kAlike, options.max_evaluations, [&] { return budget.stopped(); }, 0);
     result.stopped = budget.was_stopped();
     result.leaves = std::move(trees.V);
     result.edge_signs = std::move(trees.signs);
