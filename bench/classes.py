@@ -14,6 +14,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import sklearn
 import tables
 from common import commit, geometric_mean, machine, now
@@ -46,10 +47,8 @@ def load(name):
         return make_classification(
             20_000, 16, n_informative=12, n_redundant=2, n_classes=26, class_sep=1.5, random_state=0
         )
-    table = tables.load(name, max_rows=None)
-    plain = table.X[:, ~table.nominal]
-    hot = [column[:, np.newaxis] == np.unique(column) for column in table.X[:, table.nominal].T]
-    return np.concatenate([plain, *hot], axis=1).astype(float), table.y
+    table = tables.load(name)
+    return pd.get_dummies(table.X, dtype=float).to_numpy(), table.y
 
 
 def measure(name):

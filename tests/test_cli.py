@@ -591,6 +591,17 @@ def test_certify_ends_in_time_with_a_bound(csv):
     refused(run("certify", model, csv, "--max-seconds", 0), "max_seconds is 0; expected a finite number > 0")
 
 
+def test_training_ends_in_time_with_a_network(csv, tmp_path):
+    model = tmp_path / "model.npz"
+    arguments = ("train", csv, "--target", "y", "--output", model, "--json", "--max-seconds")
+    at_once = run(*arguments, 1e-9)
+    assert as_json(at_once)["converged"] is False
+    assert "max_seconds" in at_once.stderr
+    assert run("predict", model, csv).exit_code == 0
+    assert as_json(run(*arguments, 1e6))["objective"] < as_json(at_once)["objective"]
+    refused(run(*arguments, 0), "max_seconds is 0; expected a finite number > 0")
+
+
 @pytest.mark.parametrize(
     "options",
     [{"loss": "huber", "threshold": 0.5}, {"loss": "quantile", "quantile": 0.9}, {"loss": "poisson"}],

@@ -204,8 +204,9 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             (solution.low_rank.guarantee for solution in solutions if solution.low_rank is not None),
             default=None,
         )
+        tol = HELD_OUT_TOL if self.tol is None and fold is not None else settings.options.tol
         if self.tol is not None or fold is None or settings.watch.stopped_by:
-            warn_of_gap(solutions, settings.options.tol, settings.watch, stacklevel=4)
+            warn_of_gap(solutions, tol, settings.watch, stacklevel=4)
         return self
 
     def _largest_alpha(self, settings: Settings, data: Data) -> float:

@@ -196,6 +196,7 @@ target_option = click.option(
 @click.option("--n-arrangements", default=500, show_default=True, help="For --arrangements sample.")
 @click.option("--tol", type=float, help="Duality gap to reach, relative; see the estimators.")
 @click.option("--max-iter", default=10_000, show_default=True)
+@click.option("--max-seconds", type=float, help="End with the best network found until then.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same model.")
 @threads
 @quiet
