@@ -35,7 +35,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     The estimators have one inside (`encode`), and it is part of their networks, which take raw rows.
 
     - Numbers and booleans stay as they are (linear) or become ramps,
-      :math:`\min(\max((x - q_k) / (q_{k+1} - q_k), 0), 1)` between quantiles :math:`q_0 < q_1 < \dots`: a
+      :math:`\min(\max((x - q_k) / (q_{k+1} - q_k), 0), 1)` between quantiles :math:`q_k`: a
       fixed first layer of ReLU units. A column of few values has a knot at each. Beyond the outermost knots
       ramps are constant, so that outliers do no harm; these knots are at most 10 times the reach of the inner
       ones away from them.
@@ -306,7 +306,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features_in_)
+        ndarray of shape (n_samples, n_features)
             Numbers, days of times and durations, and of categories the place of each among the levels that
             have a column, or -1; NaN for missing values.
         """
