@@ -68,7 +68,7 @@ py::tuple slide_arrays(const ProblemArrays& problem, double alpha, std::vector<I
     const TreeArrays trees{table(result.leaves), table(result.edge_signs), table(result.directions),
                            copy_of(result.linear, std::vector<Index>{K}),
                            copy_of(result.intercept, std::vector<Index>{targets.cols})};
-    return py::make_tuple(trees, result.objective, result.stopped);
+    return py::make_tuple(trees, result.stopped);
 }
 
 Array<double> outputs_of_trees(const std::variant<Array<double>, Array<float>>& table,
@@ -126,7 +126,7 @@ void register_search(py::module_& m) {
     m.def("slide", &slide_arrays, py::arg("problem"), py::arg("alpha"), py::arg("width"),
           py::arg("solve_options"), py::arg("slide_options"), py::arg("watch"), py::arg("start") = py::none(),
           "((leaves (K, paths * d), edge_signs (K, edges), directions (K, C), linear (K), intercept (C)), "
-          "objective, stopped)");
+          "stopped)");
     m.def("tree_outputs", &outputs_of_trees, py::arg("X").noconvert(), py::arg("width"), py::arg("trees"),
           py::arg("threads"), "Outputs (n, C) of trees as `slide` gives them.");
     m.def("search", &search_arrays, py::arg("problem"), py::arg("alpha"), py::arg("width"),

@@ -40,7 +40,6 @@ struct SlideResult {
     std::vector<double> directions;       ///< (K, C)
     std::vector<std::uint8_t> linear;     ///< (K)
     std::vector<double> intercept;        ///< (C)
-    double objective = 0;                 ///< of the network, in the precision of the slide
     bool stopped = false;
 };
 

@@ -192,8 +192,8 @@ Trees thinned(const Trees& trees, double alike, double negligible_norm) {
 }
 
 template <class X>
-double slide(const SlideProblem<X>& problem, Trees& trees, std::vector<double>& intercept, double alike,
-             Index max_evaluations) {
+void slide(const SlideProblem<X>& problem, Trees& trees, std::vector<double>& intercept, double alike,
+           Index max_evaluations) {
     Trees u = trees;
     PassSums sums;
     std::vector<double> a;
@@ -262,10 +262,9 @@ double slide(const SlideProblem<X>& problem, Trees& trees, std::vector<double>& 
     }
     variables.unpack(x);
     trees = thinned(trees, alike, problem.negligible_norm);
-    return objective;
 }
 
-template double slide<float>(const SlideProblem<float>&, Trees&, std::vector<double>&, double, Index);
-template double slide<double>(const SlideProblem<double>&, Trees&, std::vector<double>&, double, Index);
+template void slide<float>(const SlideProblem<float>&, Trees&, std::vector<double>&, double, Index);
+template void slide<double>(const SlideProblem<double>&, Trees&, std::vector<double>&, double, Index);
 
 }  // namespace pathrelu

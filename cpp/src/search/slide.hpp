@@ -26,11 +26,10 @@ struct SlideProblem {
 /// `alike` become one.
 ///
 /// A tree's function is h(u) a^T with the penalty alpha (|a|^2 + |u|^2) / 2, whose minimum over such (a, u)
-/// is alpha |u| |a|: weight decay of the tree as a unit. It is smooth where a tree vanishes. Returns the
-/// objective reached.
+/// is alpha |u| |a|: weight decay of the tree as a unit. It is smooth where a tree vanishes.
 template <class X>
-double slide(const SlideProblem<X>& problem, Trees& trees, std::vector<double>& intercept, double alike,
-             Index max_evaluations);
+void slide(const SlideProblem<X>& problem, Trees& trees, std::vector<double>& intercept, double alike,
+           Index max_evaluations);
 
 /// The trees without those of negligible norm, and with those that are alike added up.
 Trees thinned(const Trees& trees, double alike, double negligible_norm);

@@ -57,13 +57,13 @@ std::vector<double> Slider<X>::shift_by_intercept(std::vector<double>& f, std::v
 }
 
 template <class X>
-double Slider<X>::slide_to_rest(Trees& trees, std::vector<double>& intercept, double alike,
-                                Index max_evaluations, const std::function<bool()>& stopped,
-                                Index single_pass) {
+void Slider<X>::slide_to_rest(Trees& trees, std::vector<double>& intercept, double alike,
+                              Index max_evaluations, const std::function<bool()>& stopped,
+                              Index single_pass) {
     const bool single = single_range_ && problem_.rows.rows * trees.size() * trees.dim >= single_pass;
-    return slide<X>({pass_, *loss_, problem_.alpha, fit_intercept_, intercept_unit_, problem_.shared, single,
-                     negligible_norm_, stopped},
-                    trees, intercept, alike, max_evaluations);
+    slide<X>({pass_, *loss_, problem_.alpha, fit_intercept_, intercept_unit_, problem_.shared, single,
+              negligible_norm_, stopped},
+             trees, intercept, alike, max_evaluations);
 }
 
 template <class X>
@@ -115,7 +115,7 @@ SlideResult slide(Rows<X> rows, MatView<const double> y, VecView<const double> w
         slider.pass().outputs(trees, trees.omega.data(), f.data());
         result.intercept = slider.shift_by_intercept(f, std::vector<double>(C, 0.0));
     }
-    result.objective = slider.slide_to_rest(
+    slider.slide_to_rest(
         trees, result.intercept, kAlike, options.max_evaluations, [&] { return budget.stopped(); }, 0);
     result.stopped = budget.was_stopped();
     result.leaves = std::move(trees.V);

@@ -32,9 +32,9 @@ class Slider {
     /// f (n, C) <- f and the intercept that minimises the loss, if it is free, from `start`. Returns it.
     std::vector<double> shift_by_intercept(std::vector<double>& f, std::vector<double> start) const;
 
-    /// Returns the objective reached. In single precision from so many multiplications of a pass on.
-    double slide_to_rest(Trees& trees, std::vector<double>& intercept, double alike, Index max_evaluations,
-                         const std::function<bool()>& stopped, Index single_pass = kSinglePass);
+    /// In single precision from so many multiplications of a pass on.
+    void slide_to_rest(Trees& trees, std::vector<double>& intercept, double alike, Index max_evaluations,
+                       const std::function<bool()>& stopped, Index single_pass = kSinglePass);
 
   private:
     const SearchProblem<X>& problem_;

@@ -49,7 +49,7 @@ class Slides:
             shared=self.shared,
         )
         watch = self.watch.core(searching=True)
-        trees, _, stopped = _core.slide(problem.core, alpha, self.width, self.options, options, watch, start)
+        trees, stopped = _core.slide(problem.core, alpha, self.width, self.options, options, watch, start)
         self.watch.note(stopped)
         return trees
 
