@@ -157,8 +157,12 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         scaling = Scaling.fit(data.X, data.w, standardize=settings.standardize, bias=settings.bias)
         return TrainingProblem(data, scaling, settings.activation, shared=settings.shared)
 
-    def _train(self, settings: Settings, encodings: Sequence[Data]) -> Self:
+    def _train(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Self:
         """Train on data in the one of its encodings that held-out rows choose."""
+        settings = self._settings()
+        # Projected rows have axes of their own.
+        to_choose = settings.by_held_out and settings.low_rank is None
+        encodings = self._data(X, y, sample_weight, to_choose)
         data = encodings[0]
         with _progress(settings, len(encodings)), settings.watch:
             trainings = [self._problem(settings, table) for table in encodings]
@@ -168,7 +172,6 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             if settings.low_rank is not None:
                 projection = Projection(problems[0][0].X, problems[0][0].w, settings.low_rank)
                 problems = [[projection.project(problem) for problem in problems[0]]]
-                encodings = encodings[:1]
             self.path_ = None
             fold = self._held_out(settings, data) if settings.by_held_out else None
             if fold is not None:
@@ -243,11 +246,11 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         return TableEncoder(numeric="linear" if given == "auto" else given)
 
     def _tables(
-        self, raw: RawTable, y: NDArray[np.float64], weight: NDArray[np.float64]
+        self, raw: RawTable, y: NDArray[np.float64], weight: NDArray[np.float64], to_choose: bool
     ) -> tuple[list[tuple[TableEncoder | None, check.Rows]], NDArray[np.float64], NDArray[np.float64]]:
         """What encoders, fitted on these rows, make of them in the form of `canonical`; targets and weights.
 
-        Of several, which have the same rows, held-out rows choose.
+        Several, of the same rows, if there is something `to_choose` from.
         """
         encoder = self._encoder()
         if encoder is None:
@@ -257,15 +260,17 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         table = encoder.fit_raw(raw, y, weight).encode(raw)
         places, y, weight = canonical(table, y, weight)
         tables: list[tuple[TableEncoder | None, check.Rows]] = [(encoder, table[places] + 0.0)]
-        if self.encode == "auto" and self.alpha == "auto":
+        if to_choose and self.encode == "auto":
             rows = raw.take(places)
             ramps = TableEncoder(numeric="ramps").fit_raw(rows, y, weight)
             if len(ramps.origin_) > len(encoder.origin_):
                 tables.append((ramps, ramps.encode(rows) + 0.0))
         return tables, y, weight
 
-    def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> list[Data]:
-        """The checked data in the form of `canonical`, in each of the encodings to choose from."""
+    def _data(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, to_choose: bool = False
+    ) -> list[Data]:
+        """The checked data in the form of `canonical`, in one encoding or in all that there are to choose."""
         raise NotImplementedError
 
     def _held_out(self, settings: Settings, data: Data) -> NDArray[np.intp] | None:

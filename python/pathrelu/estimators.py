@@ -250,21 +250,23 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         ConvergenceWarning
             If a gap is still above `tol` after `max_iter` iterations or a stop; ``dual_gap_`` says how far.
         """
-        return self._train(self._settings(), self._data(X, y, sample_weight))
+        return self._train(X, y, sample_weight)
 
     @property
     def log_link(self) -> bool:
         """Whether outputs of the network are logarithms of what `predict` gives."""
         return losses.TABLE[self.loss].log_link
 
-    def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> list[Data]:
+    def _data(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, to_choose: bool = False
+    ) -> list[Data]:
         loss = check.choice(self.loss, "loss", losses.REGRESSION)
         parameter = losses.parameter(loss, self.quantile, self.threshold)
         raw, y = self._read(X, y, y_numeric=True, multi_output=True)
         target, _ = check.targets(y, len(raw), loss)
         weight = check.raw_weights(sample_weight, len(raw))
         losses.check_targets(target, weight, loss)
-        tables, target, weight = self._tables(raw, target, weight)
+        tables, target, weight = self._tables(raw, target, weight, to_choose)
         return [Data(rows, target, weight, loss, parameter=parameter, encoder=of) for of, rows in tables]
 
     def predict(self, X: ArrayLike) -> check.Rows:
@@ -426,9 +428,11 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         ConvergenceWarning
             If a gap is still above `tol` after `max_iter` iterations or a stop; ``dual_gap_`` says how far.
         """
-        return self._train(self._settings(), self._data(X, y, sample_weight))
+        return self._train(X, y, sample_weight)
 
-    def _data(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> list[Data]:
+    def _data(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, to_choose: bool = False
+    ) -> list[Data]:
         given = self.class_weight
         if not (
             given is None or isinstance(given, Mapping) or (isinstance(given, str) and given == "balanced")
@@ -446,7 +450,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         used = weight > 0
         code = np.searchsorted(present, code[used])
         raw, weight = raw.take(used), weight[used]
-        tables, codes, weight = self._tables(raw, code[:, np.newaxis].astype(np.float64), weight)
+        tables, codes, weight = self._tables(raw, code[:, np.newaxis].astype(np.float64), weight, to_choose)
         several = len(present) > 2
         target = (codes == np.arange(len(present))).astype(np.float64) if several else 2 * codes - 1
         self.classes_ = labels
