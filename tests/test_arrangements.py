@@ -8,6 +8,7 @@ from reference import Groups, random_trees
 
 import pathrelu as pr
 
+METHODS = ["gaussian", "rows"]
 SHAPES = [((), 2, 1), ((3,), 3, 3), ((2, 2), 4, 2), ((1, 1), 4, 1)]  # width, depth, width as one integer
 
 
@@ -93,22 +94,27 @@ def test_pickling_keeps_everything(rng):
     assert repr(copy) == "Arrangements(12 groups, depth=3, width=(2,), n_rows=40)"
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("width", "depth", "integer"), SHAPES)
-def test_sampling_gives_as_many_as_asked_and_gates_that_make_them(rng, width, depth, integer):
+def test_sampling_gives_as_many_as_asked_and_gates_that_make_them(rng, width, depth, integer, method):
     X = rng.standard_normal((100, 6))
-    sampled = pr.sample_arrangements(X, 70, depth, integer, random_state=1)
+    sampled = pr.sample_arrangements(X, 70, depth, integer, random_state=1, method=method)
     assert (len(sampled), sampled.depth, sampled.width) == (70, depth, width)
     again = pr.Arrangements.from_trees(X, sampled.gates, sampled.signs, width=width)
     np.testing.assert_array_equal(again.patterns(), sampled.patterns())
 
 
-def test_sampling_does_not_depend_on_threads_and_depends_on_the_seed(rng):
+@pytest.mark.parametrize("method", METHODS)
+def test_sampling_does_not_depend_on_threads_and_depends_on_the_seed(rng, method):
     X = rng.standard_normal((200, 5))
-    masks = [pr.sample_arrangements(X, 300, 3, 3, random_state=4, n_threads=k).patterns() for k in (1, 2, 3)]
-    np.testing.assert_array_equal(masks[0], masks[1])
-    np.testing.assert_array_equal(masks[0], masks[2])
-    other = pr.sample_arrangements(X, 300, 3, 3, random_state=5).patterns()
-    assert not np.array_equal(masks[0], other)
+    one, two, three = (
+        pr.sample_arrangements(X, 300, 3, 3, random_state=4, n_threads=k, method=method) for k in (1, 2, 3)
+    )
+    np.testing.assert_array_equal(one.patterns(), two.patterns())
+    np.testing.assert_array_equal(one.gates, two.gates)
+    np.testing.assert_array_equal(one.gates, three.gates)
+    other = pr.sample_arrangements(X, 300, 3, 3, random_state=5, method=method).patterns()
+    assert not np.array_equal(one.patterns(), other)
 
 
 def test_sampling_does_not_depend_on_rows_that_repeat_others(rng):
@@ -141,5 +147,90 @@ def test_sampling_finds_all_arrangements_of_tiny_data_and_stops():
     assert len(pr.sample_arrangements(X, 1000, random_state=0)) == 2 * 4 - 1  # 2 n, but for the zero mask
 
 
-def test_sampling_rows_of_zeros_finds_none():
-    assert len(pr.sample_arrangements(np.zeros((5, 2)), 10, random_state=0)) == 0
+@pytest.mark.parametrize("method", METHODS)
+def test_sampling_rows_of_zeros_finds_none(method):
+    assert len(pr.sample_arrangements(np.zeros((5, 2)), 10, random_state=0, method=method)) == 0
+
+
+def of_trees(arrangements):
+    """Patterns and signs of each group, whatever the order of its leaves."""
+    patterns, signs, paths = arrangements.patterns(), arrangements.signs, arrangements.paths
+    return {
+        (tuple(sorted((leaf.tobytes(), s) for leaf, s in zip(p[:paths], t, strict=False))), p[-1].tobytes())
+        if paths > 1
+        else p.tobytes()
+        for p, t in zip(patterns, signs, strict=True)
+    }
+
+
+def degenerate_rows(kind):
+    rng = np.random.default_rng(3)
+    match kind:
+        case "general":
+            return rng.standard_normal((8, 3))
+        case "grid":  # many planes through one line
+            return np.array([[i, j, 1.0] for i in range(3) for j in range(3)])
+        case "repeated, opposite, zero":
+            X = rng.standard_normal((5, 3))
+            return np.concatenate([X, X[:2], -X[1:3], 3 * X[4:], np.zeros((1, 3))])
+        case "float32":
+            return rng.standard_normal((7, 3)).astype(np.float32)
+        case "rank below columns":
+            return rng.standard_normal((9, 2)) @ rng.standard_normal((2, 6))
+        case "one line":
+            return np.outer([1.0, -2.0, 0.5], [1.0, 2.0])
+        case "as many rows as columns":
+            return rng.standard_normal((4, 4))
+        case "ill conditioned":
+            return rng.standard_normal((8, 3)) * [1.0, 1e-4, 1e4]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "general",
+        "grid",
+        "repeated, opposite, zero",
+        "float32",
+        "rank below columns",
+        "one line",
+        "as many rows as columns",
+        "ill conditioned",
+    ],
+)
+def test_leaves_at_rows_have_arrangements_of_full_dimension_and_reach_all_of_them(kind):
+    X = degenerate_rows(kind)
+    every = of_trees(pr.enumerate_arrangements(X))
+    found = of_trees(pr.sample_arrangements(X, 3000, random_state=0, method="rows"))
+    assert found == every
+
+
+def test_trees_of_leaves_at_rows_reach_all_arrangements():
+    X = np.random.default_rng(5).standard_normal((3, 2))
+    every = of_trees(pr.enumerate_arrangements(X, depth=3, width=2))
+    found = pr.sample_arrangements(X, 20_000, depth=3, width=2, random_state=0, method="rows")
+    assert every <= of_trees(found)
+
+
+def test_planes_of_rows_are_taken_with_equal_chance_however_narrow_the_region():
+    # Two of six rows at an angle of 1e-6: units of normal directions hardly ever tell them apart.
+    angles = np.array([0.3, 0.3 + 1e-6, 1.0, 1.5, 2.2, 2.9])
+    X = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    found = {
+        method: pr.sample_arrangements(X, 200, random_state=0, method=method).masks()[:, 0]
+        for method in METHODS
+    }
+    assert len(found["rows"]) == 2 * 6 - 1
+    assert not (found["gaussian"][:, 0] != found["gaussian"][:, 1]).any()
+
+
+def test_trees_at_rows_are_the_same_however_many_are_asked_for(rng):
+    X = rng.standard_normal((60, 4))
+    few, more = (pr.sample_arrangements(X, k, 3, 2, random_state=0, method="rows") for k in (20, 150))
+    np.testing.assert_array_equal(few.gates, more.gates[:20])
+    np.testing.assert_array_equal(few.signs, more.signs[:20])
+
+
+def test_an_unknown_way_of_sampling_is_refused(rng):
+    with pytest.raises(ValueError, match="method is 'row'; expected 'gaussian' or 'rows'"):
+        pr.sample_arrangements(rng.standard_normal((9, 2)), 5, method="row")

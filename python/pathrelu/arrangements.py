@@ -276,11 +276,12 @@ def sample_arrangements(
     width: int | Sequence[int] = 1,
     random_state: check.RandomState = None,
     n_threads: int | None = None,
+    method: str = "gaussian",
 ) -> Arrangements:
-    """Arrangements of random trees: Gaussian leaf weights, and edge signs of +1 or -1 with equal chance.
+    """Arrangements of random trees, with edge signs of +1 or -1 with equal chance.
 
-    The trees drawn depend on `random_state`, `depth`, `width`, `n_arrangements` and the number of columns
-    alone: the result is the same for any number of threads, and rows that repeat others change nothing.
+    The result is the same for any number of threads. Gaussian trees depend on `random_state`, `depth`,
+    `width`, `n_arrangements` and the number of columns alone: rows that repeat others change nothing.
 
     Parameters
     ----------
@@ -295,11 +296,24 @@ def sample_arrangements(
     random_state : int, RandomState, Generator or None, default=None
     n_threads : int, optional
         Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one.
+    method : {"gaussian", "rows"}, default="gaussian"
+        How leaf weights are drawn: "gaussian", independent standard normal entries, or "rows", beside
+        hyperplanes through r - 1 training rows, r the rank of X: see Notes.
 
     Returns
     -------
     Arrangements
         In the order drawn; at most `n_arrangements`, without duplicates.
+
+    Notes
+    -----
+    The hyperplane of leaf weights u is that of the rows x with ``x @ u = 0``. Those through r - 1 independent
+    rows, drawn by chance, are candidates for optimal units (Wang, Kim, Chu, Subramaniam & Pilanci 2024,
+    arXiv 2406.02806): the extreme rays of the regions in which ``X u`` keeps its signs. No rays but regions
+    are arrangements here, so each leaf is moved off its ray by chance: the rows on its hyperplane, be they
+    r - 1 or more, come out on either side, and all others stay on theirs. Every region has such a ray, and
+    is found in the end. Rows that are multiples of others, and rows of zeros, count once and not at all.
+    A leaf takes some ``2 * r**3`` multiplications.
 
     Examples
     --------
@@ -313,16 +327,18 @@ def sample_arrangements(
     wanted = check.count(n_arrangements, "n_arrangements")
     shape = check.tree_width(depth, width)
     threads = check.threads(n_threads)
+    check.choice(method, "method", list(LEAF_SAMPLERS))
     # Two streams, so that the first trees are the same however many are asked for.
     leaf_stream, sign_stream = np.random.default_rng(check.seed(random_state)).spawn(2)
 
     d, paths, edges = table.shape[1], math.prod(shape), n_edges(shape)
     batch = max(wanted, 100)
+    sampler = LEAF_SAMPLERS[method](table, paths, leaf_stream, threads)
     found: _core.Arrangements | None = None
     gates = np.empty((0, paths, d))
     source = np.empty(0, np.int64)
     for k in range(MOST_BATCHES):
-        leaves = leaf_stream.standard_normal((batch, paths * d))
+        leaves = sampler(batch)
         signs = (2 * sign_stream.integers(0, 2, (batch, edges)) - 1).astype(np.int8)
         drawn = _core.Arrangements.from_trees(table, leaves, signs, shape, threads)
         before = len(gates)
@@ -368,6 +384,55 @@ class RowSpace:
     @property
     def rank(self) -> int:
         return len(self.values)
+
+    @property
+    def same_line(self) -> float:
+        """Angle between rows of `left` up to which they count as multiples of each other."""
+        return SAME_LINE * max(1.0, 1e-3 * float(self.values[0] / self.values[-1]))
+
+    def weights(self, u: check.Doubles) -> check.Doubles:
+        """Weights (..., d) whose products with the rows are those of u (..., rank) with `left`."""
+        return algebra.product(u, (self.basis / self.values).T)
+
+
+class GaussianLeaves:
+    """Leaf weights with independent standard normal entries."""
+
+    def __init__(self, X: check.Rows, paths: int, stream: np.random.Generator, threads: int) -> None:
+        self.stream = stream
+        self.size = paths * X.shape[1]
+
+    def __call__(self, count: int) -> check.Doubles:
+        return self.stream.standard_normal((count, self.size))
+
+
+class LeavesAtRows:
+    """Leaf weights in regions at hyperplanes through as many rows as can be, of length 1 for each tree."""
+
+    def __init__(self, X: check.Rows, paths: int, stream: np.random.Generator, threads: int) -> None:
+        self.space = RowSpace.of(X, float(np.finfo(X.dtype).eps))
+        self.paths = paths
+        self.threads = threads
+        self.seed = int(stream.integers(2**63))
+        self.drawn = 0
+
+    def __call__(self, count: int) -> check.Doubles:
+        leaves = count * self.paths
+        if self.space.rank == 0:
+            return np.zeros((count, self.paths * len(self.space.basis)))
+        points = _core.points_of_cells_at_rays(
+            self.space.left, self.drawn, leaves, self.seed, self.space.same_line, self.threads
+        )
+        self.drawn += leaves
+        trees = self.space.weights(points).reshape(count, -1)
+        trees /= np.sqrt((trees**2).sum(axis=1, keepdims=True))
+        return trees
+
+
+LEAF_SAMPLERS: dict[str, type[GaussianLeaves] | type[LeavesAtRows]] = {
+    "gaussian": GaussianLeaves,
+    "rows": LeavesAtRows,
+}
 
 
 def enumerate_arrangements(
@@ -448,8 +513,7 @@ def enumerate_arrangements(
         d, signs = table.shape[1], np.zeros((0, n_edges(shape)), np.int8)
         core = _core.Arrangements.from_trees(table, np.zeros((0, paths * d)), signs, shape, threads)
         return Arrangements(core, np.zeros((0, paths, d)))
-    tol = SAME_LINE * max(1.0, 1e-3 * float(space.values[0] / space.values[-1]))
-    core, weights = _core.enumerate_cells(space.left, shape, most, tol, threads, seconds)
-    leaves = algebra.product(weights.reshape(len(core), paths, space.rank), (space.basis / space.values).T)
+    core, weights = _core.enumerate_cells(space.left, shape, most, space.same_line, threads, seconds)
+    leaves = space.weights(weights.reshape(len(core), paths, space.rank))
     leaves /= np.sqrt((leaves**2).sum(axis=(1, 2), keepdims=True))
     return Arrangements(core, leaves)

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <vector>
 
 #include <pathrelu/arrangements.hpp>
@@ -41,5 +42,13 @@ struct Cells {
 /// Lines within an angle of `tol`, and planes of one pencil up to it, count as equal.
 Cells enumerate_cells(MatView<const double> rows, const TreeShape& shape, Index most, double tol, int threads,
                       const Poll& poll = {});
+
+/// Points (count, r) in full-dimensional cells of the planes of rows (n, r) of rank r: each in a cell that
+/// has a ray on which r - 1 independent planes meet, drawn by chance. Every cell has such rays, and every
+/// neighbourhood in it some chance. Number k of all depends on seed and k = first, first + 1, ... alone.
+///
+/// Lines within an angle of `tol` count as one, and a plane holds a ray up to it.
+std::vector<double> points_of_cells_at_rays(MatView<const double> rows, Index first, Index count,
+                                            std::uint64_t seed, double tol, int threads);
 
 }  // namespace pathrelu
