@@ -487,9 +487,13 @@ def network(**options):
     ("options", "error", "message"),
     [
         (
-            {"net": pr.GatedReLUNetwork(np.ones((1, 1, 4)), gates=np.ones((1, 1, 4)))},
-            TypeError,
-            "no candidate",
+            {
+                "net": pr.GatedReLUNetwork(np.ones((1, 1, 4)), gates=np.ones((1, 1, 4))),
+                "method": "branch_and_bound",
+            },
+            ValueError,
+            "net is a gated network, whose gates are free; expected one of 'auto', 'semidefinite', "
+            "'spectral', 'solver'",
         ),
         ({"net": None}, TypeError, "net has type NoneType"),
         ({"alpha": 0}, ValueError, "alpha is 0"),

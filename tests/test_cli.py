@@ -644,9 +644,15 @@ def test_certify_takes_labels_as_they_are_written(table, tmp_path):
     refused(run("certify", model, path), "the cell 'middle' in column 'y', row 3 is none of")
 
 
-def test_certify_refuses_what_has_no_bound(csv):
+def test_certify_bounds_gated_networks(csv):
     _, model = train(csv, "--activation", "gated", "--arrangements", "sample")
-    refused(run("certify", model, csv), "is a gated network", "--activation relu")
+    own, over_all = (
+        as_json(run("certify", model, csv, "--json", "--max-nodes", 1, "--method", method))
+        for method in ("solver", "auto")
+    )
+    assert not own["certifies_optimum"]
+    assert over_all["lower"] <= own["lower"] <= own["upper"] == over_all["upper"]
+    refused(run("certify", model, csv, "--method", "branch_and_bound"), "net is a gated network")
 
 
 @pytest.mark.parametrize("outputs", ["shared", "separate"])

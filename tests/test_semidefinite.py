@@ -196,7 +196,7 @@ def test_progress_is_told_and_a_callback_may_end_it(method):
     assert early.details["n_rounds"] <= whole.details["n_rounds"]
 
 
-def test_a_callback_of_several_outputs_has_a_bound_when_all_have_one():
+def test_a_callback_of_several_outputs_has_a_bound_of_all_from_the_start():
     X, y = problem(np.random.default_rng(0), "squared_error")
     Y = np.column_stack([y, y[::-1]])
     network = pr.search(X, Y, 0.03, random_state=0, outputs="separate").network()
@@ -210,6 +210,25 @@ def test_a_callback_of_several_outputs_has_a_bound_when_all_have_one():
         max_nodes=1,
         callback=lambda record: lowers.append(record.dual_objective),
     )
-    assert lowers[0] == -np.inf
+    at_once = pr.certify(network, X, Y, 0.03, "spectral", max_seconds=1e-9)
+    assert 0 < at_once.lower <= lowers[0]
     assert lowers[-1] == certificate.lower
     assert lowers == sorted(lowers)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_what_ends_before_its_first_step_has_the_name_of_the_bound_by_eigenvalues(monkeypatch, steps):
+    X, y = problem(np.random.default_rng(0), "squared_error")
+    network = pr.search(X, y, 0.03, random_state=0).network()
+    true, looks = _core.relaxed_correlation, []
+
+    def late(*arguments):
+        looks.append(arguments)
+        found = true(*arguments)
+        return (np.inf, *found[1:]) if len(looks) > steps else found
+
+    monkeypatch.setattr(_core, "relaxed_correlation", late)
+    certificate = pr.certify(network, X, y, 0.03, "semidefinite", max_rounds=4, max_nodes=1)
+    assert len(looks) == 4
+    assert certificate.method == ("semidefinite" if steps else "spectral")
+    assert 0 < certificate.lower <= certificate.upper

@@ -9,23 +9,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pathrelu import _validation as check
-from pathrelu import losses
+from pathrelu._registry import ESTIMATORS, NETWORKS
 from pathrelu._watch import Callback, Record, Watch
 from pathrelu.arrangements import Arrangements, RowSpace
-from pathrelu.certificate._methods import BY_NAME, METHODS, MOST_BRANCH_RANK, Task
+from pathrelu.certificate._candidate import Candidate, Given
+from pathrelu.certificate._methods import BY_NAME, METHODS, MOST_BRANCH_RANK, Spectral, Task, constant_bound
 from pathrelu.certificate._result import Bound, Certificate
-from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
-from pathrelu.training import Data, Scaling, TrainingProblem
 
 
 def certify(
-    net: ParallelReLUNetwork,
+    net: Any,
     X: ArrayLike,
     y: ArrayLike,
-    alpha: float,
+    alpha: float | None = None,
     method: str = "auto",
     *,
-    loss: str = "squared_error",
+    loss: str | None = None,
     quantile: float | None = None,
     threshold: float | None = None,
     sample_weight: ArrayLike | None = None,
@@ -50,15 +49,19 @@ def certify(
 
     Parameters
     ----------
-    net : ParallelReLUNetwork
+    net : ParallelReLUNetwork, GatedReLUNetwork or fitted estimator
         The training problem is that over rows centered and scaled as this network does it, where its path
-        norm is measured; depth and width are those of the network.
+        norm is measured; depth and width are those of the network. An estimator of this package, with
+        cross-validation or without, is certified as it was fitted: with its own alpha, of each target where
+        they were trained apart, loss, weights of classes, bias, intercept, skip connection and outputs, on
+        rows encoded as those of the fit, of which equal ones are merged as there. One that was trained on
+        principal scores or on samples of arrangements is a candidate for the whole problem.
     X : array-like of shape (n_rows, n_features)
-        Raw rows.
+        Raw rows: as a rule those of training.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
-        As for `ParallelReLUNetwork.objective`.
-    alpha : float
-        Above 0.
+        As for `ParallelReLUNetwork.objective`, or for `fit` of the estimator.
+    alpha : float, optional
+        Above 0; of a network alone. An estimator has its own.
     method : {"auto", "enumeration", "branch_and_bound", "semidefinite", "low_rank", "spectral", "solver"}
         By the rank r of the scaled rows with the bias column, and for n rows:
 
@@ -74,8 +77,8 @@ def certify(
           and ``sigma_{kappa+1}`` of the rows for the rest: ``B^2 = B_kappa^2 + (sigma_{kappa+1} |theta|)^2``.
           For fixed kappa, linear in n and d for every cone looked into.
         - "spectral": by eigenvalues, O(n r^2); any size, loose.
-        - "solver": the optimum over the arrangements given or, without, those of the network itself. It says
-          nothing about others, and is no bound on P*.
+        - "solver": the optimum over the arrangements given or, without, those of the network itself: the
+          gates of a gated one. It says nothing about others, and is no bound on P*.
         - "auto": "enumeration" for r <= 3, the better of "branch_and_bound" and "semidefinite" for r <= 6,
           else "semidefinite" or, where six scores are nearly all there is, the better of it and "low_rank".
 
@@ -84,15 +87,20 @@ def certify(
         singular directions of theta, to a share of 0.001 ("enumeration") or 0.01, and the bounds for further
         ones are added by squares. So the gap closes to about that for up to three outputs, or four classes.
 
+        For gated networks P* is over all gates, and bounded by "semidefinite" and "spectral", as if each row
+        had a gate of its own, which leaves a gap; "auto" is "semidefinite". For the network's own gates the
+        program is convex, and "solver" closes it.
+
         From depth 3 on (but for listed joint arrangements) B comes from units' maxima and grows up to
         ``sqrt(paths)`` times too large, so the gap does not close.
     loss, quantile, threshold
-        As for `solve`. With an intercept, "log_loss" takes no notice of classes that no row with weight has:
+        As for `solve`, of a network alone; "squared_error" by default. With an intercept,
+        "log_loss" takes no notice of classes that no row with weight has:
         a network can give them any low probability.
     sample_weight : array-like of shape (n_rows,), optional
     bias, fit_intercept : bool, optional
-        Whether the problem has a column of ones (penalised) and an intercept (not penalised). By default as
-        the network has: if some leaf bias, or the intercept, is not zero.
+        Whether the problem has a column of ones (penalised) and an intercept (not penalised), of a network
+        alone. By default as the network has: if some leaf bias, or the intercept, is not zero.
     arrangements : Arrangements, optional
         For "solver": of the scaled rows, with the bias column last if there is one.
     kappa : int, optional
@@ -113,8 +121,8 @@ def certify(
         Return the best bound so far after this time; if there is none yet, that of "spectral".
     callback : callable, optional
         Called with a `Record` whenever a bound has been found: ``objective`` is that of the network,
-        ``dual_objective`` the best lower bound so far, minus infinity while an output has none. If it raises
-        StopIteration, the best bound so far is returned.
+        ``dual_objective`` the best lower bound so far: of outputs that have not been looked into, that of
+        "spectral". If it raises StopIteration, the best bound so far is returned.
 
     Returns
     -------
@@ -125,7 +133,10 @@ def certify(
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of range, of the wrong kind or shape, or the method is not for this rank.
+        If an argument is out of range, of the wrong kind or shape, or the method is not for this rank or for
+        gated networks.
+    NotFittedError
+        If an estimator is not fitted.
 
     Examples
     --------
@@ -137,99 +148,80 @@ def certify(
     >>> certificate = pr.certify(network, X, y, alpha=0.01)
     >>> certificate.method, certificate.relative_gap < 1e-4
     ('enumeration', True)
+    >>> model = pr.PathReLURegressor(alpha=0.01, random_state=0).fit(X, y)
+    >>> certificate = pr.certify(model, X, y)
+    >>> certificate.covers, certificate.relative_gap < 1e-3
+    ('all ReLU networks of depth 2', True)
     """
     begin = time.perf_counter()
     watch = Watch(max_seconds=max_seconds)
     callback = check.function(callback)
-    if isinstance(net, GatedReLUNetwork):
+    own = {
+        "alpha": alpha,
+        "loss": loss,
+        "quantile": quantile,
+        "threshold": threshold,
+        "bias": bias,
+        "fit_intercept": fit_intercept,
+    }
+    fitted = ESTIMATORS.has_instance(net)
+    if not fitted and not NETWORKS.has_instance(net):
         raise TypeError(
-            "net is a GatedReLUNetwork, whose gates are not its own patterns: it is no candidate for the "
-            "training problem of ReLU networks; expected a ParallelReLUNetwork"
+            f"net has type {type(net).__name__}; expected a ParallelReLUNetwork, a GatedReLUNetwork or a "
+            "fitted estimator of pathrelu"
         )
-    check.instance(net, ParallelReLUNetwork, "net")
-    alpha = check.penalty(alpha)
     method = check.choice(method, "method", METHODS)
     kind = BY_NAME[method]
-    loss = check.choice(loss, "loss", losses.NAMES)
     if kappa is not None:
         if "kappa" not in kind.parameters:
             raise ValueError(f"kappa is {kappa!r} with the method {method!r}; it is for 'low_rank'")
         kappa = check.count(kappa, "kappa", 0, MOST_BRANCH_RANK)
+    if arrangements is not None:
+        if "arrangements" not in kind.parameters:
+            raise ValueError(f"arrangements were given with the method {method!r}; they are for 'solver'")
+        check.instance(arrangements, Arrangements, "arrangements")
     if tol is not None:
         tol = check.positive(tol, "tol")
     max_rounds = check.count(max_rounds, "max_rounds")
     max_nodes = check.count(max_nodes, "max_nodes")
     threads = check.threads(n_threads)
-    value = losses.parameter(loss, quantile, threshold)
-    upper = net.objective(
-        X,
-        y,
-        alpha,
-        loss=loss,
-        quantile=quantile,
-        threshold=threshold,
-        sample_weight=sample_weight,
-        n_threads=threads,
-    )
-    biases = bool(net.leaf_bias.any() or (net.skip_bias is not None and net.skip_bias.any()))
-    has_bias = biases if bias is None else check.switch(bias, "bias")
-    has_intercept = (
-        bool(net.intercept.any()) if fit_intercept is None else check.switch(fit_intercept, "fit_intercept")
-    )
-    if biases and not has_bias:
-        raise ValueError("bias is False, but the network has biases: it is no candidate for that problem")
-    if net.intercept.any() and not has_intercept:
+    read = Given.estimator if fitted else Given.network_with
+    candidate = Candidate(read(net, X, y, sample_weight, own), threads, merge=arrangements is None)
+    network, training, upper = candidate.network, candidate.training, candidate.upper
+    if training.activation == "gated" and not kind.gated:
+        gated = ", ".join(repr(name) for name, other in BY_NAME.items() if other.gated)
         raise ValueError(
-            "fit_intercept is False, but the network has an intercept: it is no candidate for that problem"
+            f"method is {method!r}, and net is a gated network, whose gates are free; expected one of {gated}"
         )
-
-    raw = net.columns_of(X)
-    if loss in losses.BINARY and net.classes is not None and np.ndim(y) == 1:
-        y = net._encode(np.asarray(y))
-    target, _ = check.targets(y, len(raw), loss, both=net.n_outputs == 1)
-    weights = check.raw_weights(sample_weight, len(raw))
-    output_weights = net.output_weights
-    if has_intercept and losses.core_name(loss, net.n_outputs) == losses.JOINT:
-        present = target[weights > 0].any(axis=0)
-        if present.sum() < 2:
-            raise ValueError(
-                "y has one class in the rows with weight, whose loss is 0; expected at least two"
-            )
-        target, output_weights = target[:, present], output_weights[:, present]
-        target[weights == 0] = np.eye(target.shape[1])[0]  # of an absent class, maybe
-    data = Data(raw.astype(np.float64), np.ascontiguousarray(target), weights, loss, parameter=value)
-    training = TrainingProblem(data, Scaling.of(net, has_bias), "relu", shared=net.shared_outputs)
-    table, weight, leaves = training.X, training.w, training.scaling.trees(net.leaf_weights, net.leaf_bias)
+    table, weight = training.X, training.w
+    leaves = training.scaling.trees(*network.switches())
     if arrangements is not None:
-        if net.shared_outputs:
+        if training.shared:
             raise ValueError(
                 "arrangements were given for a network whose sub-networks feed several outputs each, in "
                 "directions that arrangements do not tell; expected None, for the network's own groups"
             )
-        if "arrangements" not in kind.parameters:
-            raise ValueError(f"arrangements were given with the method {method!r}; they are for 'solver'")
-        check.instance(arrangements, Arrangements, "arrangements")
-        if (arrangements.n_rows, arrangements.width) != (len(table), net.width):
+        if (arrangements.n_rows, arrangements.width) != (len(table), network.width):
             raise ValueError(
                 f"arrangements are of {arrangements.n_rows} rows and width {arrangements.width}; expected "
-                f"{len(table)} and {net.width}"
+                f"{len(table)} and {network.width}"
             )
 
-    best_lower = -np.inf
+    programs = candidate.programs
+    lowers: list[float] = []  # of the programs, as far as they are known
 
     def progress(bound: Bound) -> None:
-        nonlocal best_lower
         if callback is None or watch.stopped_by:
             return
-        best_lower = max(best_lower, bound.lower)
-        missing = len(programs) - 1 - len(bounds)  # programs that are not looked into yet
-        lower = sum((found.lower for found in bounds), best_lower) if missing == 0 else -np.inf
+        place = len(bounds)
+        lowers[place] = max(lowers[place], bound.lower)
+        lower = sum(lowers)
         record = Record(
             n_iter=bound.n_rounds,
             objective=upper,
             dual_objective=lower,
             gap=max(upper - lower, 0.0),
-            n_active=net.n_subnetworks,
+            n_active=network.n_subnetworks,
             seconds=time.perf_counter() - begin,
             round=bound.n_rounds,
             target_gap=(tol or 0.0) * upper,
@@ -239,44 +231,55 @@ def certify(
         except StopIteration:
             watch.stop("its callback")
 
-    space = RowSpace.of(table[weight > 0], float(np.finfo(raw.dtype).eps))
-    bounds: list[Bound] = []
-    programs = training.programs()
+    space = RowSpace.of(table[weight > 0], candidate.eps)
+    output_weights = candidate.output_weights
     lengths = np.sqrt((output_weights**2).sum(axis=1))
+    tasks = []
     for c, program in enumerate(programs):
-        own = lengths > 0 if program.y.shape[1] > 1 else net.output_index == c
-        directions = output_weights[own] / lengths[own, np.newaxis] if training.shared else None
-        task = Task(
-            program=program,
-            leaves=leaves[own],
-            edge_signs=net.edge_signs[own],
-            directions=directions,
-            width=net.width,
-            skip_connection=net.skip_connection,
-            alpha=alpha,
-            fit_intercept=has_intercept,
-            space=space,
-            upper=upper if len(programs) == 1 else np.inf,
-            arrangements=arrangements,
-            kappa=kappa,
-            tol=tol,
-            max_rounds=max_rounds,
-            max_nodes=max_nodes,
-            threads=threads,
-            watch=watch,
-            progress=progress,
+        used = lengths > 0
+        if program.y.shape[1] == 1 and output_weights.shape[1] > 1:
+            used &= network.output_index == c
+        directions = output_weights[used] / lengths[used, np.newaxis] if training.shared else None
+        tasks.append(
+            Task(
+                program=program,
+                leaves=leaves[used],
+                edge_signs=network.edge_signs[used],
+                directions=directions,
+                width=network.width,
+                skip_connection=candidate.skip_connection,
+                alpha=candidate.alphas[c],
+                fit_intercept=candidate.fit_intercept,
+                space=space,
+                upper=upper if len(programs) == 1 else np.inf,
+                arrangements=arrangements,
+                kappa=kappa,
+                tol=tol,
+                max_rounds=max_rounds,
+                max_nodes=max_nodes,
+                threads=threads,
+                watch=watch,
+                progress=progress,
+            )
         )
-        best_lower = -np.inf
+    bounds: list[Bound] = []
+    if callback is not None:  # what each is at least, before it is looked into
+        lowers = [constant_bound(task.output)[0] if len(tasks) > 1 else -np.inf for task in tasks]
+    for task in tasks:
         bounds.append(kind(task).bound())
+        if lowers:
+            lowers[len(bounds) - 1] = bounds[-1].lower
     details: dict[str, Any] = {
         "rank": space.rank,
-        "tight": all(bound.tight for bound in bounds),
+        "tight": all(bound.tight and bound.method != Spectral.name for bound in bounds),
         "correlation": max(bound.correlation for bound in bounds),
         "n_rounds": sum(bound.n_rounds for bound in bounds),
         "n_nodes": sum(bound.n_nodes for bound in bounds),
     }
-    if net.n_outputs > 1:
-        details["outputs"] = "shared" if net.shared_outputs else "separate"
+    if len(programs) > 1:
+        details["lowers"] = [bound.lower for bound in bounds]
+    if output_weights.shape[1] > 1:
+        details["outputs"] = "shared" if training.shared else "separate"
     best = sum(bound.best_objective for bound in bounds)
     if np.isfinite(best):
         details["best_objective"] = best
@@ -291,4 +294,23 @@ def certify(
         arrangements=sum(covered) if covered else None,
         seconds=time.perf_counter() - begin,
         details=details,
+        covers=_covered(candidate, sum(covered) if covered else None),
     )
+
+
+def _covered(candidate: Candidate, arrangements: int | None) -> str:
+    """The networks that a bound is for, in words."""
+    network, training = candidate.network, candidate.training
+    gated = training.activation == "gated"
+    of = "gated" if gated else "ReLU"
+    depth = f"{of} networks of depth {network.depth}"
+    if network.width:
+        depth += f" and width {', '.join(map(str, network.width))}"
+    if candidate.skip_connection:
+        depth += " with a skip connection"
+    if candidate.output_weights.shape[1] > 1:
+        each = "feed all outputs" if training.shared else "feed one output each"
+        depth += f" whose sub-networks {each}"
+    if arrangements is not None:
+        return f"{depth} over {arrangements} {'gates' if gated else 'arrangements'}"
+    return f"all {depth}" + (" over all gates" if gated else "")

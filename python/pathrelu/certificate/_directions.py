@@ -23,14 +23,19 @@ Most = Callable[[Vector], float]
 
 
 def over_directions(
-    theta: NDArray[np.float64], most: Most, largest: float, spent: Callable[[], bool], tol: float
+    theta: NDArray[np.float64],
+    most: Most,
+    largest: float,
+    spent: Callable[[], bool],
+    tol: float,
+    positive: bool = True,
 ) -> float:
     r"""Bound on ``norm(theta.T @ h)`` over sub-networks h, by one on ``abs(t @ h)``, ``most(t)``.
 
     It is the largest ``abs((theta @ omega) @ h)`` over unit omega and h. In the right singular vectors of
     theta, the squares of the bounds for each add up to one on its square, with ``norm(h) <= largest`` for
-    those that hardly count; for the first few, that over their sphere takes the place of the sum. And as no
-    h is below zero, ``norm(theta.T @ h) <= norms @ h`` for the norms of the rows of theta.
+    those that hardly count; for the first few, that over their sphere takes the place of the sum. And where
+    no h is below zero, ``norm(theta.T @ h) <= norms @ h`` for the norms of the rows of theta.
     """
     _, vectors = algebra.eigenvalues(algebra.product(theta.T, theta))
     columns = algebra.product(theta, np.ascontiguousarray(vectors[::-1].T))
@@ -48,7 +53,7 @@ def over_directions(
                 algebra.norm(values[LEADING:]),
                 rest,
             ),
-            most(np.sqrt((columns**2).sum(axis=1))),
+            most(np.sqrt((columns**2).sum(axis=1))) if positive else np.inf,
         )
     else:
         rest = math.hypot(float(values[0]), rest)

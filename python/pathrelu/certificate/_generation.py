@@ -123,6 +123,7 @@ class Generated:
     best_objective: float = np.inf
     n_rounds: int = 0
     n_nodes: int = 0
+    spectral: bool = False  # the bound on the correlation is that of eigenvalues
 
 
 def look(oracle: Oracle, theta: NDArray[np.float64], floor: float, tol: float, stop: bool) -> Correlation:
@@ -134,6 +135,7 @@ def look(oracle: Oracle, theta: NDArray[np.float64], floor: float, tol: float, s
         np.concatenate([one.points[:each] for one in found]),
         sum(one.n_nodes for one in found),
         all(one.complete for one in found),
+        max(found, key=lambda one: one.bound).spectral,
     )
 
 
@@ -167,7 +169,7 @@ def column_generation(
         bound = output.largest(solution.theta, bound)
         value = output.lower(solution.theta, bound, alpha)
         if value > done.lower:
-            done.lower, done.correlation = value, bound / alpha
+            done.lower, done.correlation, done.spectral = value, bound / alpha, found.spectral
         gap = reference - done.lower
         if gap <= tol * reference or oracle.spent:
             break

@@ -117,6 +117,7 @@ class Method(ABC):
     parameters: ClassVar[frozenset[str]] = frozenset()  # of `certify`, that are for this method alone
     most_rank: ClassVar[float] = np.inf  # of the scaled rows
     instead: ClassVar[str] = ""  # what to try beyond it
+    gated: ClassVar[bool] = False  # whether it is for networks whose gates are free, too
 
     def __init__(self, task: Task) -> None:
         if task.space.rank > self.most_rank:
@@ -133,20 +134,25 @@ class Method(ABC):
 
     def at_least_spectral(self) -> Bound:
         """The result, which may have been cut off, or "spectral" at the best constant network."""
-        output, result = self.task.output, self.result
-        theta = output.theta(np.zeros_like(output.problem.y))
-        bound = output.largest(theta, output.correlation(theta, output.spectral))
-        value = output.lower(theta, bound)
-        if value > result.lower:
-            result.method, result.tight = Spectral.name, False
-            result.improve(value, bound / output.alpha)
-        return result
+        self.result.improve(*constant_bound(self.task.output), Spectral.name)
+        return self.result
+
+
+def constant_bound(output: Output) -> tuple[float, float]:
+    """The lower bound by eigenvalues at the best constant, and the bound on correlations over alpha."""
+    theta = output.theta(np.zeros_like(output.problem.y))
+    bound = output.largest(theta, output.correlation(theta, output.spectral))
+    return output.lower(theta, bound), bound / output.alpha
 
 
 class LooseMethod(Method):
     """A method whose bound B stays above what sub-networks correlate with theta."""
 
     direction_tol: ClassVar[float] = 1e-2  # share by which the direction of outputs may add to the bound
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.looks_by: set[str] = set()  # the methods by which the last correlation was bounded, if told
 
     @cached_property
     def master(self) -> Master:
@@ -155,7 +161,14 @@ class LooseMethod(Method):
     def correlation(self, theta: NDArray[np.float64], most: Callable[[Vector], float]) -> float:
         """Bound on what sub-networks and the skip connection correlate with theta, by one on units."""
         output = self.task.output
+        self.looks_by.clear()
         return output.largest(theta, output.correlation(theta, most, self.spent, self.direction_tol))
+
+    def improve(self, lower: float, correlation: float) -> None:
+        """Improve the result, with the name of what bounded the correlation: a look may end before a step."""
+        self.result.improve(
+            lower, correlation, Spectral.name if self.looks_by == {Spectral.name} else self.name
+        )
 
     def spent(self) -> bool:
         """Whether what comes now depends on where it was cut off."""
@@ -181,7 +194,7 @@ class LooseMethod(Method):
                 break
             bound = self.correlation(theta, most)
             value = output.lower(theta, bound)
-            self.result.improve(value, bound / output.alpha)
+            self.improve(value, bound / output.alpha)
             self.task.progress(self.result)
             if value <= best * 1.001 or bound <= 1.01 * output.alpha or self.spent():
                 break
@@ -221,7 +234,7 @@ class Generation(LooseMethod):
         task, result = self.task, self.result
         done = self.generate(task.alpha, task.upper, goal, task.max_rounds)
         result.best_objective = min(result.best_objective, done.best_objective)
-        result.improve(done.lower, done.correlation)
+        result.improve(done.lower, done.correlation, Spectral.name if done.spectral else self.name)
         task.progress(result)
 
     def close_shared(self, goal: float) -> None:
@@ -236,7 +249,7 @@ class Generation(LooseMethod):
             result.best_objective = min(result.best_objective, solution.objective)
             self.seen.clear()
             bound = self.correlation(solution.theta, self.most)
-            result.improve(output.lower(solution.theta, bound), bound / task.alpha)
+            self.improve(output.lower(solution.theta, bound), bound / task.alpha)
             task.progress(result)
             best = min(task.upper, result.best_objective)
             if best - result.lower <= goal * best or self.spent():
@@ -279,6 +292,7 @@ class Generation(LooseMethod):
 
     def most(self, theta: Vector) -> float:
         found = self.oracle(theta, 0.0, 1e-2 if self.task.output.shared else 2e-2)
+        self.looks_by.add(Spectral.name if found.spectral else self.name)
         self.seen.append(found.points[: self.most_seen])
         return self.total(found, theta)
 
@@ -323,7 +337,7 @@ class Enumeration(Generation):
         )
         solution = run(output.problem, arrangements, output.alpha, options, None, output.watch)
         self.result = Bound(self.name, tight=True, n_rounds=1, best_objective=solution.objective)
-        self.result.improve(solution.dual_objective, 1.0)
+        self.result.improve(solution.dual_objective, 1.0, self.name)
         if task.out_of_time:
             self.at_least_spectral()
         return True
@@ -359,9 +373,10 @@ class BranchAndBound(Generation):
                     break
                 smaller *= max(1 / share, 0.1)
                 theta = self.own_dual(smaller)
-                bound = self.total(look(oracle, theta, output.alpha, 1e-2, stop=False), theta)
-                share = output.largest(theta, bound) / output.alpha
-                self.result.improve(output.lower(theta, share * output.alpha), share)
+                found = look(oracle, theta, output.alpha, 1e-2, stop=False)
+                share = output.largest(theta, self.total(found, theta)) / output.alpha
+                name = Spectral.name if found.spectral else self.name
+                self.result.improve(output.lower(theta, share * output.alpha), share, name)
             if oracle.each >= self.task.max_nodes:
                 break
             oracle.each *= 4
@@ -424,7 +439,7 @@ class LowRank(LooseMethod):
         self.over_alphas(self.own_dual, leading.most)
         if leading.k > 0 and not task.output.shared and not task.out_of_time:
             self.over_alphas(self.approximate_dual, leading.most)
-        return self.at_least_spectral() if task.out_of_time else self.result
+        return self.at_least_spectral()
 
     def approximate_dual(self, alpha: float) -> NDArray[np.float64]:
         """The dual point of the program on the leading scores, which the paper's approximation solves."""
@@ -438,6 +453,7 @@ class Spectral(LooseMethod):
     """By eigenvalues."""
 
     name = "spectral"
+    gated = True
 
     def bound(self) -> Bound:
         self.over_alphas(self.own_dual, self.task.output.spectral)
@@ -453,6 +469,7 @@ class Semidefinite(LooseMethod):
     """
 
     name = "semidefinite"
+    gated = True
     goal: ClassVar[float] = 1e-3  # relative gap without `tol`
 
     def __init__(self, task: Task) -> None:
@@ -468,9 +485,10 @@ class Semidefinite(LooseMethod):
     def most(self, theta: Vector) -> float:
         task, output = self.task, self.task.output
         start = self.moments.get(self.looks, np.zeros(0))
+        rows, weights = output.switched(theta)
         bound, _, points, _, moments, _, nodes = _core.relaxed_correlation(
-            output.rows,
-            theta,
+            rows,
+            weights,
             RELAXATION_STEPS,
             0.1 * self.aim,
             start,
@@ -484,9 +502,11 @@ class Semidefinite(LooseMethod):
         if self.looks < MOST_STARTS:
             self.moments[self.looks] = moments
         self.looks += 1
-        self.found.append(points)
+        self.found.append(points * np.sign(theta) if output.gated else points)
         if not np.isfinite(bound):  # out of time before the first step
+            self.looks_by.add(Spectral.name)
             return output.spectral(theta)
+        self.looks_by.add(self.name)
         return math.hypot(bound, task.space.residual * algebra.norm(theta))
 
     @property
@@ -503,12 +523,13 @@ class Semidefinite(LooseMethod):
         """
         output = self.task.output
         self.found.clear()
+        self.looks_by.clear()
         self.looks = 0
         spent = self.spent if directions else lambda: True
         bound = output.largest(theta, output.correlation(theta, self.most, spent, self.direction_tol))
         value = output.lower(theta, bound)
         self.share = bound / output.alpha
-        self.result.improve(value, self.share)
+        self.improve(value, self.share)
         self.task.progress(self.result)
         return value
 
@@ -561,6 +582,7 @@ class Solver(Method):
     """The optimum over given arrangements, or the network's own: no bound on that over all."""
 
     name = "solver"
+    gated = True
     parameters = frozenset({"arrangements"})
 
     def bound(self) -> Bound:
@@ -592,9 +614,12 @@ class Auto(Method):
     """The best method that is affordable at the rank of the rows, or of several beyond."""
 
     name = "auto"
+    gated = True
 
     def bound(self) -> Bound:
         task, rank = self.task, self.task.space.rank
+        if task.output.gated:
+            return Semidefinite(task).bound()
         if rank <= EXACT_RANK:
             enumeration = Enumeration(task)
             if enumeration.listed():

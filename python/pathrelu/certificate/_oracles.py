@@ -22,6 +22,7 @@ class Correlation:
     points: NDArray[np.float64]  # (k, r), the largest first
     n_nodes: int = 0
     complete: bool = True  # or the nodes, or the time, did not last
+    spectral: bool = False  # the bound is that of eigenvalues
 
 
 class Oracle:
@@ -58,8 +59,8 @@ class ExactOracle(Oracle):
         if not bound <= (1 + 2e-9) * max(floor, float(values.max(initial=0.0))):
             exact = _core.exact_correlation(self.Z, theta, self.threads, self.watch.left)
             if not np.isfinite(exact[0]):
-                bound = min(bound, spectral_norm(self.Z, theta))
-                return Correlation(bound, points[values > floor], nodes, False)
+                least = min(bound, spectral_norm(self.Z, theta))
+                return Correlation(least, points[values > floor], nodes, False, least < bound)
             bound, values, points, _, _ = exact
         return Correlation(bound, points[values > floor], nodes)
 
@@ -88,6 +89,5 @@ class BranchOracle(Oracle):
         )
         self.nodes_left -= nodes
         complete = nodes < budget and self.watch.left > 0
-        if not complete:
-            bound = min(bound, spectral_norm(self.Z, theta))
-        return Correlation(bound, points[values > floor], nodes, complete)
+        least = bound if complete else min(bound, spectral_norm(self.Z, theta))
+        return Correlation(least, points[values > floor], nodes, complete, least < bound)

@@ -38,6 +38,7 @@ class Output:
         watch: Watch | None = None,
         shared: bool = False,
     ) -> None:
+        self.gated = problem.activation == "gated"  # gates are free: what they pass has no sign
         self.shared = shared  # sub-networks feed all outputs, in a direction of their own
         self.watch = watch or Watch()  # each solve and each look for units ends at its time
         self.skip = skip
@@ -88,14 +89,26 @@ class Output:
             return max(self.tree_bound(np.ascontiguousarray(column), most) for column in theta.T)
         reach = _largest_singular_value(self.rows)
         largest = math.sqrt(self.paths) * math.hypot(reach, self.residual)
-        bound = over_directions(theta, lambda t: self.tree_bound(t, most), largest, spent, tol)
-        if self.paths == 1:
+        bound = over_directions(
+            theta, lambda t: self.tree_bound(t, most), largest, spent, tol, positive=not self.gated
+        )
+        if self.paths == 1 and not self.gated:
             whole = spectral_norm_of_all(self.rows, theta)
             bound = min(bound, math.hypot(whole, self.residual * algebra.norm(theta)))
         return bound
 
+    def switched(self, theta: Vector) -> tuple[NDArray[np.float64], Vector]:
+        """Rows Z and a dual point t, such that units correlate with theta at most as ``relu(Z u)`` with t.
+
+        Those of the problem or, where gates are free, ``sign(theta) * Z`` and ``abs(theta)``: a gate does
+        best to pass ``z_i u`` where that has the sign of ``theta_i``.
+        """
+        if not self.gated:
+            return self.rows, theta
+        return np.ascontiguousarray(np.sign(theta)[:, np.newaxis] * self.rows), np.abs(theta)
+
     def spectral(self, theta: Vector) -> float:
-        return math.hypot(spectral_norm(self.rows, theta), self.residual * algebra.norm(theta))
+        return math.hypot(spectral_norm(*self.switched(theta)), self.residual * algebra.norm(theta))
 
     def tree_bound(self, theta: Vector, most: Callable[[Vector], float]) -> float:
         r"""Bound on ``abs(theta @ h)`` over trees h of path norm 1, by one on units, ``most(theta)``.
@@ -107,11 +120,16 @@ class Output:
         so for any t in [0, 1] ``theta @ h <= a @ relu(g) - t b @ g``, which is at most the sum over leaves of
         sign + of ``(a - t b) @ relu(Z v)`` and over the others of ``t b @ relu(Z v)``: by Cauchy-Schwarz
         ``sqrt(k most(a - t b)^2 + (paths - k) t^2 most(b)^2)``.
+
+        Where gates are free, h is a sum over leaves v with signs of ``m * (Z v)`` for masks m, of which each
+        is at most ``most(theta)``.
         """
         if self.paths == 1:
             return most(theta)
         whole = most(theta)
         bound = np.sqrt(self.paths) * whole
+        if self.gated:
+            return float(bound)
         for positive, negative in (
             (np.maximum(theta, 0), np.maximum(-theta, 0)),
             (np.maximum(-theta, 0), np.maximum(theta, 0)),

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Certificate:
     """Bounds on the optimum P* of the training problem that a network is a candidate for.
 
     P* is the least objective of all ReLU networks of the same depth, width and number of outputs, with any
     number of sub-networks, the same centering and scaling, the same bias, intercept and skip connection or
     none. Of several outputs, sub-networks feed all if some of the network feeds several; if not, they feed
-    one output each.
+    one output each; of an estimator, as it was fitted. Of a gated network it is that of all gated networks,
+    whatever their gates.
 
     Attributes
     ----------
@@ -27,17 +28,19 @@ class Certificate:
         What gave `lower`: "enumeration", "branch_and_bound", "semidefinite", "low_rank", "spectral"
         or "solver".
     arrangements : int or None
-        None if `lower` is a bound on P*. For "solver", the number of arrangements it covers: it bounds the
-        optimum over these alone, and is no certificate of the training problem.
+        None if `lower` is a bound on P*. For "solver", the number of arrangements, or of gates, it covers: it
+        bounds the optimum over these alone, and is no certificate of the training problem.
     seconds : float
     details : dict
         ``"rank"`` of the scaled rows with the bias column; ``"tight"``, whether the bound converges to P*
         (not from depth 3 on, unless all joint arrangements were listed, and not for "semidefinite",
         "low_rank" and "spectral"); ``"correlation"``, the bound on ``abs(theta @ h(X))`` over alpha, by
-        which theta was divided; ``"n_rounds"`` of programs and ``"n_nodes"`` of branch and bound; of
+        which theta was divided; ``"n_rounds"`` of programs and ``"n_nodes"`` of trees; of
         several outputs, ``"outputs"``, "shared" if sub-networks of the networks that `lower` is for feed
-        all outputs, "separate" if one each; where there are any, ``"best_objective"``, the least one
-        of the networks met on the way, and ``"kappa"``.
+        all outputs, "separate" if one each, and ``"lowers"``, of each program if there are several; where
+        there are any, ``"best_objective"``, the least one of the networks met on the way, and ``"kappa"``.
+    covers : str
+        The networks that `lower` is for, in words.
     """
 
     upper: float
@@ -46,6 +49,14 @@ class Certificate:
     arrangements: int | None
     seconds: float
     details: dict[str, Any] = field(repr=False)
+    covers: str = "all ReLU networks"
+
+    def __repr__(self) -> str:
+        bounds = f"upper={self.upper:.6g}, lower={self.lower:.6g}"
+        gap = "vacuous" if self.vacuous else f"relative_gap={self.relative_gap:.2g}"
+        nodes = self.details.get("n_nodes", 0)
+        cost = f"{self.seconds:.2g} s" + (f" and {nodes} nodes" if nodes else "")
+        return f"Certificate({bounds}, {gap}, by {self.method!r} in {cost}, covers {self.covers})"
 
     @property
     def gap(self) -> float:
@@ -64,10 +75,12 @@ class Certificate:
 
     def __str__(self) -> str:
         how = f"{self.method}, {self.seconds:.2g} s"
+        gated = self.covers.startswith(("gated", "all gated"))
         if self.arrangements is not None:
             return (
                 f"objective {self.upper:.6g}, at least {self.lower:.6g} with these {self.arrangements} "
-                f"arrangements ({how}); others are not covered: no certificate of the training problem"
+                f"{'gates' if gated else 'arrangements'} ({how}); others are not covered: no certificate of "
+                "the training problem"
             )
         if self.vacuous:
             return (
@@ -75,7 +88,8 @@ class Certificate:
                 "no more than that losses are not negative"
             )
         separate = self.details.get("outputs") == "separate"
-        of = " of sub-networks with one output each" if separate else ""
+        of = " over all gates" if gated else ""
+        of += " of sub-networks with one output each" if separate else ""
         return (
             f"objective {self.upper:.6g}, global optimum{of} at least {self.lower:.6g}: "
             f"gap {self.gap:.2g}, {100 * self.relative_gap:.2g} % of the objective ({how})"
@@ -96,6 +110,6 @@ class Bound:
     tight: bool = False  # the bound converges to P*
     arrangements: int | None = None  # which alone it bounds the optimum over
 
-    def improve(self, lower: float, correlation: float) -> None:
+    def improve(self, lower: float, correlation: float, method: str) -> None:
         if lower > self.lower:
-            self.lower, self.correlation = lower, correlation
+            self.lower, self.correlation, self.method = lower, correlation, method

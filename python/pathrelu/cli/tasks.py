@@ -238,12 +238,6 @@ def certify_file(
     """Bounds on the optimum of the training problem of a saved model, and what they mean."""
     model = load(path)
     network = network_of(model)
-    if isinstance(network, GatedReLUNetwork):
-        refuse(
-            f"{path} is a gated network. Its gates are not the patterns of its own weights, so it is no "
-            "candidate for the training problem of ReLU networks, which certify bounds. Train with "
-            "--activation relu"
-        )
     if network.classes is None and network.n_outputs > 1:
         refuse(
             f"{path} has {network.n_outputs} outputs; expected 1. pathrelu.certify takes several in Python"
@@ -305,12 +299,13 @@ def certify_file(
     elif certificate.vacuous:
         notes.append(
             "The bound neither supports nor questions the network. It gets better for a larger alpha, fewer "
-            "columns, or a longer --method branch_and_bound."
+            "columns, or more work: larger --max-nodes, and --max-seconds if they were given."
         )
     else:
         each = " of one output each" if certificate.details.get("outputs") == "separate" else ""
+        of = "gated" if isinstance(network, GatedReLUNetwork) else "ReLU"
         notes.append(
-            f"On these {len(table)} rows no ReLU network of depth {network.depth}, of whatever number of "
+            f"On these {len(table)} rows no {of} network of depth {network.depth}, of whatever number of "
             f"sub-networks{each}, has an objective below {certificate.lower:.6g}."
         )
     trained = getattr(model, "objective_", None)

@@ -256,6 +256,22 @@ class NetworkData:
         norms *= np.sqrt((self.output_weights**2).sum(axis=1))
         return norms
 
+    def output_norms(self) -> NDArray[np.float64]:
+        """Path norm for each output: of the sub-networks that feed it most, and its skip connection.
+
+        Returns
+        -------
+        ndarray of shape (n_outputs,), float64
+        """
+        norms = self._skip_norms() if self.skip_connection else np.zeros(self.n_outputs)
+        np.add.at(norms, self.output_index, self.subnetwork_norms())
+        return norms
+
+    def _skip_norms(self) -> NDArray[np.float64]:
+        weights, bias = self._skip()
+        norms: NDArray[np.float64] = np.sqrt((weights**2).sum(axis=1) + (bias / self.bias_scale) ** 2)
+        return norms
+
     def path_norm(self) -> float:
         """The path regularizer: sum of the path norms of the sub-networks and of the skip connection.
 
@@ -265,9 +281,7 @@ class NetworkData:
         -------
         float
         """
-        weights, bias = self._skip()
-        skip = np.sqrt((weights**2).sum(axis=1) + (bias / self.bias_scale) ** 2)
-        return float(self.subnetwork_norms().sum() + skip.sum())
+        return float(self.subnetwork_norms().sum() + self._skip_norms().sum())
 
     @property
     def weights(self) -> dict[str, check.Rows]:
