@@ -483,6 +483,233 @@ def test_the_options_of_the_estimator_reach_it(csv, table):
     np.testing.assert_array_equal(pr.load(model).network_.leaf_weights, expected.network_.leaf_weights)
 
 
+# ---- Metrics -----------------------------------------------------------------
+
+
+def evaluated(model, path, *arguments):
+    return as_json(run("evaluate", model, path, "--json", *arguments))["metrics"]
+
+
+def test_classes_are_evaluated_by_named_metrics(table, tmp_path):
+    X, f = table
+    path = tmp_path / "data.csv"
+    rng = np.random.default_rng(1)
+    weight = rng.uniform(0, 2, 60)
+    noisy = f + rng.standard_normal(60)
+    for labels in (np.array(["no", "yes"]), np.array(["p", "q", "r"])):
+        code = np.searchsorted([0, 1][: len(labels) - 1], noisy)
+        X.assign(w=weight, y=labels[code]).to_csv(path, index=False)
+        _, model = train(path, "--ignore", "w", "--no-held-out", alpha=0.05)
+        found = evaluated(model, path, "--sample-weight", "w")
+        shares = pr.load(model).predict_proba(X)
+        for of, p in (
+            ("network", shares),
+            ("constant", np.tile(np.bincount(code, weight) / weight.sum(), (60, 1))),
+        ):
+            right = p.argmax(axis=1) == code
+            one_hot = np.eye(len(labels))[code]
+            squares = ((p - one_hot) ** 2).sum(axis=1) / (2 if len(labels) == 2 else 1)
+            areas = [
+                np.average(
+                    (p[code == c, c][:, None] > p[code != c, c])
+                    + (p[code == c, c][:, None] == p[code != c, c]) / 2,
+                    weights=weight[code == c][:, None] * weight[code != c],
+                )
+                for c in ([1] if len(labels) == 2 else range(3))
+            ]
+            expected = {
+                "accuracy": np.average(right, weights=weight),
+                "log_loss": np.average(-np.log(p[range(60), code]), weights=weight),
+                "auc": np.mean(areas),
+                "brier": np.average(squares, weights=weight),
+            }
+            assert {name: values[of] for name, values in found.items()} == pytest.approx(expected), of
+        assert found["log_loss"]["network"] < found["log_loss"]["constant"]
+        shown = run("evaluate", model, path).stdout.splitlines()
+        assert shown[0] == "classification of 'y' on 60 rows"
+        assert [line[:11].strip() for line in shown[2:]] == ["accuracy", "log-loss", "AUC", "Brier score"]
+
+
+@pytest.mark.parametrize(
+    ("options", "constant"),
+    [
+        ((), "mean"),
+        (("--loss", "absolute_error"), "median"),
+        (("--loss", "huber"), ""),
+        (("--loss", "quantile", "--quantile", 0.8), "quantile"),
+        (("--loss", "poisson"), "mean"),
+        (("--loss", "gamma"), "mean"),
+    ],
+    ids=str,
+)
+def test_regressions_are_evaluated_by_named_metrics(table, tmp_path, options, constant):
+    X, f = table
+    y = np.exp(f)
+    path = tmp_path / "data.csv"
+    X.assign(y=y).to_csv(path, index=False)
+    _, model = train(path, "--no-held-out", *options)
+    found = evaluated(model, path)
+    values = pr.load(model).predict(X)
+    loss = options[1] if options else ""
+    middle = {"mean": y.mean(), "median": np.median(y), "quantile": np.quantile(y, 0.8)}.get(constant)
+    for of, v in (("network", values), ("constant", middle)):
+        if v is None:
+            continue
+        error = y - v
+        expected = {"mae": np.abs(error).mean()}
+        if loss == "quantile":
+            expected["pinball_loss"] = np.maximum(0.8 * error, -0.2 * error).mean()
+        if loss == "poisson":
+            expected["poisson_deviance"] = 2 * np.mean(y * np.log(y / v) - error)
+        if loss == "gamma":
+            expected["gamma_deviance"] = 2 * np.mean(np.log(v / y) + y / v - 1)
+        if of == "constant" and constant != "mean":  # any between two rows
+            name = "mae" if constant == "median" else "pinball_loss"
+            assert found[name][of] == pytest.approx(expected[name])
+            continue
+        expected |= {"r2": 1 - np.mean(error**2) / y.var(), "rmse": np.sqrt(np.mean(error**2))}
+        assert {name: one[of] for name, one in found.items()} == pytest.approx(expected, abs=1e-9), of
+    assert found["mae"]["network"] < found["mae"]["constant"]
+    assert ("pinball loss" in run("evaluate", model, path).stdout) == (loss == "quantile")
+
+
+@pytest.mark.parametrize("target", ["number", "two", "three"])
+def test_weights_of_evaluated_rows_count_as_repetitions(table, tmp_path, target):
+    X, f = table
+    code = np.searchsorted([0, 1], f)
+    y = {"number": f, "two": code > 0, "three": code}[target]
+    path = tmp_path / "data.csv"
+    weight = np.arange(60) % 3
+    frame = X.assign(y=y, w=weight)
+    frame.to_csv(path, index=False)
+    _, model = train(path, "--ignore", "w", "--no-held-out", alpha=0.1)
+    weighted = evaluated(model, path, "--sample-weight", "w")
+    frame.loc[np.repeat(np.arange(60), weight)].to_csv(path, index=False)
+    repeated = evaluated(model, path)
+    for name, values in weighted.items():
+        assert values == pytest.approx(repeated[name], abs=1e-12), name
+
+
+def test_training_measures_on_rows_held_out(csv, table, monkeypatch):
+    X, f = table
+    fits = []
+    fit = pr.PathReLURegressor.fit
+
+    def recorded(self, X, y, sample_weight=None):
+        fits.append(X.index)
+        return fit(self, X, y, sample_weight)
+
+    monkeypatch.setattr(pr.PathReLURegressor, "fit", recorded)
+    result, model = train(csv, "--json")
+    held_out = as_json(result)["held_out"]
+    everything, trained_on = fits
+    assert len(everything) == 60
+    assert len(trained_on) + held_out["rows"] == 60
+    assert held_out["rows"] == 12
+    test = X.index.difference(trained_on)
+    expected = pr.PathReLURegressor(alpha=0.01, random_state=0).fit(X.loc[trained_on], f[trained_on])
+    error = f[test] - expected.predict(X.loc[test])
+    assert held_out["metrics"]["rmse"]["network"] == pytest.approx(np.sqrt(np.mean(error**2)))
+    assert held_out["metrics"]["rmse"]["constant"] == pytest.approx(f[test].std())
+    written = pr.load(model).network_.leaf_weights
+    shown, _ = train(csv)
+    assert "held out       12 of 60 rows, from a network trained on the others" in shown.stdout
+    assert re.search(r"^R² +0\.9\d+ +0\.000$", shown.stdout, re.MULTILINE)
+    for option in ("--no-held-out", "--quiet"):
+        fits.clear()
+        result, model = train(csv, option)
+        assert len(fits) == 1
+        assert "held out" not in result.stdout
+        np.testing.assert_array_equal(pr.load(model).network_.leaf_weights, written)
+
+
+def test_copies_of_a_row_are_held_out_together_and_classes_are_trained_on(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.standard_normal(200), "b": rng.choice(["p", "q"], 200)})
+    frame["y"] = rng.choice(["x", "y"], 200)  # noise, which only copies tell
+    frame.loc[7, "y"] = "once"
+    path = tmp_path / "data.csv"
+    pd.concat([frame] * 4).to_csv(path, index=False)
+    result, _ = train(path, "--json", "--max-iter", 300, alpha=1e-5)
+    measured = as_json(result)["held_out"]
+    assert measured["rows"] % 4 == 0
+    assert 120 <= measured["rows"] <= 200
+    assert measured["metrics"]["accuracy"]["network"] < 0.65
+
+
+def test_weights_count_on_held_out_rows_too(table, tmp_path):
+    X, f = table
+    path = tmp_path / "data.csv"
+    frame = X.assign(w=1.0, y=f)
+    wild = frame.assign(w=0.0, y=1e6)
+    pd.concat([frame, wild.assign(a=wild["a"] + 1)]).to_csv(path, index=False)
+    metrics = as_json(train(path, "--sample-weight", "w", "--json")[0])["held_out"]["metrics"]
+    assert metrics["rmse"]["constant"] < 10
+    assert metrics["r2"]["network"] > 0.5
+
+
+def test_what_cannot_be_measured_is_noted_and_the_model_written(table, tmp_path):
+    X, f = table
+    path = tmp_path / "data.csv"
+    X.assign(y=f)[:15].to_csv(path, index=False)
+    result, model = train(path)
+    assert result.exit_code == 0
+    assert "Note: nothing is held out to measure on: fewer than 20 rows differ" in result.stderr
+    assert "held out" not in result.stdout
+    assert model.exists()
+    X.assign(w=np.eye(60)[3] + np.eye(60)[4], y=f).to_csv(path, index=False)
+    result, model = train(path, "--sample-weight", "w", "--json")
+    assert as_json(result)["held_out"] is None
+    assert "Note: no network of fewer rows could be measured" in result.stderr
+
+
+def test_evaluated_rows_of_one_class_have_no_auc(table, tmp_path):
+    X, f = table
+    path = tmp_path / "data.csv"
+    X.assign(y=np.searchsorted([0, 1], f)).to_csv(path, index=False)
+    _, model = train(path, "--no-held-out")
+    X[:5].assign(y=2).to_csv(path, index=False)
+    found = evaluated(model, path)
+    assert found["auc"] == {"network": None, "constant": None}
+    assert found["log_loss"]["constant"] == pytest.approx(0, abs=1e-12)
+    assert re.search("^AUC +- +-$", run("evaluate", model, path).stdout, re.MULTILINE)
+    X[:5].assign(y=[0, 0, 1, 1, 1]).to_csv(path, index=False)
+    assert 0 <= evaluated(model, path)["auc"]["network"] <= 1
+
+
+def test_rows_that_cannot_be_evaluated_are_refused(csv, table, tmp_path):
+    X, f = table
+    path = tmp_path / "rows.csv"
+    _, model = train(csv, "--no-held-out")
+    X.to_csv(path, index=False)
+    refused(run("evaluate", model, path), "rows.csv has no column 'y'; it has 'a', 'b b', 'c'")
+    X.assign(z=f).to_csv(path, index=False)
+    assert evaluated(model, path, "--target", "z") == evaluated(model, csv)
+    refused(run("evaluate", model, path, "--target", "z", "--sample-weight", "w"), "has no column 'w'")
+    X.assign(y=f).drop(columns=["a", "c"]).to_csv(path, index=False)
+    refused(run("evaluate", model, path), "rows.csv lacks 'a', 'c'")
+    X.assign(y=[*f[:-1], None], w=-1).to_csv(path, index=False)
+    refused(run("evaluate", model, path), "the cell in column 'y', row 60 is empty")
+    X.assign(y=f, w=-1).to_csv(path, index=False)
+    refused(run("evaluate", model, path, "--sample-weight", "w"), "has the value -1; expected none below 0")
+    X.assign(y=np.where(f > 0, "high", "low")).to_csv(csv, index=False)
+    _, model = train(csv, "--no-held-out")
+    X.assign(y=["high"] * 59 + ["middle"]).to_csv(path, index=False)
+    refused(
+        run("evaluate", model, path), "'middle' in column 'y', row 60 is none of the classes 'high', 'low'"
+    )
+    X.assign(y=["high"] * 59 + [""]).to_csv(path, index=False)
+    refused(run("evaluate", model, path), "the cell in column 'y', row 60 is missing")
+    pr.PathReLURegressor(alpha=0.01).fit(X, np.column_stack([f, f])).save(model)
+    refused(run("evaluate", model, csv), "has 2 outputs; expected 1")
+
+
+def test_a_network_alone_is_evaluated_too(csv, tmp_path):
+    _, model = train(csv, "--no-held-out")
+    pr.load(model).network_.save(tmp_path / "network.npz")
+    assert evaluated(tmp_path / "network.npz", csv) == evaluated(model, csv)
+
+
 # ---- inspect and certify -----------------------------------------------------
 
 

@@ -25,6 +25,7 @@ from pathrelu import losses
 from pathrelu._validation import OUTPUTS
 from pathrelu._version import __version__
 from pathrelu.certificate._methods import METHODS
+from pathrelu.cli.metrics import TITLES, Compared
 from pathrelu.cli.tables import (
     EXTENSIONS,
     FORMATS,
@@ -37,7 +38,15 @@ from pathrelu.cli.tables import (
     write,
     written,
 )
-from pathrelu.cli.tasks import MOST_CLASSES, certify_file, inspected, predict_file, run_demo, train_file
+from pathrelu.cli.tasks import (
+    MOST_CLASSES,
+    certify_file,
+    evaluate_file,
+    inspected,
+    predict_file,
+    run_demo,
+    train_file,
+)
 from pathrelu.estimators import PathReLURegressor
 from pathrelu.files.archive import json_bytes, write_file
 from pathrelu.files.loading import load
@@ -197,6 +206,12 @@ target_option = click.option(
 @click.option("--tol", type=float, help="Duality gap to reach, relative; see the estimators.")
 @click.option("--max-iter", default=10_000, show_default=True)
 @click.option("--max-seconds", type=float, help="End with the best network found until then.")
+@click.option(
+    "--held-out/--no-held-out",
+    default=True,
+    show_default=True,
+    help="Measure a network of four fifths of the rows on the others; MODEL is trained on all rows.",
+)
 @click.option("--seed", default=0, show_default=True, help="Same seed, same model.")
 @threads
 @quiet
@@ -209,6 +224,7 @@ def train(
     as_json: bool,
     seed: int,
     threads: int | None,
+    held_out: bool,
     **options: Any,
 ) -> None:
     """Train a network on the table DATA (CSV, gzipped or not, or Parquet) and write it to a model file.
@@ -224,6 +240,7 @@ def train(
             output,
             random_state=seed,
             n_threads=threads,
+            held_out=held_out and (as_json or not quiet),
             verbose=int(sys.stderr.isatty() and not quiet),
             **options,
         )
@@ -232,6 +249,10 @@ def train(
         echo_json(summary)
     elif not quiet:
         describe(summary)
+        if (measured := summary["held_out"]) is not None:
+            rows = f"{measured['rows']} of {summary['rows']} rows"
+            click.echo(f"held out       {rows}, from a network trained on the others")
+            compare(measured["metrics"])
         click.echo(f"wrote {output}")
 
 
@@ -274,6 +295,35 @@ def predict(
         echo_json(document | ({"predictions": result.to_dict("records")} if output is None else {}))
     elif output is None:
         click.echo(written(result, form or "csv"), nl=False)
+
+
+@commands.command()
+@click.argument("model", type=PATH)
+@click.argument("rows", type=PATH)
+@click.option("--target", shell_complete=columns, help="Default: the column that the model was trained on.")
+@click.option("--sample-weight", shell_complete=columns, help="Column of weights of the rows.")
+@threads
+@as_json
+def evaluate(
+    model: Path,
+    rows: Path,
+    target: str | None,
+    sample_weight: str | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Metrics of MODEL on ROWS, a table with the target, beside those of a constant.
+
+    The constant is the best one for these rows, in the loss of the model. AUC is that of the second of two
+    classes; of more, the mean over each of them against the rest. The Brier score of more than two is a sum
+    over them.
+    """
+    summary = evaluate_file(model, rows, target, sample_weight, threads)
+    if as_json:
+        echo_json(summary)
+        return
+    click.echo(f"{summary['task']} of {summary['target']!r} on {summary['rows']} rows")
+    compare(summary["metrics"])
 
 
 @commands.command()
@@ -480,6 +530,14 @@ def describe(summary: dict[str, Any]) -> None:
     fed = "; each feeds several outputs" if summary["shared_outputs"] else ""
     click.echo(f"sub-networks   {summary['n_subnetworks']} {gated}of depth {summary['depth']}{skip}{fed}")
     click.echo(f"path norm      {summary['path_norm']:.6g}")
+
+
+def compare(metrics: Compared) -> None:
+    """Metrics of a network beside those of a constant, a line each."""
+    click.echo(f"{'':<15}{'network':>11}{'constant':>11}")
+    for name, values in metrics.items():
+        shown = ["-" if math.isnan(values[of]) else f"{values[of]:#.4g}" for of in ("network", "constant")]
+        click.echo(f"{TITLES[name]:<15}{shown[0]:>11}{shown[1]:>11}")
 
 
 class OutputColumns:

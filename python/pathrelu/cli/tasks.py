@@ -1,19 +1,25 @@
-"""What the commands do: train, predict, inspect and certify files, and the demonstration."""
+"""What the commands do: train, predict, evaluate, inspect and certify files, and the demonstration."""
 
 from __future__ import annotations
 
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
+from pathrelu import _validation as check
 from pathrelu import losses
+from pathrelu.alpha import LEAST_ROWS, held_out_folds
 from pathrelu.certificate import certify as certified
-from pathrelu.cli.tables import Table, check_output, features, features_of, listed, read, refuse
+from pathrelu.cli import metrics
+from pathrelu.cli.tables import Table, check_output, features, features_of, listed, note, read, refuse
 from pathrelu.encoding._columns import Categories
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor, log_probabilities, winners
 from pathrelu.files.loading import load
@@ -49,9 +55,13 @@ def train_file(
     threshold: float | None = None,
     cv: int | None = None,
     jobs: int | None = None,
+    held_out: bool = False,
     **parameters: Any,
 ) -> tuple[Model, dict[str, Any]]:
-    """Train on a table, save the model, and tell what it is."""
+    """Train on a table, save the model, and tell what it is.
+
+    With `held_out` a network of four fifths of the rows is measured on the others, in half of `max_seconds`.
+    """
     check_output(output, data)
     if cv is None and jobs is not None:
         refuse("--jobs is for --cv, which was not given")
@@ -82,15 +92,62 @@ def train_file(
     if task == "classification" and len(set(y.tolist())) < 2:
         refuse(f"{data}: column {target!r} has only the class {str(y[0])!r}; expected at least 2 classes")
     X = features(table, names)
+    if held_out and parameters.get("max_seconds") is not None:
+        parameters["max_seconds"] = check.positive(parameters["max_seconds"], "max_seconds") / 2
     model: Model = ESTIMATORS[task, cv is not None](**parameters)
     model.fit(X, y, sample_weight=weight)
+    measured = measured_on_held_out(model, X, y, weight) if held_out else None
     model.set_params(verbose=0)  # which was that of this terminal
     model.network_.target = target
     encoder = model.network_.encoder
     assert encoder is not None
     encoder.missing_values = (*encoder.missing_values, *na)  # for rows to predict
     model.save(output)
-    return model, summary_of(model, model.network_) | {"rows": len(table)}
+    return model, summary_of(model, model.network_) | {"rows": len(table), "held_out": measured}
+
+
+def measured_on_held_out(
+    model: Model, X: pd.DataFrame, y: NDArray[Any], weight: NDArray[Any] | None
+) -> dict[str, Any] | None:
+    """Metrics, on a fifth of the rows, of a network trained as the model was on the others.
+
+    Equal rows are on one side, and every class is in training. None, with a note, where that cannot be.
+    """
+    _, group = np.unique(pd.util.hash_pandas_object(X, index=False), return_inverse=True)
+    codes = np.unique(y, return_inverse=True)[1] if isinstance(model, PathReLUClassifier) else None
+    fold = held_out_folds(group[:, np.newaxis].astype(np.float64), codes, check.seed(model.random_state))
+    if fold is None:
+        note(f"nothing is held out to measure on: fewer than {LEAST_ROWS} rows differ")
+        return None
+    test = fold == 0
+    of = np.ones(len(y)) if weight is None else weight
+    trial: Model = clone(model)
+    try:
+        of_test = check.raw_weights(of[test], int(test.sum()))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # which the model itself has given
+            trial.fit(X[~test], y[~test], sample_weight=of[~test])
+        measured = measured_on(trial, X[test], y[test], of_test)
+    except ValueError as error:
+        note(f"no network of fewer rows could be measured on those held out: {error}")
+        return None
+    return {"rows": int(test.sum()), "metrics": measured}
+
+
+def measured_on(
+    model: Any, X: Any, y: NDArray[Any], weight: NDArray[Any] | None, n_threads: int | None = None
+) -> metrics.Compared:
+    """Metrics of a model or a network on rows, beside those of the best constant for them."""
+    network = network_of(model)
+    weight = check.raw_weights(weight, len(y))
+    outputs = outputs_of(model, network, X, n_threads).astype(np.float64)
+    if network.classes is None:
+        loss = getattr(model, "loss", "squared_error")
+        options = (getattr(model, name, None) for name in ("quantile", "threshold"))
+        return metrics.of_values(y, outputs, weight, loss, losses.parameter(loss, *options))
+    places = {label: place for place, label in enumerate(network.classes)}
+    place = np.array([places[label] for label in y.tolist()])
+    return metrics.of_classes(place, np.exp(log_probabilities(outputs)), weight)
 
 
 def loss_options(loss: str | None, quantile: float | None, threshold: float | None) -> dict[str, Any]:
@@ -122,9 +179,7 @@ def predict_file(path: Path, rows: Path, proba: bool = False, n_threads: int | N
     if proba and network.classes is None:
         refuse(f"{path} is a regression and has no probabilities")
     X = features_of(read(rows, marks_of(network)), network, path)
-    outputs = network.predict(X, n_threads=n_threads)
-    if getattr(model, "log_link", False):
-        outputs = losses.means(outputs)
+    outputs = outputs_of(model, network, X, n_threads)
     name = network.target or "prediction"
     if network.classes is None:
         if outputs.ndim == 1:
@@ -135,6 +190,12 @@ def predict_file(path: Path, rows: Path, proba: bool = False, n_threads: int | N
         share = np.exp(log_probabilities(outputs))
         result |= {f"probability of {label}": share[:, k] for k, label in enumerate(network.classes)}
     return pd.DataFrame(result)
+
+
+def outputs_of(model: Any, network: Network, X: Any, n_threads: int | None) -> NDArray[np.floating[Any]]:
+    """Values, or log-odds or logits."""
+    outputs: NDArray[np.floating[Any]] = network.predict(X, n_threads=n_threads)
+    return losses.means(outputs) if getattr(model, "log_link", False) else outputs
 
 
 def summary_of(model: Any, network: Network) -> dict[str, Any]:
@@ -242,17 +303,12 @@ def certify_file(
         refuse(
             f"{path} has {network.n_outputs} outputs; expected 1. pathrelu.certify takes several in Python"
         )
-    if network.feature_names is None:
-        refuse(f"{path} has no names of columns: it was trained on an array without them")
     known = getattr(model, "alpha_", getattr(model, "alpha", None))
     if known is not None and alpha not in (None, known):
         refuse(f"{path} was trained with alpha {known:g}; expected no other --alpha than that")
     alpha = alpha if known is None else float(known)
     if alpha is None:
         refuse(f"{path} does not tell the alpha of its training: give it with --alpha")
-    target = target or network.target
-    if target is None:
-        refuse(f"{path} does not tell the column it predicts: give it with --target")
     for name, given in (("loss", loss), ("quantile", quantile), ("threshold", threshold)):
         if given is None:
             continue
@@ -268,11 +324,7 @@ def certify_file(
         of_loss = {name: getattr(model, name) for name in ("loss", "quantile", "threshold")}
     else:
         of_loss = loss_options(loss, quantile, threshold)
-    table = read(data, marks_of(network))
-    table.require(target, *([] if sample_weight is None else [sample_weight]))
-    X = features_of(table, network, path)
-    y = table.numbers(target) if network.classes is None else labels_of(table, target, network.classes)
-    weight: NDArray[Any] | None = None if sample_weight is None else table.numbers(sample_weight)
+    X, y, weight = rows_with_targets(path, network, data, target, sample_weight)
     of_classes = getattr(model, "class_weight", None)
     if of_classes is not None and network.classes is not None:
         weight, _, _ = labelled_weights(weight, y, of_classes)
@@ -305,7 +357,7 @@ def certify_file(
         each = " of one output each" if certificate.details.get("outputs") == "separate" else ""
         of = "gated" if isinstance(network, GatedReLUNetwork) else "ReLU"
         notes.append(
-            f"On these {len(table)} rows no {of} network of depth {network.depth}, of whatever number of "
+            f"On these {len(y)} rows no {of} network of depth {network.depth}, of whatever number of "
             f"sub-networks{each}, has an objective below {certificate.lower:.6g}."
         )
     trained = getattr(model, "objective_", None)
@@ -327,6 +379,39 @@ def certify_file(
         "text": str(certificate),
         "notes": notes,
     }
+
+
+def evaluate_file(
+    path: Path, rows: Path, target: str | None, sample_weight: str | None, n_threads: int | None = None
+) -> dict[str, Any]:
+    """Metrics of a saved model on a table with the targets."""
+    model = load(path)
+    network = network_of(model)
+    if network.classes is None and network.n_outputs > 1:
+        refuse(f"{path} has {network.n_outputs} outputs; expected 1. pathrelu.load takes it in Python")
+    X, y, weight = rows_with_targets(path, network, rows, target, sample_weight)
+    return {
+        "task": "regression" if network.classes is None else "classification",
+        "target": target or network.target,
+        "rows": len(y),
+        "metrics": measured_on(model, X, y, weight, n_threads),
+    }
+
+
+def rows_with_targets(
+    path: Path, network: Network, data: Path, target: str | None, sample_weight: str | None
+) -> tuple[Any, NDArray[Any], NDArray[Any] | None]:
+    """Rows of a table as the network of a file takes them, their targets and their weights."""
+    if network.feature_names is None:
+        refuse(f"{path} has no names of columns: it was trained on an array without them")
+    target = target or network.target
+    if target is None:
+        refuse(f"{path} does not tell the column it predicts: give it with --target")
+    table = read(data, marks_of(network))
+    table.require(target, *([] if sample_weight is None else [sample_weight]))
+    X = features_of(table, network, path)
+    y = table.numbers(target) if network.classes is None else labels_of(table, target, network.classes)
+    return X, y, None if sample_weight is None else table.numbers(sample_weight)
 
 
 def labels_of(table: Table, target: str, classes: list[Any]) -> NDArray[Any]:
