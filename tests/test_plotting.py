@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from sklearn.calibration import calibration_curve
 from sklearn.datasets import load_iris, make_moons
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import r2_score
@@ -23,6 +24,7 @@ from pathrelu.plotting import (
     DecisionBoundaryDisplay,
     FeatureImportanceDisplay,
     RegularizationPathDisplay,
+    ReliabilityDisplay,
     SubnetworkImportanceDisplay,
 )
 from pathrelu.plotting._axes import distinct_colors
@@ -598,6 +600,117 @@ def test_arrangements_refuse_what_does_not_fit(iris):
         ArrangementDisplay.from_estimator(pr.PathReLUClassifier(alpha=1e3).fit(X, y), X)
     with pytest.raises(TypeError, match="solution has type"):
         ArrangementDisplay.from_solution(model)
+    assert plt.get_fignums() == []
+
+
+# Reliability
+
+
+def noisy_probabilities(n=400):
+    rng = np.random.default_rng(0)
+    shares = rng.beta(0.7, 0.7, n)
+    return rng.random(n) < shares**2, shares
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+def test_reliability_of_two_classes_is_that_of_scikit_learn(strategy):
+    y, shares = noisy_probabilities()
+    display = ReliabilityDisplay.from_predictions(y, shares, n_bins=8, strategy=strategy, ax=axes(2))
+    share, probability = calibration_curve(y, shares, n_bins=8, strategy=strategy)
+    assert np.allclose(display.probability, probability)
+    assert np.allclose(display.share, share)
+    assert sum(display.weight) == 400
+    line = display.errorbar_.lines[0]
+    assert np.allclose(line.get_xdata(), probability)
+    assert np.allclose(line.get_ydata(), share)
+    error = np.average(np.abs(share - probability), weights=display.weight)
+    assert display.expected_calibration_error == pytest.approx(error)
+    assert f"calibration error {error:.3f}" in display.ax_.get_legend_handles_labels()[1]
+    # both ends solve the equation of the score interval, between which the bars are
+    ends = np.asarray(display.interval)
+    distance = (ends - share) ** 2 - 1.959963984540054**2 * ends * (1 - ends) / display.weight
+    assert np.allclose(distance, 0, atol=1e-12)
+    bars = np.array(display.errorbar_.lines[2][0].get_segments())[:, :, 1]
+    assert np.allclose(bars.T, ends)
+    rows, _ = np.histogram(shares, 20, (0, 1))
+    assert np.array_equal(display.histogram_.get_data().values, rows)
+
+
+def test_intervals_hold_the_share_of_the_distribution():
+    rng = np.random.default_rng(0)
+    inside = []
+    for _ in range(100):
+        shares = rng.random(300)
+        display = ReliabilityDisplay.from_predictions(rng.random(300) < shares, shares, n_bins=5, ax=axes(2))
+        lower, upper = display.interval
+        inside.append((lower <= display.probability) & (display.probability <= upper))
+    assert 0.92 < np.mean(inside) < 0.98
+    assert display.expected_calibration_error < 0.1
+
+
+def test_reliability_of_several_classes(iris):
+    X, _, model = iris
+    y = np.array(["p", "q", "r"])[np.random.default_rng(0).integers(3, size=150)]
+    model = pr.PathReLUClassifier(alpha=0.01, random_state=0).fit(X, y)
+    shares = model.predict_proba(X)
+    display = ReliabilityDisplay.from_estimator(model, X, y, n_bins=1, ax=axes(2))
+    assert np.allclose(display.probability, shares.max(axis=1).mean())
+    assert np.allclose(display.share, model.score(X, y))
+    assert display.axes_[1].get_xlabel() == "Probability of the class predicted"
+    of_one = ReliabilityDisplay.from_estimator(model, X, y, n_bins=1, pos_label="q", ax=axes(2))
+    assert np.allclose(of_one.probability, shares[:, 1].mean())
+    assert np.allclose(of_one.share, np.mean(y == "q"))
+    assert of_one.axes_[1].get_xlabel() == "Probability of class q"
+    same = ReliabilityDisplay.from_predictions(y, shares, n_bins=1, pos_label="q", ax=axes(2))
+    assert np.array_equal(same.share, of_one.share)
+
+
+def test_weights_of_rows_in_reliability_count_as_repetitions():
+    y, shares = noisy_probabilities()
+    weight = np.arange(400) % 3
+    options = {"n_bins": 5, "strategy": "uniform"}
+    weighted = ReliabilityDisplay.from_predictions(y, shares, sample_weight=weight, ax=axes(2), **options)
+    again = np.repeat(np.arange(400), weight)
+    repeated = ReliabilityDisplay.from_predictions(y[again], shares[again], ax=axes(2), **options)
+    for name in ("probability", "share", "weight", "histogram"):
+        assert np.allclose(getattr(weighted, name), getattr(repeated, name)), name
+    assert np.all(np.diff(weighted.interval, axis=0) > np.diff(repeated.interval, axis=0))  # fewer rows
+    only = ReliabilityDisplay.from_predictions(y, shares, sample_weight=2 * (weight > 0), ax=axes(2))
+    used = ReliabilityDisplay.from_predictions(y[weight > 0], shares[weight > 0], ax=axes(2))
+    assert np.allclose(only.interval, used.interval)  # which the unit of weights does not change
+
+
+def test_displays_of_reliability_are_drawn_over_each_other():
+    y, shares = noisy_probabilities()
+    first = ReliabilityDisplay.from_predictions(y, shares, name="first")
+    second = ReliabilityDisplay.from_predictions(y, shares**2, name="second", ax=first.axes_)
+    assert len(plt.get_fignums()) == 1
+    _, labels = first.ax_.get_legend_handles_labels()
+    assert [label.partition(":")[0] for label in labels] == ["calibrated", "first", "second"]
+    assert first.errorbar_.lines[0].get_color() != second.errorbar_.lines[0].get_color()
+    assert second.expected_calibration_error < first.expected_calibration_error
+
+
+def test_bad_input_of_reliability_is_refused(iris):
+    X, y, model = iris
+    shares = model.predict_proba(X)
+    regression = pr.PathReLURegressor(alpha=0.1).fit(X, y)
+    with pytest.raises(TypeError, match="PathReLURegressor, without predict_proba"):
+        ReliabilityDisplay.from_estimator(regression, X, y)
+    for arguments, options, message in (
+        ((y, shares[:, :2]), {}, r"y_prob has shape \(150, 2\); expected a row for each of 150 labels"),
+        ((y[1:], shares), {}, r"y_prob has shape \(150, 3\); expected a row for each of 149 labels"),
+        ((y, shares), {"pos_label": 7}, r"pos_label is 7; expected one of \[0, 1, 2\]"),
+        ((y, shares), {"classes": [0, 1, 5]}, "y_true has the label 2; expected one of"),
+        ((y, 2 * shares), {}, "y_prob has the value .* expected probabilities"),
+        ((y, np.full_like(shares, np.nan)), {}, "y_prob has the value nan"),
+        ((y, shares), {"n_bins": 0}, "n_bins is 0"),
+        ((y, shares), {"strategy": "equal"}, "strategy is 'equal'"),
+        ((y, shares), {"sample_weight": -np.ones(150)}, "sample_weight has the value -1"),
+        ((np.where(y > 1, np.nan, y), shares), {}, "y_true has missing values"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ReliabilityDisplay.from_predictions(*arguments, **options)
     assert plt.get_fignums() == []
 
 

@@ -10,6 +10,7 @@ from pathrelu.plotting._convergence import ConvergenceDisplay
 from pathrelu.plotting._decision_boundary import DecisionBoundaryDisplay
 from pathrelu.plotting._feature_importance import FeatureImportanceDisplay
 from pathrelu.plotting._regularization_path import RegularizationPathDisplay
+from pathrelu.plotting._reliability import ReliabilityDisplay
 from pathrelu.plotting._subnetwork_importance import SubnetworkImportanceDisplay
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "DecisionBoundaryDisplay",
     "FeatureImportanceDisplay",
     "RegularizationPathDisplay",
+    "ReliabilityDisplay",
     "SubnetworkImportanceDisplay",
 ]

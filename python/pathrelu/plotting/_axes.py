@@ -42,12 +42,14 @@ def axes_grid(
     sharey: Share = False,
     height: float | None = None,
     width: float | None = None,
+    ratios: Sequence[float] | None = None,
 ) -> tuple[Figure | SubFigure, NDArray[Any]]:
     """A grid of axes: those given, the one given divided, or those of a new figure.
 
-    Where axes share, ticks are labelled at the left and at the bottom of the grid alone.
+    Where axes share, ticks are labelled at the left and at the bottom of the grid alone. Heights of rows are
+    in these ratios, if they are given.
     """
-    figure, grid = _grid(ax, shape, sharex, sharey, height, width)
+    figure, grid = _grid(ax, shape, sharex, sharey, height, width, ratios)
     for axes in grid[:-1].flat if sharex else ():
         axes.tick_params(labelbottom=False)
     for axes in grid[:, 1:].flat if sharey else ():
@@ -62,6 +64,7 @@ def _grid(
     sharey: Share,
     height: float | None,
     width: float | None,
+    ratios: Sequence[float] | None,
 ) -> tuple[Figure | SubFigure, NDArray[Any]]:
     plt = pyplot()
     from matplotlib.axes import Axes
@@ -71,7 +74,14 @@ def _grid(
     if ax is None:
         size = (width or 3.2 + 3.2 * columns, height or 1.6 + 2.4 * rows)
         return plt.subplots(  # type: ignore[no-any-return]
-            rows, columns, sharex=sharex, sharey=sharey, squeeze=False, figsize=size, layout="constrained"
+            rows,
+            columns,
+            sharex=sharex,
+            sharey=sharey,
+            squeeze=False,
+            figsize=size,
+            layout="constrained",
+            height_ratios=ratios,
         )
     if isinstance(ax, Axes) and rows * columns > 1:
         place = ax.get_subplotspec()
@@ -81,7 +91,7 @@ def _grid(
             )
         figure = ax.figure
         ax.remove()
-        parts = GridSpecFromSubplotSpec(rows, columns, subplot_spec=place)
+        parts = GridSpecFromSubplotSpec(rows, columns, subplot_spec=place, height_ratios=ratios)
         return figure, parts.subplots(sharex=sharex, sharey=sharey, squeeze=False)
     given = np.ravel(np.asarray(ax, dtype=object))
     if not all(isinstance(each, Axes) for each in given):
