@@ -155,6 +155,28 @@ def test_certificates_for_every_loss_are_valid_and_the_best_there_is(loss, fit_i
     assert not bounds["auto"].details["tight"]
 
 
+@pytest.mark.parametrize("loss", ["absolute_error", "quantile"])
+def test_programs_over_columns_are_solved_where_the_loss_is_linear_around_the_start(loss):
+    optimize = pytest.importorskip("scipy.optimize")
+    level = 0.5 if loss == "absolute_error" else 0.8
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        columns, y = rng.random((4, 30)), 3 + rng.random(30)  # no row is near its target without a column
+        w, alpha = pr._validation.unit_mean(rng.random(30)), 0.1
+        spec = pr.losses.specification(loss, None if loss == "absolute_error" else level, y[:, np.newaxis], w)
+        objective, weights, theta = _core.solve_columns(
+            columns, np.ones((4, 1)), y[:, np.newaxis], w, spec, alpha, False, np.zeros(4)
+        )
+        # y - columns.T @ c = p - q: a linear program in c, p, q.
+        share = 2 if loss == "absolute_error" else 1
+        cost = np.concatenate([np.full(4, alpha), share * level * w / 30, share * (1 - level) * w / 30])
+        table = np.concatenate([columns.T, np.eye(30), -np.eye(30)], axis=1)
+        expected = optimize.linprog(cost, A_eq=table, b_eq=y).fun
+        assert expected <= objective <= 1.05 * expected
+        assert (weights >= 0).all()
+        assert np.abs(theta[:, 0]).max() <= share * max(level, 1 - level) * w.max() / 30 * (1 + 1e-9)
+
+
 def test_more_rounds_never_lower_the_bound():
     rng = np.random.default_rng(0)
     X, y = problem(rng, "squared_error", 60)

@@ -14,7 +14,7 @@ except ImportError as error:
 
 from pathrelu._version import __version__
 from pathrelu.arrangements import Arrangements, enumerate_arrangements, sample_arrangements
-from pathrelu.certificate import Certificate, certify
+from pathrelu.certificate import Certificate, Relaxation, certify, relaxation
 from pathrelu.encoding import TableEncoder
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
 from pathrelu.files.loading import load
@@ -32,6 +32,7 @@ __all__ = [
     "PathReLUClassifierCV",
     "PathReLURegressor",
     "PathReLURegressorCV",
+    "Relaxation",
     "Solution",
     "TableEncoder",
     "__version__",
@@ -39,6 +40,7 @@ __all__ = [
     "certify",
     "enumerate_arrangements",
     "load",
+    "relaxation",
     "sample_arrangements",
     "search",
     "solve",

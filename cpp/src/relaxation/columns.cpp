@@ -13,6 +13,8 @@ constexpr int kNewtonSteps = 50, kHalvings = 40;
 /// Share of the objective that the slopes promise, below which a program is solved: its theta is a step.
 constexpr double kAccuracy = 1e-9;
 constexpr double kArmijo = 1e-4;
+/// Share of Newton's step below which the curvature at a point says little of that around it.
+constexpr double kShort = 0.1;
 /// Share of the mean diagonal of the Hessian added to it: columns may be alike.
 constexpr double kRidge = 1e-10;
 /// Spreads of targets over which kinks are rounded off, and how often the rounded loss is moved.
@@ -40,48 +42,76 @@ class Program {
     }
 
     void solve(const Loss& loss, Vector& z, const Poll& poll) const {
-        Vector f = outputs(z), theta(n_ * C_);
-        double value = objective(loss, z, f);
+        State at{z, outputs(z), 0};
+        at.value = objective(loss, at.z, at.f);
+        bool floored = false;
         for (int step = 0; step < kNewtonSteps; ++step) {
             if (poll) poll();
-            loss.dual_point(f.data(), theta.data());
-            Vector gradient = -G_.transpose() * theta;
-            gradient.head(K_).array() += alpha_;
-            std::vector<Index> free;
-            for (Index k = 0; k < size_; ++k)
-                if (k >= K_ || z[k] > 0 || gradient[k] < 0) free.push_back(k);
-            const Matrix H = hessian(loss, f, free);
-            const auto m = static_cast<Index>(free.size());
-            Vector g(m), move = Vector::Zero(size_);
-            for (Index k = 0; k < m; ++k) g[k] = gradient[free[k]];
-            const Vector newton = H.ldlt().solve(g);
-            const double promised = g.dot(newton);
-            if (!std::isfinite(promised) || promised <= kAccuracy * std::abs(value)) return;
-            for (Index k = 0; k < m; ++k) move[free[k]] = newton[k];
-            bool moved = false;
-            double s = 1;
-            for (int k = 0; k < kHalvings && !moved; ++k, s *= 0.5) {
-                Vector next = z - s * move;
-                next.head(K_) = next.head(K_).cwiseMax(0.0);
-                const Vector outcome = outputs(next);
-                const double reached = objective(loss, next, outcome);
-                if (!(reached <= value - kArmijo * gradient.dot(z - next)) || !(reached < value)) continue;
-                moved = value - reached > kAccuracy * std::abs(value);
-                z = next;
-                f = outcome;
-                value = reached;
-                if (!moved) return;
-            }
-            if (!moved) return;
+            double length = 0;
+            Outcome outcome = newton(loss, at, floored, length);
+            if (outcome == Outcome::stuck && !floored) outcome = newton(loss, at, true, length);
+            if (outcome != Outcome::moved) break;
+            floored = length < kShort;
         }
+        z = at.z;
     }
 
   private:
-    Matrix hessian(const Loss& loss, const Vector& f, const std::vector<Index>& free) const {
+    struct State {
+        Vector z, f;
+        double value;
+    };
+    enum class Outcome { moved, solved, stuck };
+
+    /// A step from `at`, whose length, as a share of Newton's, it tells; with curvatures that are `floored`,
+    /// or without.
+    Outcome newton(const Loss& loss, State& at, bool floored, double& length) const {
+        Vector theta(n_ * C_);
+        loss.dual_point(at.f.data(), theta.data());
+        Vector gradient = -G_.transpose() * theta;
+        gradient.head(K_).array() += alpha_;
+        std::vector<Index> free;
+        for (Index k = 0; k < size_; ++k)
+            if (k >= K_ || at.z[k] > 0 || gradient[k] < 0) free.push_back(k);
+        const auto m = static_cast<Index>(free.size());
+        const Matrix H = hessian(loss, at.f, free, floored ? floor(loss, at.f, theta) : Vector());
+        Vector g(m), move = Vector::Zero(size_);
+        for (Index k = 0; k < m; ++k) g[k] = gradient[free[k]];
+        const Vector step = H.ldlt().solve(g);
+        const double promised = g.dot(step);
+        if (!std::isfinite(promised)) return Outcome::stuck;
+        if (promised <= kAccuracy * std::abs(at.value)) return Outcome::solved;
+        for (Index k = 0; k < m; ++k) move[free[k]] = step[k];
+        length = 1;
+        for (int k = 0; k < kHalvings; ++k, length *= 0.5) {
+            Vector next = at.z - length * move;
+            next.head(K_) = next.head(K_).cwiseMax(0.0);
+            const Vector outcome = outputs(next);
+            const double reached = objective(loss, next, outcome);
+            if (!(reached <= at.value - kArmijo * gradient.dot(at.z - next)) || !(reached < at.value))
+                continue;
+            const bool moved = at.value - reached > kAccuracy * std::abs(at.value);
+            at = {std::move(next), outcome, reached};
+            return moved ? Outcome::moved : Outcome::stuck;
+        }
+        return Outcome::stuck;
+    }
+
+    /// The curvatures that a parabola of the mean loss with these slopes has: losses that are linear far from
+    /// their targets have none there.
+    Vector floor(const Loss& loss, const Vector& f, const Vector& theta) const {
+        const double mean = std::abs(loss.value(f.data())) / static_cast<double>(n_) + 1e-300;
+        return (theta.array().square() / (2 * mean)).matrix();
+    }
+
+    /// With curvatures not below `floor`, if there is one.
+    Matrix hessian(const Loss& loss, const Vector& f, const std::vector<Index>& free,
+                   const Vector& floor) const {
         const auto m = static_cast<Index>(free.size());
         Vector h(n_ * C_);
         loss.curvature(f.data(), h.data());
         h = h.cwiseMax(0.0);
+        if (floor.size() > 0 && !loss.coupled()) h = h.cwiseMax(floor);
         Matrix E(n_ * C_, m);
         for (Index k = 0; k < m; ++k) E.col(k) = G_.col(free[k]).cwiseProduct(h.cwiseSqrt());
         Matrix H = Matrix::Zero(m, m);

@@ -16,7 +16,8 @@ SHARE = 0.5  # of the largest correlation, below which a relaxed output is no co
 class Columns:
     """Columns (n,) in directions of outputs (C,), with the weights that they have in the program.
 
-    `scale` is what a sub-network of path norm 1 may come to, in relaxed units.
+    Each is of a relaxed unit, or of a linear one, whose mean (r,) is kept. `scale` is what a sub-network of
+    path norm 1 may come to, in relaxed units.
     """
 
     def __init__(self, output: Output, scale: float) -> None:
@@ -24,38 +25,58 @@ class Columns:
         self.output, self.scale = output, scale
         self.columns = np.zeros((0, n))
         self.directions = np.zeros((0, outputs))
+        self.units = np.zeros((0, output.rows.shape[1]))
+        self.linear = np.zeros(0, bool)
         self.weights = np.zeros(0)
 
-    def add(self, found: list[NDArray[np.float64]], theta: NDArray[np.float64]) -> bool:
-        """Adds those of the relaxed outputs that theta correlates with most; false if there are none."""
+    def add(
+        self, found: list[tuple[NDArray[np.float64], NDArray[np.float64]]], theta: NDArray[np.float64]
+    ) -> bool:
+        """Adds those of the relaxed outputs that theta correlates with most; false if there are none.
+
+        Parameters
+        ----------
+        found : list of tuple
+            Relaxed outputs (k, n) and the means (k, r) of their units.
+        theta : ndarray of shape (n, C)
+        """
         output = self.output
-        points = np.concatenate(found)
+        points = np.concatenate([outputs for outputs, _ in found])
+        means = np.concatenate([units for _, units in found])
         along = self.scale * algebra.product(points, theta)
         outputs = np.eye(theta.shape[1])
         enough = SHARE * np.abs(along).max()
-        columns, directions = [], []
-        for point, values in zip(self.scale * points, along, strict=True):
+        columns: list[NDArray[np.float64]] = []
+        directions: list[NDArray[np.float64]] = []
+        units: list[NDArray[np.float64]] = []
+        for point, unit, values in zip(self.scale * points, means, along, strict=True):
             if output.shared:
                 length = algebra.norm(values)
                 if length > 0:
                     columns.append(point)
+                    units.append(unit)
                     directions.append(values / length)
                 continue
             for direction, value in zip(outputs, values, strict=True):
                 if abs(value) > enough:
                     columns.append(point)
+                    units.append(unit)
                     directions.append(np.sign(value) * direction)
+        relaxed = len(columns)
         if output.skip:
             slopes = algebra.product(output.rows.T, theta)
             for direction, slope in zip(outputs, slopes.T, strict=True):
                 length = algebra.norm(slope)
                 if length > 0:
                     columns.append(algebra.product(output.rows, slope / length))
+                    units.append(slope / length)
                     directions.append(direction)
         if not columns:
             return False
         self.columns = np.concatenate([self.columns, np.stack(columns)])
         self.directions = np.concatenate([self.directions, np.stack(directions)])
+        self.units = np.concatenate([self.units, np.stack(units)])
+        self.linear = np.concatenate([self.linear, np.arange(len(columns)) >= relaxed])
         self.weights = np.concatenate([self.weights, np.zeros(len(columns))])
         return True
 
@@ -77,5 +98,6 @@ class Columns:
             idle = np.flatnonzero(self.weights == 0)[: len(self.weights) - MOST_COLUMNS]
             kept = np.setdiff1d(np.arange(len(self.weights)), idle)
             self.columns, self.directions = self.columns[kept], self.directions[kept]
+            self.units, self.linear = self.units[kept], self.linear[kept]
             self.weights = self.weights[kept]
         return objective, theta

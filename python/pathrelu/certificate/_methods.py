@@ -477,7 +477,10 @@ class Semidefinite(LooseMethod):
         self.nodes = 0  # of the tree of each look
         self.looks = 0  # of this round: each has a start of its own
         self.moments: dict[int, Vector] = {}
-        self.found: list[NDArray[np.float64]] = []  # relaxed outputs (k, n) of units
+        self.found: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []  # relaxed outputs, units
+        self.columns = Columns(task.output, math.sqrt(task.output.paths))
+        self.precision = self.goal  # share of the objective that cutting planes may leave
+        self.limit = np.inf  # of the lower bounds that a program over relaxed outputs allows
         # A node takes as long as so many cones of branch and bound.
         self.most_nodes = task.max_nodes // (NODE_COST * max(task.space.rank, 1))
         self.share = np.inf  # what sub-networks correlate with the last dual point, over alpha
@@ -486,7 +489,7 @@ class Semidefinite(LooseMethod):
         task, output = self.task, self.task.output
         start = self.moments.get(self.looks, np.zeros(0))
         rows, weights = output.switched(theta)
-        bound, _, points, _, moments, _, nodes = _core.relaxed_correlation(
+        bound, _, points, units, moments, _, nodes = _core.relaxed_correlation(
             rows,
             weights,
             RELAXATION_STEPS,
@@ -502,7 +505,7 @@ class Semidefinite(LooseMethod):
         if self.looks < MOST_STARTS:
             self.moments[self.looks] = moments
         self.looks += 1
-        self.found.append(points * np.sign(theta) if output.gated else points)
+        self.found.append((points * np.sign(theta) if output.gated else points, units))
         if not np.isfinite(bound):  # out of time before the first step
             self.looks_by.add(Spectral.name)
             return output.spectral(theta)
@@ -533,11 +536,15 @@ class Semidefinite(LooseMethod):
         self.task.progress(self.result)
         return value
 
+    def start(self) -> NDArray[np.float64]:
+        """The dual point of the program over the network's own arrangements."""
+        solution = self.master.solve(self.task.alpha, min(1e-5, 0.1 * self.aim))
+        self.result.best_objective = solution.objective
+        return solution.theta
+
     def bound(self) -> Bound:
-        task, result = self.task, self.result
-        solution = self.master.solve(task.alpha, min(1e-5, 0.1 * self.aim))
-        result.best_objective = solution.objective
-        theta = solution.theta
+        task = self.task
+        theta = self.start()
         while True:
             theta = self.cut(theta)
             if task.output.shared and not self.closed() and not self.spent():
@@ -557,9 +564,9 @@ class Semidefinite(LooseMethod):
     def cut(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rounds of cutting planes from theta; the best dual point."""
         task = self.task
-        columns = Columns(task.output, math.sqrt(task.output.paths))
+        self.columns = columns = Columns(task.output, math.sqrt(task.output.paths))
         best, best_value, stale = theta, -np.inf, 0
-        enough = 0.1 * self.goal * abs(self.upper)
+        enough = 0.1 * self.precision * abs(self.upper)
         for _ in range(task.max_rounds):
             self.result.n_rounds += 1
             before = best_value
@@ -571,8 +578,8 @@ class Semidefinite(LooseMethod):
                 break
             if not columns.add(self.found, theta):
                 break
-            limit, other = columns.solve(task.watch.left)
-            if limit - best_value <= enough and stale > 1:
+            self.limit, other = columns.solve(task.watch.left)
+            if self.limit - best_value <= enough and stale > 1:
                 break
             theta = 0.5 * (best + other)
         return best
