@@ -41,7 +41,7 @@ RELAXATION_STEPS = 60
 NODE_COST = 100  # cones for each column of the rows
 FIRST_TREE = 16  # nodes below a semidefinite relaxation, fourfold each time that they do not do
 MOST_STARTS = 64  # kept of the last round's semidefinite bounds
-STALE = 6  # rounds of cutting planes without a gain, after which there are no more
+STALE = 12  # rounds of cutting planes without a gain, after which there are no more
 ALPHAS = 6  # penalties tried for a bound that is not tight
 
 
