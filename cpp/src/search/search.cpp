@@ -12,8 +12,9 @@
 namespace pathrelu {
 namespace {
 
-constexpr double kAlike = 0.97;      // cosine of trees above which a slide makes them one
-constexpr double kAlikeDecay = 0.3;  // of the rest of that cosine to 1, from round to round
+/// Cosine of trees above which a slide of the first round makes them one: coarse, for later rounds split them
+/// again. The rest of it to 1 decays from round to round.
+constexpr double kFirstAlike = 0.97, kAlikeDecay = 0.3;
 /// Cosines above which `merge` takes trees together: coarse ones first, for they leave fewer.
 constexpr double kMerged[] = {0.99, 0.999};
 constexpr int kAscentSteps = 25;               // of one start
@@ -52,11 +53,21 @@ class Search {
     SearchResult run(const Trees& from);
 
   private:
+    Trees polish(const Trees& trees) {
+        polish_.solve_over(trees);
+        polish_.note(std::max<Index>(n_rounds_, 1));
+        return polish_.trees();
+    }
+    void solve_given(const Trees& from) {
+        polish_.solve_over(from, true);
+        polish_.note(0);
+    }
+    void go_through_rounds(const Trees& from, Trees current);
     std::vector<double> shift_by_intercept(std::vector<double>& f) const {
         return slider_.shift_by_intercept(f, polish_.result.intercept);
     }
     double alike(Index round) const {
-        return 1 - (1 - kAlike) * std::pow(kAlikeDecay, static_cast<double>(round));
+        return 1 - (1 - kFirstAlike) * std::pow(kAlikeDecay, static_cast<double>(round));
     }
     void slide_to_rest(Trees& trees, double alike);
     void first_round(const Trees& from, Trees& current);
@@ -150,7 +161,7 @@ Trees Search<X>::grow(const Trees& current, Index round, bool& found) {
         Index& count = kept_of_kind[problem_.shared ? k % 2 : 2 * c + (starts.direction(k)[c] > 0)];
         if (count >= (problem_.relu ? kMostNew : kMostNewGates)) continue;
         const auto same = [&](Index other) {
-            return starts.direction(other).dot(starts.direction(k)) > kAlike &&
+            return starts.direction(other).dot(starts.direction(k)) > kFirstAlike &&
                    patterns.same_group(other, patterns, k);
         };
         if (std::any_of(kept.begin(), kept.end(), same)) continue;
@@ -194,7 +205,7 @@ void Search<X>::first_round(const Trees& from, Trees& current) {
     for (Index start = 0; start < clouds && !budget_.stopped(); ++start) {
         Trees candidate = slider_.cloud(start);
         candidate.add(current);
-        slide_to_rest(candidate, kAlike);
+        slide_to_rest(candidate, kFirstAlike);
         const double best = start > 0 ? polish_.objective() : 0;
         const Trees solved = polish_.solve_over(candidate);
         polish_.note(n_rounds_);
@@ -213,21 +224,9 @@ void Search<X>::first_round(const Trees& from, Trees& current) {
 }
 
 template <class X>
-SearchResult Search<X>::run(const Trees& from) {
-    Trees current = starts_.none();
-    const auto polish = [&](const Trees& trees) {
-        polish_.solve_over(trees);
-        polish_.note(std::max<Index>(n_rounds_, 1));
-        current = polish_.trees();
-    };
-    if (problem_.skip_connection) polish(current);  // trees are for what a linear model leaves
-    if (options_.max_rounds == 0) {
-        polish_.solve_over(from, true);
-        polish_.note(0);
-    } else if (from.size() > 0) {
-        polish(from);  // what comes out is no worse than the start
-    }
-    if (problem_.relu && options_.max_rounds > 0) first_round(from, current);
+void Search<X>::go_through_rounds(const Trees& from, Trees current) {
+    if (from.size() > 0) current = polish(from);  // what comes out is no worse than the start
+    if (problem_.relu) first_round(from, current);
     double before = polish_.objective();
     while (n_rounds_ < options_.max_rounds && !polish_.large() && !budget_.stopped()) {
         bool found;
@@ -240,13 +239,23 @@ SearchResult Search<X>::run(const Trees& from) {
         Trees candidate = problem_.relu ? starts_.split(current, round) : current;
         candidate.add(grown);
         if (problem_.relu) slide_to_rest(candidate, alike(round));
-        polish(candidate);
+        current = polish(candidate);
         const bool pays = before - polish_.objective() >= kRoundGain * polish_.objective();
         before = polish_.objective();
         const Index least = from.size() == 0 ? kLeastRounds : found ? kLeastAgain : round + 1;
         if ((round + 1 >= least && !pays) || !budget_.any_left()) break;
     }
-    if (problem_.relu && !options_.rough && options_.max_rounds > 0) merge();
+    if (problem_.relu && !options_.rough) merge();
+}
+
+template <class X>
+SearchResult Search<X>::run(const Trees& from) {
+    Trees current = starts_.none();
+    if (problem_.skip_connection) current = polish(current);  // trees are for what a linear model leaves
+    if (options_.max_rounds == 0)
+        solve_given(from);
+    else
+        go_through_rounds(from, std::move(current));
     bool moved = !options_.rough && polish_.finish();
     if (problem_.relu) moved |= polish_.add_up_parallel();
     if (moved) polish_.note(std::max<Index>(n_rounds_, 1));

@@ -10,9 +10,10 @@ namespace {
 
 /// Trees below this share of the largest path norm that can pay are dropped.
 constexpr double kVanished = 1e-9;
-constexpr double kCloudNorm = 0.1;    // of a cloud: share of the largest path norm that can pay
-constexpr double kCloudSize = 100;    // and not above this, in units whose outputs are as large as y
-constexpr double kAlike = 0.99;       // cosine of trees that a slide on its own makes one
+constexpr double kCloudNorm = 0.1;  // of a cloud: share of the largest path norm that can pay
+constexpr double kCloudSize = 100;  // and not above this, in units whose outputs are as large as y
+/// Cosine of trees that a slide on its own makes one: finer than in a search, for no round splits them again.
+constexpr double kLoneAlike = 0.99;
 constexpr double kFurther = 0.1;      // of a cloud's norm: what is added to trees in use
 constexpr double kSingleRange = 1e9;  // single precision holds products of four numbers up to it
 
@@ -116,7 +117,7 @@ SlideResult slide(Rows<X> rows, MatView<const double> y, VecView<const double> w
         result.intercept = slider.shift_by_intercept(f, std::vector<double>(C, 0.0));
     }
     slider.slide_to_rest(
-        trees, result.intercept, kAlike, options.max_evaluations, [&] { return budget.stopped(); }, 0);
+        trees, result.intercept, kLoneAlike, options.max_evaluations, [&] { return budget.stopped(); }, 0);
     result.stopped = budget.was_stopped();
     result.leaves = std::move(trees.V);
     result.edge_signs = std::move(trees.signs);
