@@ -203,11 +203,10 @@ void Multinomial::optimal_intercept(const double* f, double* intercept) const {
         const double left = now.gradient.cwiseAbs().sum();
         if (left <= 1e-16 * now.size) break;
         const double reach = 10 * (1 + now.b.cwiseAbs().maxCoeff());
-        // The term of ones makes the matrix regular. The ridge keeps the step within reach, and vanishes with
-        // the gradient.
+        // The ridge makes the matrix regular, for a shift of all classes is in the kernel of the Hessian; it
+        // keeps the step within reach, and vanishes with the gradient.
         const double scale = now.hessian.trace();
         Matrix system = now.hessian.selfadjointView<Eigen::Lower>();
-        system.array() += scale / static_cast<double>(C());
         system.diagonal().array() +=
             std::max({1e-15 * scale, now.gradient.norm() / reach, std::numeric_limits<double>::min()});
         Vector d = -system.ldlt().solve(now.gradient);
