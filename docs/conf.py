@@ -63,7 +63,7 @@ html_sidebars = {
             "getting_started",
             "migration",
         ),
-        *("theory", "when_to_use"),
+        *("experiments", "theory", "when_to_use"),
     )
 }
 html_theme_options = {
