@@ -203,7 +203,8 @@ std::vector<double> Solver<X>::scores() {
     std::vector<double> score;
     const auto bounds = [&] { score = space_.scores(all_.groups, G_.data(), alpha, 1); };
     if (wide_ && !watch.until_stop(bounds)) bounds();
-    if (!watch.stopped() && (!wide_ || largest(score) < kLooseScore * alpha))
+    const bool pays = !wide_ || (largest(score) < kLooseScore * alpha && space_.options.max_iter > 0);
+    if (!watch.stopped() && pays)
         watch.until_stop([&] { score = space_.scores(all_.groups, G_.data(), alpha); });
     if (watch.stopped() && score.empty()) bounds();
     return score;

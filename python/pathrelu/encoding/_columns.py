@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Self
 
@@ -295,12 +295,23 @@ class Sample:
         """Ends of ramps: quantiles, or all values if they are few."""
         knots = self.values
         if len(knots) > n_ramps + 1:
-            knots = np.unique(self.quantiles(np.linspace(0.0, 1.0, n_ramps + 1)))
+            knots = np.unique(self._leveled(n_ramps).quantiles(np.linspace(0.0, 1.0, n_ramps + 1)))
             knots = self._within_fence(knots)
         apart = LAST_PLACES * np.finfo(np.float64).eps * np.maximum(np.abs(knots[1:]), np.abs(knots[:-1]))
         with np.errstate(over="ignore"):
             knots = knots[np.append(True, np.diff(knots) > apart)]
         return tuple(knots.tolist()) if len(knots) > 1 else ()
+
+    def _leveled(self, parts: int) -> Self:
+        """With no value of more weight than one of so many equal parts has: else it would take several."""
+        weight = np.diff(self.weight, prepend=0.0)
+        heavy = np.zeros(len(weight), bool)
+        while True:
+            share = weight[~heavy].sum() / (parts - heavy.sum())
+            more = weight > share
+            if (more == heavy).all():
+                return replace(self, weight=np.cumsum(np.minimum(weight, share)))
+            heavy = more
 
     def _within_fence(self, knots: check.Doubles) -> check.Doubles:
         """Outermost knots no further out than `FENCE` times the reach of the inner ones."""
