@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from pathrelu import PathReLUClassifier, PathReLURegressor, TableEncoder, _core
 from pathrelu._watch import Watch
-from pathrelu.alpha import FOLDS, LEAST_ROWS, held_out_folds
+from pathrelu.alpha import FOLDS, LEAST_ROWS, MORE_ALPHAS, PATH_ROWS, _Span, held_out_folds
 from pathrelu.program._problem import Problem
 from pathrelu.program._slide import Slides
 
@@ -133,3 +133,37 @@ def test_a_tolerance_given_is_reached():
     X, y = make_friedman1(100, noise=1, random_state=0)
     model = PathReLURegressor(random_state=0, tol=1e-6).fit(X, y)
     assert model.dual_gap_ <= 1e-6 * np.var(y) / 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_in_coordinates_of_their_span_give_the_same_outputs_at_the_same_norms(dtype):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 90)).astype(dtype)
+    X[20:] = X[:10] - X[10:20]
+    span = _Span.of(X)
+    problem = Problem.check(X, X[:, 0], "relu", "squared_error", None)
+    inside = span.problem(problem)
+    assert inside.X.shape == (30, 20)
+    leaves = rng.standard_normal((5, 40))  # of trees with two paths
+    lifted = span.lifted((leaves, None, None, None, None))[0]
+    for k in range(2):
+        small, large = leaves[:, 20 * k : 20 * k + 20], lifted[:, 90 * k : 90 * k + 90]
+        np.testing.assert_allclose(X @ large.T, inside.X @ small.T, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(np.linalg.norm(large, axis=1), np.linalg.norm(small, axis=1), rtol=1e-5)
+    wide = PathReLURegressor(random_state=0).fit(X, X[:, 0] + X[:, 1])
+    assert wide.score(X, X[:, 0] + X[:, 1]) > 0.9
+    assert _Span.of(X[:, :40]).problem(problem) is problem
+
+
+def test_of_many_rows_the_path_goes_on_to_all_at_a_smaller_alpha():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((8000, 2))
+    model = PathReLURegressor(random_state=0, encode="linear").fit(
+        X, np.abs(X[:, 0]) + rng.standard_normal(8000)
+    )
+    alpha, loss = model.path_["alpha"], model.path_["held_out_loss"]
+    first = int(np.flatnonzero(np.isclose(alpha / alpha[0] * 2.0 ** np.arange(len(alpha)), 1) == 0)[0])
+    few, more = slice(0, first), slice(first, None)
+    assert 1 <= len(alpha[more]) <= MORE_ALPHAS
+    np.testing.assert_allclose(alpha[first], alpha[np.argmin(loss[few])] * np.sqrt(PATH_ROWS / 6400))
+    assert model.alpha_ == alpha[more][np.argmin(loss[more])]

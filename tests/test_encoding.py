@@ -61,6 +61,15 @@ def test_a_weight_is_a_number_of_repetitions_and_order_and_scale_do_not_matter(n
     assert state(encoder.fit(frame.iloc[shuffled], y[shuffled], weight[shuffled] / 3)) == weighted
 
 
+def leveled_weights(weights, parts):
+    """min(w, s) times a number that makes them whole, with s > 0 such that they sum to parts * s."""
+    for heavy in range(parts):  # so many weights are s
+        rest = sorted(weights)[: len(weights) - heavy]
+        if rest[-1] * (parts - heavy) <= sum(rest):
+            return [min(w * (parts - heavy), sum(rest)) for w in weights]
+    raise AssertionError
+
+
 @given(
     seed=st.integers(0, 10**6),
     n_ramps=st.sampled_from([1, 2, 4, 8, 16]),
@@ -70,11 +79,14 @@ def test_a_weight_is_a_number_of_repetitions_and_order_and_scale_do_not_matter(n
 def test_ramps_are_between_weighted_quantiles(seed, n_ramps, spread):
     rng = np.random.default_rng(seed)
     x = rng.uniform(-1, 1, 200).round(rng.integers(1, 4))
+    x[: rng.integers(0, 150)] = x[0]  # a heavy value
     weight = rng.integers(0, 5, 200).astype(float)
-    knots = np.unique(np.quantile(x, np.linspace(0, 1, n_ramps + 1), method="inverted_cdf", weights=weight))
     seen = np.unique(x[weight > 0])
-    if len(seen) <= n_ramps + 1:
-        knots = seen
+    knots = seen
+    if len(seen) > n_ramps + 1:
+        leveled = leveled_weights([int(weight[x == value].sum()) for value in seen], n_ramps)
+        levels = np.linspace(0, 1, n_ramps + 1)
+        knots = np.unique(np.quantile(seen, levels, method="inverted_cdf", weights=leveled))
     x, knots = spread * x, spread * knots  # powers of two, which NumPy's quantiles would overflow with
     rows = spread * np.append(rng.uniform(-1.5, 1.5, 50), x / spread)
     expected = np.clip((rows[:, None] - knots[:-1]) / np.diff(knots), 0, 1)

@@ -18,7 +18,6 @@ from pathrelu import _validation as check
 from pathrelu._sklearn import Tags
 from pathrelu._watch import Callback, Record, Watch
 from pathrelu.alpha import (
-    LAST_EVALUATIONS,
     Candidate,
     choose_by_held_out,
     held_out_folds,
@@ -300,7 +299,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         for problem, alpha, trees in zip(
             candidates[choice.place].problems, choice.alphas, choice.trees, strict=True
         ):
-            last = slides.descend(problem, alpha, trees, evaluations=LAST_EVALUATIONS)
+            last = slides.descend(problem, alpha, trees, evaluations=choice.evaluations)
             found = run_search(
                 problem,
                 alpha,

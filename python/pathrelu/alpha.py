@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,11 @@ STEP = 0.5  # from alpha to alpha
 LONGEST = 18  # values of alpha: the last is about 1e-5 of the first
 WIDER = 4  # values above the first, if that predicts best
 RANDOM_TREES, FURTHER_TREES, MOST_TREES = 150, 50, 250  # at the first alpha, at each other, and in all
-EVALUATIONS, MORE_EVALUATIONS = 30, 50  # of a slide on the path, and where it has gone on to all rows
-LAST_EVALUATIONS = 100  # of the slide at the alpha chosen
+EVALUATIONS, MORE_EVALUATIONS = 30, 60  # of a slide on the path, and where it has gone on to all rows
+MORE_ALPHAS = 3  # tried on all rows where the path has gone along some of them
+LAST_EVALUATIONS = 100  # of the slide at the alpha chosen, or as many as where it has gone on to all rows
+SPAN_ROWS = 500  # up to which rows of more columns are seen in coordinates of their span
+SPAN_COLUMNS = 1.5  # times the rows, from which that pays
 PATIENCE = 2  # values of alpha without a gain, which end the path
 LEAST_GAIN = 2e-3  # of the held-out loss of a constant, that counts as one
 
@@ -121,6 +124,7 @@ class Choice:
     place: int
     alphas: list[float]
     trees: list[Trees | None]
+    evaluations: int  # of the slides that have yet to be made with them
     path: dict[str, NDArray[Any]]
 
 
@@ -136,22 +140,56 @@ def choose_by_held_out(
     for place, candidate in enumerate(candidates):
         if slides.watch.stopped_by and choice is not None:
             break
-        walks = [_Walk(problem, fold, slides, seed) for problem in candidate.problems]
+        span = _Span.of(candidate.problems[0].X)
+        walks = [_Walk(span.problem(problem), fold, slides, seed) for problem in candidate.problems]
         for program, walk in enumerate(walks):
             walk.run()
             rows += [(candidate.encoding, program, *point) for point in walk.points]
         held_out = sum(walk.best for walk in walks)
         if held_out < best or choice is None:
-            best, choice = held_out, (place, walks)
+            best, choice = held_out, (place, walks, span)
     assert choice is not None
-    place, walks = choice
+    place, walks, span = choice
     for program, walk in enumerate(walks):
         tried = len(walk.points)
         walk.run_on_all_rows()
         rows += [(candidates[place].encoding, program, *point) for point in walk.points[tried:]]
     names = ("encoding", "program", "alpha", "held_out_loss", "n_subnetworks")
     path = {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=False)}
-    return Choice(place, [walk.alpha for walk in walks], [walk.trees for walk in walks], path)
+    evaluations = MORE_EVALUATIONS if any(walk.few for walk in walks) else LAST_EVALUATIONS
+    trees = [span.lifted(walk.trees) for walk in walks]
+    return Choice(place, [walk.alpha for walk in walks], trees, evaluations, path)
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Rows in coordinates of their span, where these are fewer: norms of weights and outputs are the same."""
+
+    axes: NDArray[np.float64] | None  # as rows; None for the columns themselves
+
+    @classmethod
+    def of(cls, X: check.Rows) -> Self:
+        n, d = X.shape
+        if n > SPAN_ROWS or d < SPAN_COLUMNS * n:
+            return cls(None)
+        rows = np.ascontiguousarray(X, np.float64)
+        squares, vectors = algebra.eigenvalues(algebra.product(rows, np.ascontiguousarray(rows.T)))
+        # Shorter axes are those of single precision's rounding.
+        kept = squares > squares[-1] * float(np.finfo(np.float32).eps)
+        lengths = np.sqrt(squares[kept])[:, np.newaxis]
+        return cls(algebra.product(vectors[kept], rows) / lengths if kept.any() else None)
+
+    def problem(self, problem: Problem) -> Problem:
+        if self.axes is None:
+            return problem
+        return replace(problem, X=algebra.product(problem.X, np.ascontiguousarray(self.axes.T)))
+
+    def lifted(self, trees: Trees | None) -> Trees | None:
+        """The trees over the columns."""
+        if self.axes is None or trees is None:
+            return trees
+        leaves = trees[0].reshape(len(trees[0]), -1, len(self.axes))
+        return (algebra.product(leaves, self.axes).reshape(len(leaves), -1), *trees[1:])
 
 
 class _Walk:
@@ -192,10 +230,11 @@ class _Walk:
             self._along(parts, [self.first / STEP**k for k in range(1, WIDER + 1)], start, 1)
 
     def run_on_all_rows(self) -> None:
-        """Further down where the first rows were some: with more, a smaller alpha predicts best."""
+        """Further down where the first rows were some: the best alpha falls as the noise of a mean."""
         if self.few:
             self.best = math.inf
-            alphas = [self.alpha * STEP ** (2 * k) for k in range(LONGEST // 2)]
+            first = self.alpha * math.sqrt(PATH_ROWS / len(self.parts[0][0].X))
+            alphas = [first * STEP**k for k in range(MORE_ALPHAS)]
             self._along(self.parts, alphas, [self.trees], 1, MORE_EVALUATIONS)
 
     def _along(
@@ -212,11 +251,9 @@ class _Walk:
             held_out, size = 0.0, 0.0
             for i, (train, test) in enumerate(parts):
                 before = trees[i]
-                random = (
-                    RANDOM_TREES
-                    if before is None
-                    else min(FURTHER_TREES, max(0, MOST_TREES - len(before[0])))
-                )
+                most = min(MOST_TREES, train.y.size)  # a network needs no more sub-networks than targets
+                wanted = RANDOM_TREES if before is None else FURTHER_TREES
+                random = min(wanted, max(0, most - (0 if before is None else len(before[0]))))
                 after = slides.descend(
                     train, alpha, before, evaluations=evaluations, random_trees=random, stream=k
                 )

@@ -36,9 +36,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     - Numbers and booleans stay as they are (linear) or become ramps,
       :math:`\min(\max((x - q_k) / (q_{k+1} - q_k), 0), 1)` between quantiles :math:`q_k`: a
-      fixed first layer of ReLU units. A column of few values has a knot at each. Beyond the outermost knots
-      ramps are constant, so that outliers do no harm; these knots are at most 10 times the reach of the inner
-      ones away from them.
+      fixed first layer of ReLU units. A column of few values has a knot at each, and a value of many rows
+      takes one, not several. Beyond the outermost knots ramps are constant, so that outliers do no harm;
+      these knots are at most 10 times the reach of the inner ones away from them.
     - Dates and times are days since 1970 (UTC) and, where the rows reach over two of them, the day of the
       year, the day of the week (from Monday) and the time of the day, as numbers. Durations are days.
     - Text, categories and objects that are text become a column of zeros and ones for each level. Levels that
