@@ -28,8 +28,8 @@ from pathrelu.cli.commands import commands
 RUNNER = CliRunner()
 
 
-def run(*arguments):
-    return RUNNER.invoke(commands, [str(argument) for argument in arguments])
+def run(*arguments, given=None):
+    return RUNNER.invoke(commands, [str(argument) for argument in arguments], input=given)
 
 
 def train(path, *arguments, target="y", alpha=0.01):
@@ -372,6 +372,210 @@ def test_a_damaged_file_is_refused(csv, tmp_path):
     pd.read_csv(csv).to_csv(path, index=False, compression="gzip")
     path.write_bytes(path.read_bytes()[:-20])
     refused(run("train", path, "--target", "y", "--output", tmp_path / "m"), "data is not a CSV file")
+
+
+def as_r_writes_it(frame):
+    header = " ".join(f'"{name}"' for name in frame)
+    rows = [" ".join([f'"{k}"', *(f'"{c}"' if isinstance(c, str) else repr(c) for c in row)])
+            for k, row in enumerate(frame.itertuples(index=False), 1)]  # fmt: skip
+    return "\n".join([header, *rows]) + "\n"
+
+
+LAYOUTS = {
+    "semicolons": (lambda f: f.to_csv(index=False, sep=";"), "utf-8", ()),
+    "of Excel": (lambda f: f.to_csv(index=False, sep=";", decimal=","), "utf-8-sig", ()),
+    "cp1252": (lambda f: f.to_csv(index=False, sep=";", decimal=","), "cp1252", ()),
+    "utf-16": (lambda f: f.to_csv(index=False, sep="\t"), "utf-16", ()),
+    "utf-16, told": (lambda f: f.to_csv(index=False), "utf-16-le", ("--encoding", "utf-16-le")),
+    "pipes": (lambda f: f.to_csv(index=False, sep="|"), "utf-8", ()),
+    "spaces": (lambda f: f.to_string(index=False), "utf-8", ()),
+    "R": (as_r_writes_it, "utf-8", ()),
+    "remarks": (lambda f: "# a, b, c\n# made today\n" + f.to_csv(index=False), "utf-8", ()),
+    "a header that is a remark": (lambda f: f.rename(columns={"a": "#a"}).to_csv(index=False), "utf-8", ()),
+    "remarks between": (
+        lambda f: f.to_csv(index=False).replace("\n", "\n%, end of row\n"),
+        "utf-8",
+        ("--comment", "%"),
+    ),
+    "padded": (lambda f: f.to_csv(index=False).replace(",", ", "), "utf-8", ()),
+    "separators told": (
+        lambda f: f.to_csv(index=False, sep="!", decimal=","),
+        "utf-8",
+        ("--sep", "!", "--decimal", ","),
+    ),
+    "tab told": (lambda f: f.to_csv(index=False, sep="\t"), "utf-8", ("--sep", "tab")),
+    "commas in text": (
+        lambda f: f.replace({"side": {"süd": "süd, or; so"}}).to_csv(index=False),
+        "utf-8",
+        (),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layouts_of_text_files_are_found_or_told(tmp_path, name):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"a": rng.standard_normal(40).round(3), "n": np.arange(40), "side": ["süd", "nord"] * 20}
+    )
+    frame["y"] = np.round(np.abs(frame["a"]) + (frame["side"] == "nord"), 3)
+    frame.to_csv(tmp_path / "plain.csv", index=False)
+    _, model = train(tmp_path / "plain.csv", "--no-held-out")
+    written, encoding, options = LAYOUTS[name]
+    path = tmp_path / "data.txt"
+    path.write_bytes(written(frame).encode(encoding))
+    expected = pr.load(model).network_
+    result, model = train(path, *options, "--no-held-out")
+    assert result.exit_code == 0, result.output
+    assert ("is read as Windows-1252" in result.stderr) == (name == "cp1252")
+    network = pr.load(model).network_
+    np.testing.assert_array_equal(network.leaf_weights, expected.leaf_weights)
+    names = ["#a" if "remark" in name and "header" in name else "a", "n", "side"]
+    assert network.feature_names == names
+    shown = run("predict", model, path, *options)
+    assert [float(value) for value in shown.stdout.split()[1:]] == network.predict(
+        frame.set_axis([*names, "y"], axis=1).replace("süd", "süd, or; so" if "commas" in name else "süd")
+    ).tolist()
+
+
+def test_decimal_commas_are_refused_where_they_are_not_clear(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("a;y\n" + "1.5;2\n3.5;3\n" * 10 + "1,5;4\n")
+    result, output = train(path)
+    refused(
+        result, "the cell '1,5' in column 'a', row 21 is not a number", "or give --decimal ,", output=output
+    )
+    path.write_text("a;y\n" + "1,5;2\n3,5;3\n" * 10 + "1.234,5;4\n")
+    result, output = train(path)
+    refused(result, "the cell '1.234,5' in column 'a', row 21 is not a number: write 1234,5", output=output)
+
+
+def test_a_file_without_a_header(csv, table, tmp_path):
+    path = tmp_path / "rows.csv"
+    pd.read_csv(csv).to_csv(path, index=False, header=False)
+    result, output = train(path)
+    refused(result, "rows.csv has no column 'y'; it has", "--no-header calls columns 1, 2", output=output)
+    _, model = train(csv, "--no-held-out")
+    expected = pr.load(model).network_.leaf_weights
+    result, model = train(path, "--no-header", "--no-held-out", target="4")
+    network = pr.load(model).network_
+    np.testing.assert_array_equal(network.leaf_weights, expected)
+    assert network.feature_names == ["1", "2", "3"]
+    assert len(run("predict", model, path, "--no-header").stdout.splitlines()) == 61
+
+
+def test_bad_layouts_are_refused(csv, tmp_path):
+    for options, message in (
+        (("--sep", "ab"), "--sep is 'ab'; expected one character, tab or space"),
+        (("--sep", ",", "--decimal", ","), "are both a comma"),
+        (("--encoding", "martian"), "--encoding martian is not one that Python knows"),
+        (("--encoding", "utf-16"), "data.csv is not a CSV file"),
+        (("--comment", ""), "--comment is empty"),
+    ):
+        result, output = train(csv, *options)
+        refused(result, message, output=output)
+    pytest.importorskip("pyarrow")
+    pd.read_csv(csv).to_parquet(tmp_path / "data.parquet")
+    result, output = train(tmp_path / "data.parquet", "--sep", ",")
+    refused(result, "is a Parquet file; --sep, --decimal", output=output)
+    (tmp_path / "book.xlsx").write_bytes(b"PK\x03\x04 and so on")
+    result, output = train(tmp_path / "book.xlsx")
+    refused(result, "book.xlsx is a ZIP archive", "saved as CSV", output=output)
+
+
+@pytest.mark.parametrize("form", ["csv", "csv.gz", "parquet"])
+def test_standard_input_is_a_file_too(csv, tmp_path, form):
+    path = tmp_path / f"data.{form}"
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
+        pd.read_csv(csv).to_parquet(path)
+    else:
+        pd.read_csv(csv).to_csv(path, index=False)
+    model = tmp_path / "model.npz"
+    options = ("--target", "y", "--output", model, "--alpha", 0.01, "--no-held-out")
+    assert run("train", "-", *options, given=path.read_bytes()).exit_code == 0
+    _, other = train(csv, "--no-held-out")
+    expected = run("predict", other, csv).stdout
+    assert run("predict", model, "-", given=path.read_bytes()).stdout == expected
+    refused(run("train", "-", *options, given=b"a,b\n1,2\n"), "standard input has no column 'y'")
+
+
+def test_columns_of_the_rows_are_kept_beside_predictions(rents, tmp_path):
+    path, frame = rents
+    _, model = train(path, "--ignore", "id", target="rent", alpha=1e-3)
+    alone = pd.read_csv(io.StringIO(run("predict", model, path).stdout))
+    kept = pd.read_csv(io.StringIO(run("predict", model, path, "--keep", "id", "--keep", "district").stdout))
+    assert list(kept.columns) == ["id", "district", "rent"]
+    assert kept["id"].tolist() == frame["id"].tolist()
+    assert kept["district"].tolist() == frame["district"].tolist()
+    assert kept["rent"].tolist() == alone["rent"].tolist()
+    refused(run("predict", model, path, "--keep", "none"), "rents.csv has no column 'none'")
+    refused(run("predict", model, path, "--keep", "rent"), "--keep rent is what a column of predictions is")
+
+
+def test_categories_that_training_has_not_seen_are_noted(rents, tmp_path):
+    path, frame = rents
+    _, model = train(path, "--ignore", "id", target="rent", alpha=1e-3)
+    assert run("predict", model, path).stderr == ""
+    rows = tmp_path / "rows.csv"
+    frame.assign(district=["moon", "mars", "moon", *frame["district"][3:]]).to_csv(rows, index=False)
+    result = run("predict", model, rows)
+    assert result.exit_code == 0
+    note = "column 'district' has categories in 3 rows that training has not seen: 'mars', 'moon'\n"
+    assert result.stderr == f"Note: {rows}: {note}"
+
+
+def test_all_columns_that_cannot_be_read_are_told_at_once(rents, tmp_path):
+    path, frame = rents
+    bad = frame.astype(object)
+    bad.loc[4, "area"] = "small"
+    bad.loc[5, "id"] = "inf"
+    bad.loc[6, "rent"] = "dear"
+    bad.to_csv(tmp_path / "bad.csv", index=False)
+    result, output = train(tmp_path / "bad.csv", target="rent")
+    messages = (
+        "the cell 'dear' in column 'rent', row 7 is not a number",
+        "the cell 'inf' in column 'id', row 6 is not finite",
+        "the cell 'small' in column 'area', row 5 is not a number",
+    )
+    refused(result, *messages, output=output)
+    assert result.stderr.count("\n") == 3
+    _, model = train(path, target="rent", alpha=1e-3)
+    refused(run("evaluate", model, tmp_path / "bad.csv"), *messages)
+    refused(run("predict", model, tmp_path / "bad.csv"), *messages[1:])
+
+
+def test_many_whole_numbers_of_many_rows_each_may_be_classes(tmp_path):
+    path = tmp_path / "data.csv"
+    frame = pd.DataFrame({"a": np.arange(600) / 7, "y": np.arange(600) % 30})
+    frame.to_csv(path, index=False)
+    result, _ = train(path, alpha=100)
+    assert result.stdout.startswith("regression")
+    assert "column 'y' has 30 distinct whole numbers and is taken as a number" in result.stderr
+    frame[:200].to_csv(path, index=False)
+    assert "distinct whole numbers" not in train(path, alpha=100)[0].stderr
+
+
+def test_a_file_of_a_classifier_predicts_raw_frames_in_python(rents, tmp_path):
+    path, frame = rents
+    frame = frame.drop(columns=["id", "rent"]).assign(dear=np.where(frame["rent"] > 4, "yes", "no"))
+    frame.to_csv(path, index=False)
+    _, model = train(path, target="dear")
+    loaded = pr.load(model)
+    raw = frame[["area", "district"]].astype(object)
+    raw.loc[0, "area"] = None
+    raw.loc[1, "district"] = np.nan
+    raw.loc[2, "district"] = "moon"
+    written = {}
+    for mark in ("NA", "N/A", "null", "None", "?", ""):
+        raw.to_csv(tmp_path / "rows.csv", index=False, na_rep=mark)
+        written[mark] = run("predict", model, tmp_path / "rows.csv", "--proba").stdout
+    assert len(set(written.values())) == 1
+    shown = pd.read_csv(io.StringIO(written["NA"]))
+    assert shown["dear"].tolist() == loaded.predict(raw).tolist()
+    shares = shown[["probability of no", "probability of yes"]].to_numpy()
+    np.testing.assert_allclose(shares, loaded.predict_proba(raw), rtol=1e-12)
+    assert loaded.score(frame[["area", "district"]], frame["dear"]) > 0.9
 
 
 # ---- Columns -----------------------------------------------------------------

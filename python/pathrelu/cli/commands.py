@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -10,8 +9,9 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from pathrelu import losses
 from pathrelu._validation import OUTPUTS
 from pathrelu._version import __version__
 from pathrelu.certificate._methods import METHODS
+from pathrelu.cli.layout import SPACES, Layout
 from pathrelu.cli.metrics import TITLES, Compared
 from pathrelu.cli.tables import (
     EXTENSIONS,
@@ -32,8 +33,8 @@ from pathrelu.cli.tables import (
     InputError,
     check_output,
     listed,
+    names_of,
     note,
-    read,
     refuse,
     write,
     written,
@@ -126,11 +127,7 @@ def columns(context: click.Context, parameter: click.Parameter, incomplete: str)
     try:
         # An option that still waits for its value leaves the arguments unparsed.
         path = context.params["data"] or Path(next(name for name in context.args if Path(name).is_file()))
-        try:
-            with open(path, newline="", encoding="utf-8-sig") as file:
-                names = next(csv.reader(file))
-        except UnicodeDecodeError:
-            names = read(path).names
+        names = names_of(path)
     except Exception:  # a shell that completes must not see errors
         return []
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
@@ -153,6 +150,46 @@ target_option = click.option(
 )
 
 
+SEPARATORS = {"tab": "\t", "\\t": "\t", "space": SPACES, "spaces": SPACES}
+
+
+def layout_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that say how a text file is laid out, as one argument `layout`."""
+
+    @wraps(command)
+    def with_layout(
+        *arguments: Any,
+        sep: str | None,
+        decimal: str | None,
+        encoding: str | None,
+        comment: str | None,
+        header: bool,
+        **options: Any,
+    ) -> None:
+        sep = sep if sep is None else SEPARATORS.get(sep, sep)
+        if sep is not None and len(sep.encode()) != 1:
+            refuse(f"--sep is {sep!r}; expected one character, tab or space")
+        if comment == "":
+            refuse("--comment is empty; expected what lines that are no rows begin with")
+        if decimal == "," == sep:
+            refuse("--sep and --decimal are both a comma; expected different ones")
+        command(*arguments, layout=Layout(sep, decimal, encoding, comment, header), **options)
+
+    for option in reversed(
+        (
+            click.option("--sep", help="Between cells: a character, tab or space.  [default: as found]"),
+            click.option("--decimal", type=click.Choice([".", ","]), help="In numbers.  [default: as found]"),
+            click.option("--encoding", help="Of the text, such as latin-1.  [default: as found]"),
+            click.option("--comment", help="What lines that are no rows begin with."),
+            click.option(
+                "--header/--no-header", default=True, help="Without, columns are called 1, 2 and so on."
+            ),
+        )
+    ):
+        with_layout = option(with_layout)
+    return with_layout
+
+
 @commands.command()
 @click.argument("data", type=PATH)
 @target_option
@@ -168,6 +205,7 @@ target_option = click.option(
 @click.option(
     "--na", multiple=True, help="Text that is missing, beside NA, N/A, null, None, ?; can be repeated."
 )
+@layout_options
 @click.option("--sample-weight", shell_complete=columns, help="Column of weights of the rows.")
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give all classes the same weight.")
 @click.option(
@@ -229,8 +267,8 @@ def train(
 ) -> None:
     """Train a network on the table DATA (CSV, gzipped or not, or Parquet) and write it to a model file.
 
-    Columns are numbers, text or dates (2020-12-31), and may have gaps. Where most cells are numbers, all must
-    be numbers or gaps.
+    DATA is - for standard input. Columns are numbers, text or dates (2020-12-31), and may have gaps. Where
+    most cells are numbers, all must be numbers or gaps.
     """
     begin = time.perf_counter()
     with convergence() as converged:
@@ -267,11 +305,15 @@ def train(
     help="Of the output.  [default: by the extension of --output, else csv]",
 )
 @click.option("--proba", is_flag=True, help="Probabilities of the classes too.")
+@click.option("--keep", multiple=True, help="Column of ROWS to write too, as it is; can be repeated.")
+@layout_options
 @threads
 @as_json
 def predict(
     model: Path,
     rows: Path,
+    layout: Layout,
+    keep: tuple[str, ...],
     output: Path | None,
     form: str | None,
     proba: bool,
@@ -287,7 +329,7 @@ def predict(
     else:
         check_output(output, model, rows)
         form = form or EXTENSIONS.get(output.suffix.lower(), "csv")
-    result = predict_file(model, rows, proba, threads)
+    result = predict_file(model, rows, proba, threads, layout, keep)
     if output is not None:
         write(output, result, form or "csv")
     if as_json:
@@ -302,11 +344,13 @@ def predict(
 @click.argument("rows", type=PATH)
 @click.option("--target", shell_complete=columns, help="Default: the column that the model was trained on.")
 @click.option("--sample-weight", shell_complete=columns, help="Column of weights of the rows.")
+@layout_options
 @threads
 @as_json
 def evaluate(
     model: Path,
     rows: Path,
+    layout: Layout,
     target: str | None,
     sample_weight: str | None,
     threads: int | None,
@@ -318,7 +362,7 @@ def evaluate(
     classes; of more, the mean over each of them against the rest. The Brier score of more than two is a sum
     over them.
     """
-    summary = evaluate_file(model, rows, target, sample_weight, threads)
+    summary = evaluate_file(model, rows, target, sample_weight, threads, layout)
     if as_json:
         echo_json(summary)
         return
@@ -330,14 +374,15 @@ def evaluate(
 @click.argument("model", type=PATH)
 @click.argument("data", type=PATH, required=False)
 @click.option("--top", default=10, show_default=True, help="Sub-networks and features to show.")
+@layout_options
 @as_json
-def inspect(model: Path, data: Path | None, top: int, as_json: bool) -> None:
+def inspect(model: Path, data: Path | None, layout: Layout, top: int, as_json: bool) -> None:
     """Show what a MODEL is: its kind, sub-networks, important features, objective and duality gap.
 
     With a table DATA, also the share that each sub-network has in the variance of its output on these rows,
     or in that of all outputs if it feeds several.
     """
-    summary = inspected(model, data)
+    summary = inspected(model, data, layout)
     if as_json:
         echo_json(summary)
         return
@@ -382,6 +427,7 @@ def inspect(model: Path, data: Path | None, top: int, as_json: bool) -> None:
 @click.option("--tol", type=float, help="Relative gap to reach.")
 @click.option("--max-nodes", default=1_000_000, show_default=True, help="Most cones to look into.")
 @click.option("--max-seconds", type=float, help="End with the best bound found until then.")
+@layout_options
 @threads
 @as_json
 def certify(model: Path, data: Path, as_json: bool, **options: Any) -> None:

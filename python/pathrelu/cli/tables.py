@@ -1,22 +1,27 @@
-"""Tables of the command line: CSV (gzipped or not) and Parquet in; CSV, JSON lines and Parquet out."""
+"""Tables of the command line: text (gzipped or not) and Parquet in; CSV, JSON lines and Parquet out."""
 
 from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import numbers
 import os
 import re
+import sys
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
+from gzip import GzipFile
 from itertools import dropwhile
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn, TextIO
 
 import click
 import numpy as np
@@ -25,7 +30,9 @@ from numpy.typing import NDArray
 
 from pathrelu import _validation as check
 from pathrelu._sklearn import parse_version
+from pathrelu.cli.layout import SPACES, Layout, Stored, found
 from pathrelu.encoding import TableEncoder
+from pathrelu.encoding._columns import Categories
 from pathrelu.encoding._raw import EMPTY, MISSING_VALUES, TEXT, TIME
 from pathrelu.files.archive import is_stream, write_file
 
@@ -33,6 +40,12 @@ GAPS = {"", "-", "--", "?", "#n/a", "<na>", "n/a", "na", "nan", "none", "null"} 
 ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?")
 FORMATS = ("csv", "jsonl", "parquet")
 EXTENSIONS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
+MOST_REFUSALS = 20  # that are shown, which a terminal has room for
+STANDARD_INPUT = Path("-")
+PARQUET = b"PAR1"
+ZIP = b"PK\x03\x04"
+GZIP = b"\x1f\x8b"
+AS_FOUND = Layout()
 NOT_CSV = (
     csv.Error,
     pd.errors.ParserError,
@@ -56,6 +69,24 @@ def refuse(message: str) -> NoReturn:
     raise InputError(message)
 
 
+@contextmanager
+def gathered() -> Iterator[Callable[..., Any]]:
+    """Yields a function that calls others; what they refuse is refused at the end, as one."""
+    refusals: list[str] = []
+
+    def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except InputError as error:
+            refusals.append(error.message)
+            return None
+
+    yield attempt
+    if refusals:
+        more = [f"and {len(refusals) - MOST_REFUSALS} more"] if len(refusals) > MOST_REFUSALS else []
+        refuse("\n".join(refusals[:MOST_REFUSALS] + more))
+
+
 def note(message: str) -> None:
     click.echo(f"Note: {message}", err=True)
 
@@ -72,7 +103,8 @@ class Table:
 
     path: Path
     frame: pd.DataFrame
-    opened: Any  # how to open a CSV file; None for Parquet, whose columns have types
+    opened: Callable[[], TextIO] | None  # of a CSV file; the columns of Parquet have types
+    layout: Layout = AS_FOUND
     marks: frozenset[str] = frozenset()  # texts that stand for missing values, beside GAPS
 
     def __len__(self) -> int:
@@ -85,7 +117,11 @@ class Table:
     def require(self, *names: str) -> None:
         for name in names:
             if name not in self.frame:
-                refuse(f"{self.path} has no column {name!r}; it has {listed(self.names)}")
+                numbers = self.opened and all(
+                    self.parsed(np.array([cell], object)) is not None for cell in self.names
+                )
+                hint = "; --no-header calls columns 1, 2 and so on" if numbers else ""
+                refuse(f"{self.path} has no column {name!r}; it has {listed(self.names)}{hint}")
 
     def numbers(self, name: str, hint: str = "") -> NDArray[np.floating[Any]]:
         """A column as finite numbers, or an error that names the first cell that is not one."""
@@ -118,13 +154,17 @@ class Table:
         self, name: str, cells: NDArray[np.object_], rows: NDArray[np.intp], hint: str
     ) -> NDArray[np.float64]:
         """Cells of these rows as finite numbers, or an error that names the first that is not one."""
-        values = parsed(cells[rows])
+        values = self.parsed(cells[rows])
         if values is not None and np.isfinite(values).all():
             return values
         for row in rows.tolist():
-            cell, number = cells[row], parsed(cells[row : row + 1])
-            if number is None and parsed(np.array([cell.replace(",", "")], object)) is not None:
-                self.refuse_cell(name, row, cell, "is not a number: write 1234.5, without any comma")
+            cell, number = cells[row], self.parsed(cells[row : row + 1])
+            other = "." if self.layout.decimal == "," else ","
+            if number is None and self.parsed(np.array([cell.replace(other, "")], object)) is not None:
+                shown, mark = ("1234,5", "point") if other == "." else ("1234.5", "comma")
+                hint = f", or give --decimal {other}" if cell.count(other) == 1 else ""
+                complaint = f"is not a number: write {shown}, without any {mark}{hint}"
+                self.refuse_cell(name, row, cell, complaint)
             if number is None:
                 self.refuse_cell(name, row, cell, "is not a number", hint)
             if not np.isfinite(number).all():
@@ -159,6 +199,15 @@ class Table:
             numbers[filled] = self._finite(name, text, filled, HINT)
         return numbers
 
+    def parsed(self, cells: NDArray[np.object_]) -> NDArray[np.float64] | None:
+        """Cells as numbers, or None; underscores, which Python allows in numbers, do not make one."""
+        if self.layout.decimal == ",":
+            cells = np.array([cell.replace(".", "_").replace(",", ".") for cell in cells], object)
+        try:
+            return None if any("_" in cell for cell in cells) else cells.astype(np.float64)
+        except ValueError:
+            return None
+
     def _is_gap(self, cell: str) -> bool:
         return _is_gap(cell) or cell.strip() in self.marks
 
@@ -167,7 +216,7 @@ class Table:
         cells: NDArray[np.object_] = self.frame[name].to_numpy(object)
         if self.opened and not all(isinstance(cell, str) for cell in cells):
             with self.opened() as file:
-                cells = _parse(self.path, file, dtype=str, usecols=[name])[name].to_numpy(object)
+                cells = _parse(self.path, file, self.layout, dtype=str, usecols=[name])[name].to_numpy(object)
         return cells
 
     def is_numeric(self, name: str) -> bool:
@@ -178,7 +227,7 @@ class Table:
         if cells.dtype.kind in "iuf":
             return True
         filled = [cell for cell in self.text(name) if not self._is_gap(cell)]
-        n_numbers = sum(parsed(np.array([cell], object)) is not None for cell in filled)
+        n_numbers = sum(self.parsed(np.array([cell], object)) is not None for cell in filled)
         return 2 * n_numbers > len(filled) or not filled
 
     def _plain(self, name: str) -> None:
@@ -253,25 +302,69 @@ def _times(cells: NDArray[np.object_], is_gap: Callable[[str], bool]) -> NDArray
         return None
 
 
-def read(path: Path, marks: Iterable[str] = ()) -> Table:
+def read(path: Path, marks: Iterable[str] = (), given: Layout = AS_FOUND) -> Table:
     """A table with named columns and rows, in the format that its first bytes tell."""
-    with open(path, "rb") as file:
-        magic = file.read(4)
-    if magic == b"PAR1":
-        table = Table(path, _read_parquet(path), None, frozenset(marks))
+    path, stored = _stored(path)
+    try:
+        with stored() as file:
+            magic = file.read(4)
+    except NOT_CSV as error:
+        refuse(f"{path} is not a CSV file: {error}")
+    if magic == ZIP:
+        refuse(
+            f"{path} is a ZIP archive, such as workbooks of Excel are; expected it unpacked, or saved as CSV"
+        )
+    if magic == PARQUET:
+        if given != AS_FOUND:
+            refuse(f"{path} is a Parquet file; --sep, --decimal, --encoding and --comment are for text")
+        table = Table(path, _read_parquet(path, stored), None, marks=frozenset(marks))
     else:
-        zipped = magic[:2] == b"\x1f\x8b"
-
-        def opened() -> Any:
-            return (gzip.open if zipped else open)(path, "rt", newline="", encoding="utf-8-sig")
-
-        table = Table(path, _read_csv(path, opened), opened, frozenset(marks))
+        layout = laid_out(path, stored, given)
+        opened = partial(layout.text, stored)
+        table = Table(path, _read_csv(path, opened, layout), opened, layout, frozenset(marks))
     if len(table) == 0:
         refuse(f"{path} has a header but no rows")
     return table
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _stored(path: Path) -> tuple[Path, Stored]:
+    """What messages call a file, and how to open it; ``-`` is standard input."""
+    if path != STANDARD_INPUT:
+        with open(path, "rb") as file:
+            zipped = file.read(2) == GZIP
+
+        def opened() -> GzipFile | BinaryIO:
+            return GzipFile(path) if zipped else open(path, "rb")
+
+        return path, opened
+    content = sys.stdin.buffer.read()
+    if content.startswith(GZIP):
+        content = gzip.decompress(content)
+    return Path("standard input"), lambda: io.BytesIO(content)
+
+
+def names_of(path: Path) -> list[str]:
+    """Names of the columns of a file."""
+    shown, stored = _stored(path)
+    with stored() as file:
+        magic = file.read(4)
+    return read(path).names if magic == PARQUET else list(laid_out(shown, stored).names)
+
+
+def laid_out(path: Path, stored: Stored, given: Layout = AS_FOUND) -> Layout:
+    """The layout of a CSV file."""
+    try:
+        layout = found(stored, given)
+    except LookupError:
+        refuse(f"--encoding {given.encoding} is not one that Python knows")
+    except (*NOT_CSV, UnicodeError) as error:
+        refuse(f"{path} is not a CSV file: {error}; if it is text, --encoding says which")
+    if layout.encoding == "cp1252" != given.encoding:
+        note(f"{path} is not UTF-8 and is read as Windows-1252; --encoding says otherwise")
+    return layout
+
+
+def _read_parquet(path: Path, stored: Stored) -> pd.DataFrame:
     try:
         import pyarrow
     except ModuleNotFoundError:
@@ -279,12 +372,13 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         from pyarrow import parquet
 
-        stored = parquet.ParquetFile(path).read()
+        with stored() as file:
+            content = parquet.ParquetFile(file).read()
         try:
-            frame = stored.to_pandas()
+            frame = content.to_pandas()
         except Exception:  # whatever pandas' metadata, which anyone may write, lead to
             note(f"{path}: what it says of pandas is damaged and not used")
-            frame = stored.replace_schema_metadata(None).to_pandas()
+            frame = content.replace_schema_metadata(None).to_pandas()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         refuse(f"{path} is a Parquet file that cannot be read: {reason}")
@@ -293,26 +387,28 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _read_csv(path: Path, opened: Any) -> pd.DataFrame:
-    with opened() as file:
-        try:
-            # Without blank lines, which pandas skips too.
-            header = next((row for row in csv.reader(file) if len(row) > 1 or "".join(row).strip()), [])
-        except NOT_CSV as error:
-            refuse(f"{path} is not a CSV file in UTF-8: {error}")
-    if not header:
+def _read_csv(path: Path, opened: Callable[[], TextIO], layout: Layout) -> pd.DataFrame:
+    if not layout.names:
         refuse(f"{path} is empty; expected a header and rows")
-    named = list(dropwhile(lambda name: name == "", header))
-    _check_header(path, named or header)
-    unnamed = len(header) - len(named)
+    named = list(dropwhile(lambda name: name == "", layout.names))
+    _check_header(path, named or list(layout.names))
+    unnamed = len(layout.names) - len(named)
     if unnamed:
-        note(f"{path}: the first column has no name and is left out, as the index that pandas writes")
+        note(f"{path}: the first column has no name and is left out, as the index that pandas and R write")
     with opened() as file:
         # Cells that are not numbers keep a column text.
-        return _parse(path, file, low_memory=False, **EXACT).iloc[:, unnamed:]
+        return _parse(path, file, layout, low_memory=False, **EXACT).iloc[:, unnamed:]
 
 
-def _parse(path: Path, file: Any, **options: Any) -> pd.DataFrame:
+def _parse(path: Path, file: TextIO, layout: Layout, **options: Any) -> pd.DataFrame:
+    options |= {
+        "sep": r"\s+" if layout.sep == SPACES else layout.sep,
+        "decimal": layout.decimal,
+        "skipinitialspace": layout.padded,
+        "header": 0 if layout.headed else None,
+        # those of an index that is left out must differ
+        "names": [name or ("index", k) for k, name in enumerate(layout.names)],
+    }
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -328,19 +424,21 @@ def _check_header(path: Path, header: list[str]) -> None:
         refuse(f"{path} has the column {double[0]!r} more than once")
 
 
-def parsed(cells: NDArray[np.object_]) -> NDArray[np.float64] | None:
-    """Cells as numbers, or None; underscores, which Python allows in numbers, do not make one."""
-    try:
-        return None if any("_" in cell for cell in cells) else cells.astype(np.float64)
-    except ValueError:
-        return None
-
-
 def features(table: Table, names: list[str]) -> pd.DataFrame:
     """Columns for training as they are: numbers, text and times, with gaps."""
-    frame = pd.DataFrame({name: table.feature(name) for name in names})
-    _check_readable(table, frame, table.marks)
-    return frame
+    with gathered() as attempt:
+        columns = {name: attempt(_readable, table, name) for name in names}
+    return pd.DataFrame(columns)
+
+
+def _readable(table: Table, name: str) -> Any:
+    """A column; refused if the encoder does so, such as one of a Parquet file that holds lists."""
+    column = table.feature(name)
+    try:
+        TableEncoder(missing_values=[*MISSING_VALUES, *table.marks]).read(pd.DataFrame({name: column}))
+    except (TypeError, ValueError) as error:
+        refuse(f"{table.path}: {error}")
+    return column
 
 
 def features_of(table: Table, network: Any, model: Path) -> Any:
@@ -349,23 +447,28 @@ def features_of(table: Table, network: Any, model: Path) -> Any:
     if missing := [name for name in wanted if name not in table.frame]:
         refuse(f"{table.path} lacks {listed(missing)}; {model} was trained on {len(wanted)} columns")
     if network.encoder is None:
-        return np.stack([table.numbers(name) for name in wanted], axis=1)
-    kinds = [None if column.kind == EMPTY else column.kind for column in network.encoder.columns_]
-    columns = {name: table.feature(name, kind) for name, kind in zip(wanted, kinds, strict=True)}
+        with gathered() as attempt:
+            values = [attempt(table.numbers, name) for name in wanted]
+        return np.stack(values, axis=1)
+    of = network.encoder.columns_
+    with gathered() as attempt:
+        columns = {
+            name: attempt(table.feature, name, None if column.kind == EMPTY else column.kind)
+            for name, column in zip(wanted, of, strict=True)
+        }
     frame = pd.DataFrame(columns)
     try:
-        network.raw_table(frame)
+        raw = network.raw_table(frame)
     except (TypeError, ValueError) as error:
         refuse(f"{table.path}: {error}")
+    for name, column, part in zip(wanted, of, raw.columns, strict=True):
+        if isinstance(column, Categories) and not column.infrequent:  # which are like those not seen
+            unseen = [k for k, level in enumerate(part.levels) if level not in column.levels]
+            if rows := int(np.isin(part.values, unseen).sum()):
+                levels = listed([part.levels[k] for k in unseen], 5)
+                unknown = f"has categories in {rows} rows that training has not seen: {levels}"
+                note(f"{table.path}: column {name!r} {unknown}")
     return frame
-
-
-def _check_readable(table: Table, frame: pd.DataFrame, marks: Iterable[str]) -> None:
-    """Refuse what the encoder does, such as columns of a Parquet file that hold lists."""
-    try:
-        TableEncoder(missing_values=[*MISSING_VALUES, *marks]).read(frame)
-    except (TypeError, ValueError) as error:
-        refuse(f"{table.path}: {error}")
 
 
 def check_output(path: Path, *inputs: Path) -> None:

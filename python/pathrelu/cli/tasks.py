@@ -19,7 +19,19 @@ from pathrelu import losses
 from pathrelu.alpha import LEAST_ROWS, held_out_folds
 from pathrelu.certificate import certify as certified
 from pathrelu.cli import metrics
-from pathrelu.cli.tables import Table, check_output, features, features_of, listed, note, read, refuse
+from pathrelu.cli.layout import Layout
+from pathrelu.cli.tables import (
+    AS_FOUND,
+    Table,
+    check_output,
+    features,
+    features_of,
+    gathered,
+    listed,
+    note,
+    read,
+    refuse,
+)
 from pathrelu.encoding._columns import Categories
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor, log_probabilities, winners
 from pathrelu.files.loading import load
@@ -38,6 +50,7 @@ ESTIMATORS: dict[tuple[str, bool], type[Model]] = {  # by task and whether alpha
     ("classification", True): PathReLUClassifierCV,
 }
 MOST_CLASSES = 20  # distinct integers that --task auto takes for classes
+MANY_CLASSES, ROWS_OF_A_CLASS = 100, 10  # up to how many of so many rows each may be meant as classes
 
 
 def train_file(
@@ -56,6 +69,7 @@ def train_file(
     cv: int | None = None,
     jobs: int | None = None,
     held_out: bool = False,
+    layout: Layout = AS_FOUND,
     **parameters: Any,
 ) -> tuple[Model, dict[str, Any]]:
     """Train on a table, save the model, and tell what it is.
@@ -70,28 +84,33 @@ def train_file(
             refuse("--alpha and --cv were given; expected one of them, for --cv chooses alpha")
         parameters |= {"cv": cv, "n_jobs": jobs}
     of_loss = loss_options(loss, quantile, threshold)
-    table = read(data, na)
+    table = read(data, na, layout)
     table.require(target, *ignore, *([] if sample_weight is None else [sample_weight]))
     left_out = {target, sample_weight, *ignore}
     names = [name for name in table.names if name not in left_out]
     if not names:
-        refuse(f"{data} has no column besides the target {target!r}")
-    task = task_of(table, target) if task == "auto" else task
-    for option, value, wanted in (
-        ("--loss", loss, "regression"),
-        ("--class-weight", class_weight, "classification"),
-    ):
-        if value is not None and task != wanted:
-            refuse(f"{option} is for a {wanted}, and {target!r} makes this a {task}")
+        refuse(f"{table.path} has no column besides the target {target!r}")
+    with gathered() as attempt:
+        if task == "auto":
+            task = attempt(task_of, table, target)
+        for option, value, wanted in (
+            ("--loss", loss, "regression"),
+            ("--class-weight", class_weight, "classification"),
+        ):
+            if value is not None and task not in (wanted, None):
+                refuse(f"{option} is for a {wanted}, and {target!r} makes this a {task}")
+        if task is not None:
+            y = attempt(table.labels if task == "classification" else table.numbers, target)
+        weight = None if sample_weight is None else attempt(table.numbers, sample_weight)
+        X = attempt(features, table, names)
     if task == "regression":
         parameters |= of_loss
     if class_weight is not None:
         parameters["class_weight"] = class_weight
-    weight = None if sample_weight is None else table.numbers(sample_weight)
-    y = table.labels(target) if task == "classification" else table.numbers(target)
     if task == "classification" and len(set(y.tolist())) < 2:
-        refuse(f"{data}: column {target!r} has only the class {str(y[0])!r}; expected at least 2 classes")
-    X = features(table, names)
+        refuse(
+            f"{table.path}: column {target!r} has only the class {str(y[0])!r}; expected at least 2 classes"
+        )
     if held_out and parameters.get("max_seconds") is not None:
         parameters["max_seconds"] = check.positive(parameters["max_seconds"], "max_seconds") / 2
     model: Model = ESTIMATORS[task, cv is not None](**parameters)
@@ -167,29 +186,45 @@ def task_of(table: Table, target: str) -> str:
         return "classification"
     distinct = np.unique(table.numbers(target, "; --task classification takes it as a label"))
     whole = bool(np.all(distinct == np.round(distinct)))
+    if whole and MOST_CLASSES < len(distinct) <= min(MANY_CLASSES, len(table) // ROWS_OF_A_CLASS):
+        few = f"has {len(distinct)} distinct whole numbers and is taken as a number"
+        note(f"{table.path}: column {target!r} {few}; --task classification takes these as classes")
     return "classification" if whole and len(distinct) <= MOST_CLASSES else "regression"
 
 
-def predict_file(path: Path, rows: Path, proba: bool = False, n_threads: int | None = None) -> pd.DataFrame:
-    """Predictions of a saved model for a table."""
+def predict_file(
+    path: Path,
+    rows: Path,
+    proba: bool = False,
+    n_threads: int | None = None,
+    layout: Layout = AS_FOUND,
+    keep: tuple[str, ...] = (),
+) -> pd.DataFrame:
+    """Predictions of a saved model for a table, beside columns of it to keep."""
     model = load(path)
     network = network_of(model)
     if network.feature_names is None:
         refuse(f"{path} has no names of columns: it was trained on an array without them")
     if proba and network.classes is None:
         refuse(f"{path} is a regression and has no probabilities")
-    X = features_of(read(rows, marks_of(network)), network, path)
+    table = read(rows, marks_of(network), layout)
+    table.require(*keep)
+    X = features_of(table, network, path)
     outputs = outputs_of(model, network, X, n_threads)
     name = network.target or "prediction"
-    if network.classes is None:
-        if outputs.ndim == 1:
-            return pd.DataFrame({name: outputs})
-        return pd.DataFrame({f"{name} {k}": outputs[:, k] for k in range(outputs.shape[1])})
-    result: dict[str, Any] = {name: [network.classes[k] for k in winners(outputs)]}
-    if proba:
-        share = np.exp(log_probabilities(outputs))
-        result |= {f"probability of {label}": share[:, k] for k, label in enumerate(network.classes)}
-    return pd.DataFrame(result)
+    result: dict[str, Any]
+    if network.classes is not None:
+        result = {name: [network.classes[k] for k in winners(outputs)]}
+        if proba:
+            share = np.exp(log_probabilities(outputs))
+            result |= {f"probability of {label}": share[:, k] for k, label in enumerate(network.classes)}
+    elif outputs.ndim == 1:
+        result = {name: outputs}
+    else:
+        result = {f"{name} {k}": outputs[:, k] for k in range(outputs.shape[1])}
+    if both := [column for column in keep if column in result]:
+        refuse(f"--keep {both[0]} is what a column of predictions is called; rename it in {table.path}")
+    return pd.DataFrame({column: table.text(column) for column in keep} | result)
 
 
 def outputs_of(model: Any, network: Network, X: Any, n_threads: int | None) -> NDArray[np.floating[Any]]:
@@ -240,12 +275,12 @@ def categories_of(network: Network) -> dict[str, list[str]]:
     return {name: list(column.levels) for name, column in pairs if isinstance(column, Categories)}
 
 
-def inspected(path: Path, data: Path | None) -> dict[str, Any]:
+def inspected(path: Path, data: Path | None, layout: Layout = AS_FOUND) -> dict[str, Any]:
     """What a saved model is, with its sub-networks and features by path norm."""
     model = load(path)
     network = network_of(model)
     names = network.feature_names or [str(k) for k in range(network.n_features)]
-    X = None if data is None else features_of(read(data, marks_of(network)), network, path)
+    X = None if data is None else features_of(read(data, marks_of(network), layout), network, path)
     importance = subnetwork_importance(network, X)
     units = [
         {"name": k, "output": output, "sign": sign, "output_weights": weights, "path_norm": norm}
@@ -295,6 +330,7 @@ def certify_file(
     max_nodes: int,
     max_seconds: float | None,
     threads: int | None,
+    layout: Layout = AS_FOUND,
 ) -> dict[str, Any]:
     """Bounds on the optimum of the training problem of a saved model, and what they mean."""
     model = load(path)
@@ -324,7 +360,7 @@ def certify_file(
         of_loss = {name: getattr(model, name) for name in ("loss", "quantile", "threshold")}
     else:
         of_loss = loss_options(loss, quantile, threshold)
-    X, y, weight = rows_with_targets(path, network, data, target, sample_weight)
+    X, y, weight = rows_with_targets(path, network, data, target, sample_weight, layout)
     of_classes = getattr(model, "class_weight", None)
     if of_classes is not None and network.classes is not None:
         weight, _, _ = labelled_weights(weight, y, of_classes)
@@ -382,14 +418,19 @@ def certify_file(
 
 
 def evaluate_file(
-    path: Path, rows: Path, target: str | None, sample_weight: str | None, n_threads: int | None = None
+    path: Path,
+    rows: Path,
+    target: str | None,
+    sample_weight: str | None,
+    n_threads: int | None = None,
+    layout: Layout = AS_FOUND,
 ) -> dict[str, Any]:
     """Metrics of a saved model on a table with the targets."""
     model = load(path)
     network = network_of(model)
     if network.classes is None and network.n_outputs > 1:
         refuse(f"{path} has {network.n_outputs} outputs; expected 1. pathrelu.load takes it in Python")
-    X, y, weight = rows_with_targets(path, network, rows, target, sample_weight)
+    X, y, weight = rows_with_targets(path, network, rows, target, sample_weight, layout)
     return {
         "task": "regression" if network.classes is None else "classification",
         "target": target or network.target,
@@ -399,7 +440,12 @@ def evaluate_file(
 
 
 def rows_with_targets(
-    path: Path, network: Network, data: Path, target: str | None, sample_weight: str | None
+    path: Path,
+    network: Network,
+    data: Path,
+    target: str | None,
+    sample_weight: str | None,
+    layout: Layout,
 ) -> tuple[Any, NDArray[Any], NDArray[Any] | None]:
     """Rows of a table as the network of a file takes them, their targets and their weights."""
     if network.feature_names is None:
@@ -407,14 +453,17 @@ def rows_with_targets(
     target = target or network.target
     if target is None:
         refuse(f"{path} does not tell the column it predicts: give it with --target")
-    table = read(data, marks_of(network))
+    table = read(data, marks_of(network), layout)
     table.require(target, *([] if sample_weight is None else [sample_weight]))
-    X = features_of(table, network, path)
-    y = table.numbers(target) if network.classes is None else labels_of(table, target, network.classes)
-    return X, y, None if sample_weight is None else table.numbers(sample_weight)
+    with gathered() as attempt:
+        X = attempt(features_of, table, network, path)
+        of_targets = (table.numbers,) if network.classes is None else (labels_of, table, network.classes)
+        y = attempt(*of_targets, target)
+        weight = None if sample_weight is None else attempt(table.numbers, sample_weight)
+    return X, y, weight
 
 
-def labels_of(table: Table, target: str, classes: list[Any]) -> NDArray[Any]:
+def labels_of(table: Table, classes: list[Any], target: str) -> NDArray[Any]:
     """A column as labels of a model, whichever way these are written."""
     known = {str(label): label for label in classes}
     labels = table.labels(target).tolist()
