@@ -513,6 +513,21 @@ def test_columns_of_the_rows_are_kept_beside_predictions(rents, tmp_path):
     refused(run("predict", model, path, "--keep", "rent"), "--keep rent is what a column of predictions is")
 
 
+def test_predictions_are_rounded_to_so_many_digits(rents, tmp_path):
+    path, frame = rents
+    _, model = train(path, "--ignore", "id", target="rent", alpha=1e-3)
+    values = pr.load(model).predict(frame[["area", "district"]])
+    shown = run("predict", model, path, "--digits", 3, "--keep", "area").stdout.splitlines()[1:]
+    assert [line.split(",")[1] for line in shown] == [repr(float(f"{value:.3g}")) for value in values]
+    assert [float(line.split(",")[0]) for line in shown] == frame["area"].tolist()
+    frame.assign(rent=np.where(frame["rent"] > 4, 1.25, 0.125)).to_csv(path, index=False)
+    _, model = train(path, "--ignore", "id", "--task", "classification", target="rent", alpha=1e-3)
+    lines = run("predict", model, path, "--digits", 1, "--proba").stdout.splitlines()
+    label, share, _ = lines[1].split(",")
+    assert label in ("1.25", "0.125")
+    assert float(share) == float(f"{float(share):.1g}")
+
+
 def test_categories_that_training_has_not_seen_are_noted(rents, tmp_path):
     path, frame = rents
     _, model = train(path, "--ignore", "id", target="rent", alpha=1e-3)

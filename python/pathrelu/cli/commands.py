@@ -306,6 +306,7 @@ def train(
 )
 @click.option("--proba", is_flag=True, help="Probabilities of the classes too.")
 @click.option("--keep", multiple=True, help="Column of ROWS to write too, as it is; can be repeated.")
+@click.option("--digits", type=click.IntRange(1, 17), help="Significant ones of numbers.  [default: all]")
 @layout_options
 @threads
 @as_json
@@ -314,6 +315,7 @@ def predict(
     rows: Path,
     layout: Layout,
     keep: tuple[str, ...],
+    digits: int | None,
     output: Path | None,
     form: str | None,
     proba: bool,
@@ -329,7 +331,7 @@ def predict(
     else:
         check_output(output, model, rows)
         form = form or EXTENSIONS.get(output.suffix.lower(), "csv")
-    result = predict_file(model, rows, proba, threads, layout, keep)
+    result = predict_file(model, rows, proba, threads, layout, keep, digits)
     if output is not None:
         write(output, result, form or "csv")
     if as_json:

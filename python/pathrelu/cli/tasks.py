@@ -199,8 +199,9 @@ def predict_file(
     n_threads: int | None = None,
     layout: Layout = AS_FOUND,
     keep: tuple[str, ...] = (),
+    digits: int | None = None,
 ) -> pd.DataFrame:
-    """Predictions of a saved model for a table, beside columns of it to keep."""
+    """Predictions of a saved model for a table, to so many digits, beside columns of it to keep."""
     model = load(path)
     network = network_of(model)
     if network.feature_names is None:
@@ -224,6 +225,10 @@ def predict_file(
         result = {f"{name} {k}": outputs[:, k] for k in range(outputs.shape[1])}
     if both := [column for column in keep if column in result]:
         refuse(f"--keep {both[0]} is what a column of predictions is called; rename it in {table.path}")
+    if digits is not None:
+        for column, values in result.items():
+            if np.asarray(values).dtype.kind == "f" and (network.classes is None or column != name):
+                result[column] = [float(f"{value:.{digits}g}") for value in values]
     return pd.DataFrame({column: table.text(column) for column in keep} | result)
 
 
