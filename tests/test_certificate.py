@@ -114,6 +114,13 @@ def test_the_spectral_bound_is_valid_and_better_than_with_equal_weights(rng, n, 
         assert bound <= 0.5 * (np.linalg.norm(Z.T @ theta) + np.sqrt(max(plain))) * (1 + 1e-9)
 
 
+def steepest(Z, theta):
+    """Outputs of the unit that correlates most with theta, of the sign that it does."""
+    _, values, points, *_ = _core.exact_correlation(Z, np.ascontiguousarray(theta), 1)
+    outputs = np.maximum(Z @ points[values.argmax()], 0)
+    return np.sign(outputs @ theta) * outputs
+
+
 def best_tree(rng, Z, theta, width, starts=400, steps=60):
     """A large abs(theta @ h) over trees of path norm 1: ascent by numerical gradients from random trees."""
     paths = int(np.prod(width))
@@ -163,11 +170,59 @@ def test_no_tree_correlates_more_than_the_bound_for_trees(rng, width):
         assert bound <= documented * (1 + 1e-12)
         if len(width) > 1:
             assert bound == pytest.approx(documented)
+        # Shares of rows go down the slope, and further at the next look; the bound holds wherever they are.
+        looks = [output.tree_bound(theta, most, lambda t, Z=Z: steepest(Z, t)) for _ in range(3)]
+        assert reached <= min(looks) * (1 + 1e-9)
+        assert max(looks) <= bound * (1 + 1e-12)
+        assert min(looks) >= np.sqrt(P) * most(theta) * (1 - 1e-12)  # equal leaves reach it
         # Better than the root of paths times the norm over all masks.
         masks = _core.exact_correlation(Z * theta[:, np.newaxis], np.ones(len(Z)), 1)[0]
         assert bound <= np.sqrt(np.prod(width)) * masks * (1 + 1e-9)
         ratios.append(reached / bound)
     assert max(ratios) > 0.75  # and the ascent is a test of it
+
+
+@pytest.mark.parametrize("paths", [2, 3])
+def test_shares_of_rows_bring_trees_of_both_signs_down_to_those_of_plus_signs(rng, paths):
+    before, after = [], []
+    for _ in range(6):
+        Z, theta = rng.standard_normal((40, 3)), rng.standard_normal(40)
+        output = Output(Problem.check(Z, theta, "relu", "squared_error", None), 1.0, False, (paths,), 1)
+
+        def most(t, Z=Z):
+            return _core.exact_correlation(Z, np.ascontiguousarray(t), 1)[0]
+
+        least = np.sqrt(paths) * most(theta)
+        before.append(output.tree_bound(theta, most) / least)
+        for _ in range(4):
+            bound = output.tree_bound(theta, most, lambda t, Z=Z: steepest(Z, t)) / least
+        after.append(bound)
+        assert best_tree(rng, Z, theta, (paths,)) <= bound * least
+    assert (np.array(after) <= np.array(before)).all()
+    assert min(after) >= 1 - 1e-12  # which trees of equal leaves reach
+    assert np.mean(after) - 1 < 0.5 * (np.mean(before) - 1)
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_depth_three_closes_where_trees_of_plus_signs_are_the_worst(rng, width):
+    for _ in range(4):
+        X = rng.standard_normal((50, 3))
+        y = np.abs(X[:, 0]) - np.maximum(X[:, 1], 0) + 0.3 * rng.standard_normal(50)
+        shallow = pr.search(X, y, 0.1 / np.sqrt(width), random_state=0)
+        units = shallow.network()
+        # The sum of equal leaves: the same outputs for a path norm that is the root of their number smaller.
+        trees = pr.ParallelReLUNetwork(
+            np.repeat(units.leaf_weights, width, axis=1) / width,
+            edge_signs=np.ones((units.n_subnetworks, width)),
+            output_sign=units.output_sign,
+            width=[width],
+        )
+        certificate = pr.certify(trees, X, y, 0.1, "branch_and_bound")
+        assert certificate.upper == pytest.approx(shallow.objective, rel=1e-9)
+        assert certificate.relative_gap < (0.02 if width == 2 else 0.1)
+        for seed in range(2):
+            found = pr.search(X, y, 0.1, depth=3, width=width, random_state=seed)
+            assert certificate.lower <= found.objective
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -91,8 +91,9 @@ def certify(
         had a gate of its own, which leaves a gap; "auto" is "semidefinite". For the network's own gates the
         program is convex, and "solver" closes it.
 
-        From depth 3 on (but for listed joint arrangements) B comes from units' maxima and grows up to
-        ``sqrt(paths)`` times too large, so the gap does not close.
+        At depth 3 B comes from units' maxima, and is mostly ``sqrt(paths)`` times that, which trees of equal
+        leaves reach; else, and from depth 4 on (but for listed joint arrangements), it is up to
+        ``sqrt(paths)`` times too large, and the gap does not close.
     loss, quantile, threshold
         As for `solve`, of a network alone; "squared_error" by default. With an intercept,
         "log_loss" takes no notice of classes that no row with weight has:

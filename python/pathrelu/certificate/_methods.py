@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -40,7 +41,8 @@ TINY = 20_000  # joint arrangements of a deeper tree that "auto" and "enumeratio
 RELAXATION_STEPS = 60
 NODE_COST = 100  # cones for each column of the rows
 FIRST_TREE = 16  # nodes below a semidefinite relaxation, fourfold each time that they do not do
-MOST_STARTS = 64  # kept of the last round's semidefinite bounds
+MOST_STARTS = 64  # kept of the last semidefinite bounds
+NEARBY = 0.5  # cosine of two dual points above which the bound of one starts that of the other
 STALE = 12  # rounds of cutting planes without a gain, after which there are no more
 ALPHAS = 6  # penalties tried for a bound that is not tight
 
@@ -162,7 +164,13 @@ class LooseMethod(Method):
         """Bound on what sub-networks and the skip connection correlate with theta, by one on units."""
         output = self.task.output
         self.looks_by.clear()
-        return output.largest(theta, output.correlation(theta, most, self.spent, self.direction_tol))
+        return output.largest(
+            theta, output.correlation(theta, most, self.spent, self.direction_tol, self.steepest())
+        )
+
+    def steepest(self) -> Callable[[Vector], Vector | None] | None:
+        """Tells the outputs of a unit that correlates most with what a look was last for, if it does."""
+        return None
 
     def improve(self, lower: float, correlation: float) -> None:
         """Improve the result, with the name of what bounded the correlation: a look may end before a step."""
@@ -284,6 +292,16 @@ class Generation(LooseMethod):
 
     def generated_dual(self, alpha: float) -> NDArray[np.float64]:
         return self.generate(alpha, np.inf, 1e-2, 20).theta
+
+    def steepest(self) -> Callable[[Vector], Vector | None]:
+        def outputs(theta: Vector) -> Vector | None:
+            points = self.seen[-1]
+            if not len(points):
+                return None
+            active: Vector = np.maximum(algebra.product(self.oracle.Z, points[0]), 0)
+            return active if algebra.inner(theta, active) > 0 else -active
+
+        return outputs
 
     def total(self, found: Correlation, theta: Vector) -> float:
         """The bound of what the oracle found, with what the row space leaves out."""
@@ -475,8 +493,7 @@ class Semidefinite(LooseMethod):
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         self.nodes = 0  # of the tree of each look
-        self.looks = 0  # of this round: each has a start of its own
-        self.moments: dict[int, Vector] = {}
+        self.known: deque[tuple[Vector, Vector]] = deque(maxlen=MOST_STARTS)  # points looked at, and moments
         self.found: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []  # relaxed outputs, units
         self.columns = Columns(task.output, math.sqrt(task.output.paths))
         self.precision = self.goal  # share of the objective that cutting planes may leave
@@ -487,7 +504,7 @@ class Semidefinite(LooseMethod):
 
     def most(self, theta: Vector) -> float:
         task, output = self.task, self.task.output
-        start = self.moments.get(self.looks, np.zeros(0))
+        start = self.nearby(theta)
         rows, weights = output.switched(theta)
         bound, _, points, units, moments, _, nodes = _core.relaxed_correlation(
             rows,
@@ -502,15 +519,33 @@ class Semidefinite(LooseMethod):
             task.watch.left,
         )
         self.result.n_nodes += nodes
-        if self.looks < MOST_STARTS:
-            self.moments[self.looks] = moments
-        self.looks += 1
+        self.known.append((theta / max(algebra.norm(theta), 1e-300), moments))
         self.found.append((points * np.sign(theta) if output.gated else points, units))
         if not np.isfinite(bound):  # out of time before the first step
             self.looks_by.add(Spectral.name)
             return output.spectral(theta)
         self.looks_by.add(self.name)
         return math.hypot(bound, task.space.residual * algebra.norm(theta))
+
+    def nearby(self, theta: Vector) -> Vector:
+        """Moments of the dual point looked at whose direction is nearest, for a look to start from."""
+        if not self.known:
+            return np.zeros(0)
+        points = np.stack([point for point, _ in self.known])
+        along = algebra.product(points, theta)
+        place = len(along) - 1 - int(along[::-1].argmax())  # of equals the last
+        return self.known[place][1] if along[place] > NEARBY * algebra.norm(theta) else np.zeros(0)
+
+    def steepest(self) -> Callable[[Vector], Vector | None]:
+        def outputs(theta: Vector) -> Vector | None:
+            points, _ = self.found[-1]
+            along = algebra.product(points, theta)
+            if not along.any():
+                return None
+            point: Vector = points[int(np.abs(along).argmax())]
+            return point if algebra.inner(theta, point) > 0 else -point
+
+        return outputs
 
     @property
     def aim(self) -> float:
@@ -527,9 +562,9 @@ class Semidefinite(LooseMethod):
         output = self.task.output
         self.found.clear()
         self.looks_by.clear()
-        self.looks = 0
         spent = self.spent if directions else lambda: True
-        bound = output.largest(theta, output.correlation(theta, self.most, spent, self.direction_tol))
+        correlation = output.correlation(theta, self.most, spent, self.direction_tol, self.steepest())
+        bound = output.largest(theta, correlation)
         value = output.lower(theta, bound)
         self.share = bound / output.alpha
         self.improve(value, self.share)

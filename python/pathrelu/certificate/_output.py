@@ -12,10 +12,10 @@ from pathrelu import _core
 from pathrelu import _linear_algebra as algebra
 from pathrelu._watch import Watch
 from pathrelu.certificate._directions import over_directions, spectral_norm_of_all
+from pathrelu.certificate._mixed import SHARES, Shares
 from pathrelu.program._problem import Problem
 
 SPECTRAL_STEPS = 12
-SHARES = (0.25, 0.5, 0.75, 1.0)  # of the rows of one sign in the bound for depth 3
 
 Vector = NDArray[np.float64]
 
@@ -38,6 +38,7 @@ class Output:
         watch: Watch | None = None,
         shared: bool = False,
     ) -> None:
+        self.shares: dict[int, Vector] = {}  # those of the last look at deeper trees, for each sign
         self.gated = problem.activation == "gated"  # gates are free: what they pass has no sign
         self.shared = shared  # sub-networks feed all outputs, in a direction of their own
         self.watch = watch or Watch()  # each solve and each look for units ends at its time
@@ -79,6 +80,7 @@ class Output:
         most: Callable[[Vector], float],
         spent: Callable[[], bool] = lambda: True,
         tol: float = 1e-2,
+        steepest: Callable[[Vector], Vector | None] | None = None,
     ) -> float:
         """Bound on what sub-networks of path norm 1 correlate with theta (n, C), by ``most`` for units.
 
@@ -86,11 +88,11 @@ class Output:
         direction, for which more directions are tried until `tol` or `spent`.
         """
         if not self.shared:
-            return max(self.tree_bound(np.ascontiguousarray(column), most) for column in theta.T)
+            return max(self.tree_bound(np.ascontiguousarray(column), most, steepest) for column in theta.T)
         reach = _largest_singular_value(self.rows)
         largest = math.sqrt(self.paths) * math.hypot(reach, self.residual)
         bound = over_directions(
-            theta, lambda t: self.tree_bound(t, most), largest, spent, tol, positive=not self.gated
+            theta, lambda t: self.tree_bound(t, most, steepest), largest, spent, tol, positive=not self.gated
         )
         if self.paths == 1 and not self.gated:
             whole = spectral_norm_of_all(self.rows, theta)
@@ -110,16 +112,24 @@ class Output:
     def spectral(self, theta: Vector) -> float:
         return math.hypot(spectral_norm(*self.switched(theta)), self.residual * algebra.norm(theta))
 
-    def tree_bound(self, theta: Vector, most: Callable[[Vector], float]) -> float:
+    def tree_bound(
+        self,
+        theta: Vector,
+        most: Callable[[Vector], float],
+        steepest: Callable[[Vector], Vector | None] | None = None,
+    ) -> float:
         r"""Bound on ``abs(theta @ h)`` over trees h of path norm 1, by one on units, ``most(theta)``.
 
-        All edge signs +1: h is the sum over leaves of ``relu(Z @ v)``: at most ``sqrt(paths) most(theta)``.
+        All edge signs +1: h is the sum over leaves of ``relu(Z @ v)``: at most ``sqrt(paths) most(theta)``,
+        which trees of equal leaves reach if a unit reaches ``most(theta)``.
         Otherwise, with k < paths leaves that reach the root by edges of sign +1 alone, ``0 <= h <= sum`` of
         these leaves' outputs; for ``theta = a - b`` with its positive and negative part, and the sign +,
         ``theta @ h <= a @ h <= sqrt(k) most(a)``. At depth 3 also ``h >= g`` for the root's pre-activation g,
-        so for any t in [0, 1] ``theta @ h <= a @ relu(g) - t b @ g``, which is at most the sum over leaves of
-        sign + of ``(a - t b) @ relu(Z v)`` and over the others of ``t b @ relu(Z v)``: by Cauchy-Schwarz
-        ``sqrt(k most(a - t b)^2 + (paths - k) t^2 most(b)^2)``.
+        so for t in [0, 1] of each row ``theta @ h <= a @ relu(g) - (t b) @ g``, which is at most the sum over
+        leaves of sign + of ``(a - t b) @ relu(Z v)`` and over the others of ``(t b) @ relu(Z v)``: by
+        Cauchy-Schwarz ``sqrt(k most(a - t b)^2 + (paths - k) most(t b)^2)``. Any t will do; with
+        `steepest`, the outputs of a unit that correlates most with what `most` was last asked for, they go
+        down the slope of this until it is no more than for trees of signs +1.
 
         Where gates are free, h is a sum over leaves v with signs of ``m * (Z v)`` for masks m, of which each
         is at most ``most(theta)``.
@@ -127,22 +137,22 @@ class Output:
         if self.paths == 1:
             return most(theta)
         whole = most(theta)
-        bound = np.sqrt(self.paths) * whole
+        least = self.paths * whole**2
         if self.gated:
-            return float(bound)
-        for positive, negative in (
-            (np.maximum(theta, 0), np.maximum(-theta, 0)),
-            (np.maximum(-theta, 0), np.maximum(theta, 0)),
-        ):
-            k = np.arange(1, self.paths)
-            squares = [k * most(positive) ** 2]
+            return math.sqrt(least)
+        bound = least
+        for sign in (1, -1):
+            mixed = Shares(np.maximum(sign * theta, 0), np.maximum(-sign * theta, 0), most, self.paths)
             if len(self.width) == 1:
-                other = most(negative) ** 2
-                for t in SHARES:
-                    plus = whole if t == 1 else most(positive - t * negative)
-                    squares.append(k * plus**2 + (self.paths - k) * t**2 * other)
-            bound = max(bound, float(np.sqrt(np.min(squares, axis=0).max())))
-        return float(bound)
+                known = self.shares.get(sign)
+                starts = [np.full(len(theta), share) for share in SHARES]
+                if known is not None:
+                    starts.insert(0, known)
+                found = mixed.descend(starts, steepest, least)
+                if steepest is not None and found is not None:
+                    self.shares[sign] = found
+            bound = max(bound, float(mixed.squares.max()))
+        return math.sqrt(bound)
 
 
 def _largest_singular_value(Z: NDArray[np.float64]) -> float:

@@ -436,7 +436,7 @@ def certify(model: Path, data: Path, as_json: bool, **options: Any) -> None:
     """Bound how far MODEL is from the global optimum of its training problem on the table DATA.
 
     DATA is as a rule the table of training, with the target. Exact for tables of up to 3 columns or so (with
-    the bias), good for up to 6, loose beyond, which is said.
+    the bias), good for up to 6, and beyond where few sub-networks fit well; the gap that is left is said.
     """
     summary = certify_file(model, data, **options)
     if as_json:
