@@ -113,6 +113,25 @@ def test_few_columns_have_the_same_sum_at_no_larger_cost(n, rank, K, spread, see
     assert costs @ factors <= costs.sum() * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_columns_that_are_dependent_but_for_rounding_keep_their_sum_and_cost(seed):
+    """Of any size: 114 of 4,000 such sums once moved by up to 5 % of their terms, at up to 1 % more cost."""
+    for of in range(200 * seed, 200 * (seed + 1)):
+        rng = np.random.default_rng(of)
+        n, rank, K = rng.integers(2, 25), rng.integers(1, 12), rng.integers(2, 40)
+        F = rng.standard_normal((n, rank)) @ rng.standard_normal((rank, K))
+        costs = 10 ** rng.uniform(-1, 1, K)
+        nearly, small = rng.random((2, K)) < 0.2
+        F[:, nearly] += 10 ** -rng.uniform(8, 17) * rng.standard_normal((n, nearly.sum()))
+        size = 10 ** -rng.uniform(0, 12, small.sum())
+        F[:, small] *= size
+        costs[small] *= size
+        factors = fewest_columns(F, costs)
+        assert (factors >= 0).all()
+        np.testing.assert_allclose(F @ factors, F.sum(axis=1), rtol=0, atol=1e-13 * np.abs(F).sum())
+        assert costs @ factors <= costs.sum() * (1 + 1e-12)
+
+
 def test_rounding_does_not_pile_up_over_many_columns_of_unequal_cost():
     rng = np.random.default_rng(0)
     F = rng.standard_normal((50, 30)) @ rng.standard_normal((30, 400))

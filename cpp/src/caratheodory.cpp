@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace pathrelu {
 namespace {
@@ -16,6 +17,8 @@ using PivotedQR = Eigen::ColPivHouseholderQR<Matrix>;
 
 /// A slope below this share of the null vectors' length is one of rounding.
 constexpr double kFlat = 1e-12;
+/// Share of the cost that sums of rounded numbers may add to it.
+constexpr double kCostRounding = 1e-13;
 
 PivotedQR factored(const Matrix& A) {
     PivotedQR qr(A);
@@ -86,12 +89,10 @@ std::vector<double> fewest_columns(MatView<const double> F, VecView<const double
     // In units of cost the sum of the amounts never rises, so none can grow beyond what there was.
     std::vector<double> amount(K);
     for (Index k = 0; k < K; ++k) amount[k] = columns.col(k).isZero(0) ? 0 : costs[k];
+    const double most_cost = (1 + kCostRounding) * std::accumulate(amount.begin(), amount.end(), 0.0);
     Indices kept;
     bool moved = false;
-    for (Index begin = 0; begin < K; begin += n) {
-        for (Index k = begin; k < std::min(begin + n, K); ++k)
-            if (amount[k] > 0) kept.push_back(k);
-        if (kept.empty()) continue;
+    const auto reduce_kept = [&] {
         Vector pool(kept.size());
         for (std::size_t k = 0; k < kept.size(); ++k) pool[k] = amount[kept[k]];
         reduce(per_cost(kept), pool);
@@ -100,16 +101,24 @@ std::vector<double> fewest_columns(MatView<const double> F, VecView<const double
             amount[kept[k]] = pool[k];
             if (pool[k] > 0) left.push_back(kept[k]);
         }
-        moved |= left.size() < kept.size();
+        const bool fewer = left.size() < kept.size();
         kept = std::move(left);
+        return fewer;
+    };
+    for (Index begin = 0; begin < K; begin += n) {
+        for (Index k = begin; k < std::min(begin + n, K); ++k)
+            if (amount[k] > 0) kept.push_back(k);
+        // Again: a column that goes by a null vector with a tiny entry there can leave dependent ones.
+        while (!kept.empty() && reduce_kept()) moved = true;
     }
-    if (moved && !kept.empty()) {  // take back what rounding has moved
+    if (moved && !kept.empty()) {  // take back what rounding has moved, where that is what it does
         const Matrix A = per_cost(kept);
         Vector left(kept.size());
         for (std::size_t k = 0; k < kept.size(); ++k) left[k] = amount[kept[k]];
-        const Vector lost = columns.rowwise().sum() - A * left;
-        left += factored(A).solve(lost);
-        for (std::size_t k = 0; k < kept.size(); ++k) amount[kept[k]] = std::max(left[k], 0.0);
+        const Vector sum = columns.rowwise().sum(), lost = sum - A * left;
+        const Vector corrected = (left + factored(A).solve(lost)).cwiseMax(0);
+        if ((sum - A * corrected).norm() < lost.norm() && corrected.sum() <= most_cost)
+            for (std::size_t k = 0; k < kept.size(); ++k) amount[kept[k]] = corrected[k];
     }
     for (Index k = 0; k < K; ++k) amount[k] /= costs[k];
     return amount;
