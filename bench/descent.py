@@ -8,7 +8,7 @@ step size or rows are stacked in the first dimension of every tensor and trained
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -160,16 +160,22 @@ class Runs:
 def tuned(task, settings, seeds, score=None):
     """The best of all settings with all step sizes by the mean objective: (setting, step size, seconds).
 
-    One run of each for each seed; `score` takes the runs and returns what is to be least instead. A setting
-    with which a run diverges is out.
+    One run of each for each seed, or for each seed and rows of its own; `score` takes the runs and returns
+    what is to be least instead. A setting with which a run diverges is out.
     """
     best, seconds = (math.inf, None, None), 0.0
     for setting in settings:
         sizes = STEP_SIZES[setting.optimizer]
-        runs = Runs(task, setting, np.repeat(seeds, len(sizes)).tolist()).train(sizes * len(seeds))
+        of_each = replace(task, X=_repeated(task.X, len(sizes)), y=_repeated(task.y, len(sizes)))
+        runs = Runs(of_each, setting, np.repeat(seeds, len(sizes)).tolist()).train(sizes * len(seeds))
         seconds += runs.seconds
         values = runs.objectives() if score is None else score(runs)
         for size, value in zip(sizes, values.reshape(len(seeds), -1).mean(axis=0), strict=True):
             if value < best[0]:
                 best = (float(value), setting, size)
     return best[1], best[2], seconds
+
+
+def _repeated(arrays, count):
+    """Each array so many times in a row; one that all runs share, as it is."""
+    return arrays if len(arrays) == 1 else np.repeat(arrays, count, axis=0)

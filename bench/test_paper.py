@@ -80,6 +80,20 @@ def test_stacked_runs_are_those_alone_and_one_that_diverges_is_infinite(rng):
     assert values[1] == np.inf
 
 
+def test_a_step_size_is_tuned_on_all_rows_given(rng):
+    # Ten times as large, the second rows make the larger steps diverge.
+    X, y = rng.standard_normal((2, 30, 3)), rng.standard_normal((2, 30))
+    X[1] *= 10
+    setting = descent.Setting("SGD", 5, 50)
+    first = descent.Task(X[:1], y[:1], "squared_error", 0.01)
+    alone, both = (
+        descent.tuned(task, [setting], [0, 1])[1]
+        for task in (first, descent.Task(X, y, "squared_error", 0.01))
+    )
+    assert both < alone
+    assert np.isfinite(descent.Runs(first, setting, [0]).train([both]).objectives()).all()
+
+
 def test_images_are_read_where_they_are_installed_and_left_out_elsewhere(tmp_path, monkeypatch, rng):
     monkeypatch.setattr(paper, "FASHION", tmp_path)
     monkeypatch.setitem(paper.IMAGES, "Fashion-MNIST", 20)
