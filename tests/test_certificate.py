@@ -13,6 +13,7 @@ import pathrelu as pr
 from pathrelu import _core
 from pathrelu.arrangements import RowSpace
 from pathrelu.certificate import Certificate
+from pathrelu.certificate._mixed import Shares
 from pathrelu.certificate._output import Output, spectral_norm
 from pathrelu.program._problem import Problem
 from pathrelu.program._solve import run_with_dual
@@ -180,6 +181,34 @@ def test_no_tree_correlates_more_than_the_bound_for_trees(rng, width):
         assert bound <= np.sqrt(np.prod(width)) * masks * (1 + 1e-9)
         ratios.append(reached / bound)
     assert max(ratios) > 0.75  # and the ascent is a test of it
+
+
+def test_trees_of_both_signs_are_below_the_bound_for_any_shares():
+    ratios, of_plus_signs = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(4, 9))
+        Z, theta = rng.standard_normal((n, 2)), rng.standard_normal(n)
+        if seed % 2:
+            Z[:, 1] = 0.5
+
+        def most(t, Z=Z):
+            return _core.exact_correlation(Z, np.ascontiguousarray(t), 1)[0]
+
+        V = rng.standard_normal((20_000, 2, 2)) * np.exp(rng.standard_normal((20_000, 2, 1)))
+        V /= np.linalg.norm(V, axis=(1, 2), keepdims=True)
+        leaves = np.maximum(V @ Z.T, 0)
+        outputs = np.maximum(leaves[:, 0] - leaves[:, 1], 0)
+        for sign in (1, -1):
+            shares = Shares(np.maximum(sign * theta, 0), np.maximum(-sign * theta, 0), most, 2)
+            for t in (np.ones(n), np.full(n, 0.5), rng.random(n)):
+                look = shares.look(t, None)
+                reached = (sign * outputs @ theta).max()
+                assert reached <= np.sqrt(look.squares[0]) * (1 + 1e-9)
+                ratios.append(reached / max(np.sqrt(look.squares[0]), 1e-300))
+                of_plus_signs.append(reached / max(look.plus, 1e-300))
+    assert max(ratios) > 0.99
+    assert max(of_plus_signs) > 1.05  # leaves of minus signs do count
 
 
 @pytest.mark.parametrize("paths", [2, 3])
