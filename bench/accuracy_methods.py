@@ -1,6 +1,5 @@
 """What accuracy.py compares: estimators behind the preprocessing each needs, and what is tuned of them."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -21,7 +20,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from pathrelu import PathReLUClassifier, PathReLURegressor
+from pathrelu import PathReLUClassifier, PathReLURegressor, TableEncoder
 
 Config = dict[str, Any]
 # name -> values to choose from, or (low, high) of a log-uniform draw; whole numbers if both are
@@ -94,7 +93,12 @@ def _either(task: str, classifier: type, regressor: type) -> type:
 
 
 def _pathrelu(task: str, config: Config, seed: int) -> BaseEstimator:
-    return _either(task, PathReLUClassifier, PathReLURegressor)(random_state=seed, n_threads=1, **config)
+    """With `n_ramps` ramps for each column; 0 for numbers as they are."""
+    given = dict(config)
+    n_ramps = given.pop("n_ramps", None)
+    if n_ramps is not None:
+        given["encode"] = TableEncoder(numeric="ramps", n_ramps=n_ramps) if n_ramps else "linear"
+    return _either(task, PathReLUClassifier, PathReLURegressor)(random_state=seed, n_threads=1, **given)
 
 
 def _linear(task: str, config: Config, seed: int) -> BaseEstimator:
@@ -157,19 +161,13 @@ def _realmlp(task: str, config: Config, seed: int) -> BaseEstimator:
     )
 
 
-# Estimators of pathrelu that encode frames themselves take them as they are.
-RAW = "encode" in inspect.signature(PathReLUClassifier).parameters
 METHODS = {
     "pathrelu": Method(
         "pathrelu",
         "pathrelu",
         _pathrelu,
-        lambda task: {
-            "alpha": (1e-4, 0.1),
-            **({"encode": ["linear", "ramps"]} if RAW else {}),
-            "skip_connection": [False, True],
-        },
-        None if RAW else one_hot,
+        # alpha stays the one of least held-out loss: it has a scale of its own in each table.
+        lambda task: {"n_ramps": [0, 4, 8, 16, 32], "skip_connection": [False, True]},
     ),
     "boosting": Method(
         "HistGradientBoosting",
