@@ -116,11 +116,43 @@ def test_log_score_counts_labels_that_were_not_trained_on():
 
 
 def test_search_along_the_path_is_as_good_as_from_scratch():
-    model = PathReLURegressorCV(alphas=ALPHAS, cv=3, patience=None, random_state=0).fit(X, Y)
+    model = PathReLURegressorCV(alphas=ALPHAS, cv=3, patience=None, tol=1e-4, random_state=0).fit(X, Y)
     cold = PathReLURegressor(alpha=model.alpha_, random_state=0).fit(X, Y)
     assert model.objective_ == cold.objective_
     expected = loop(PathReLURegressor, Y, KFold(3), lambda m, r, y, w: m.score(r, y), random_state=0)
     np.testing.assert_allclose(scores_of(model).mean(axis=1), expected.mean(axis=1), atol=0.05)
+
+
+def test_without_a_tolerance_folds_slide_in_both_encodings():
+    model = PathReLURegressorCV(alphas=ALPHAS, cv=3, patience=None, random_state=0).fit(X, Y)
+    results = model.cv_results_
+    assert results["param_encode"].tolist() == ["linear"] * 4 + ["ramps"] * 4
+    np.testing.assert_array_equal(model.alphas_, ALPHAS + ALPHAS)
+    for encode in ("linear", "ramps"):
+        expected = loop(
+            PathReLURegressor,
+            Y,
+            KFold(3),
+            lambda m, rows, y, w: m.score(rows, y),
+            encode=encode,
+            tol=1e-4,
+            random_state=0,
+        )
+        found = results["mean_test_score"][results["param_encode"] == encode]
+        np.testing.assert_allclose(found, expected.mean(axis=1), atol=0.1)
+    best = model.best_index_
+    assert (model.alpha_, model.network_.encoder.numeric_) == (
+        model.alphas_[best],
+        results["param_encode"][best],
+    )
+    solved = PathReLURegressor(alpha=model.alpha_, encode=results["param_encode"][best], random_state=0).fit(
+        X, Y
+    )
+    assert solved.objective_ - solved.dual_gap_ <= model.objective_ <= 1.05 * solved.objective_
+    assert model.objective_ - model.dual_gap_ <= solved.objective_
+    words = pd.DataFrame({"word": np.where(X[:, 0] > 0, "up", "down")})
+    one = PathReLURegressorCV(alphas=ALPHAS, cv=3, random_state=0).fit(words, Y)
+    assert set(one.cv_results_["param_encode"]) == {"auto"}
 
 
 @pytest.mark.parametrize("activation", ["relu", "gated"])
@@ -331,7 +363,7 @@ def test_time_that_runs_out_takes_the_best_so_far():
         model.fit(rows, y)
     assert 0 < len(model.alphas_) < 60
     assert model.alpha_ in model.alphas_
-    assert f"stopped by max_seconds=1.5 after {len(model.alphas_)} of 60" in str(caught[0].message)
+    assert f"stopped by max_seconds=1.5 after {len(model.alphas_)} of 120" in str(caught[0].message)
     assert len(caught) <= 2  # the fit of all rows may be stopped too
     assert model.alpha_ == model.alphas_[np.argmax(model.cv_results_["mean_test_score"])]
 

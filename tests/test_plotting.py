@@ -176,14 +176,15 @@ def test_the_path_of_a_classifier_has_its_labels_and_weights(activation):
 
 
 def cross_validated(table):
-    """A fitted estimator with what cross-validation adds."""
+    """A fitted estimator with what cross-validation adds, of two encodings."""
     X, y = table
     model = pr.PathReLURegressor(alpha=0.02, random_state=0).fit(X, y)
-    model.alphas_, model.alpha_ = np.array([0.2, 0.02, 0.05]), 0.02
+    model.alphas_, model.alpha_, model.best_index_ = np.array([0.2, 0.02, 0.05, 0.3]), 0.02, 1
     model.cv_results_ = {
-        "mean_test_score": np.array([0.1, 0.7, 0.5]),
-        "std_test_score": np.array([0.01, 0.02, 0.03]),
-        "n_subnetworks": np.array([1.0, 7.0, 5.0]),
+        "param_encode": np.array(["linear", "linear", "linear", "ramps"]),
+        "mean_test_score": np.array([0.1, 0.7, 0.5, 0.6]),
+        "std_test_score": np.array([0.01, 0.02, 0.03, 0.04]),
+        "n_subnetworks": np.array([1.0, 7.0, 5.0, 6.0]),
     }
     return model
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -18,9 +18,11 @@ from pathrelu import _validation as check
 from pathrelu._sklearn import Tags
 from pathrelu._watch import Callback, Record, Watch
 from pathrelu.alpha import (
+    LAST_EVALUATIONS,
     Candidate,
     choose_by_held_out,
     held_out_folds,
+    slide_along,
     solve_at_automatic_alpha,
 )
 from pathrelu.arrangements import Arrangements, sample_arrangements
@@ -55,7 +57,6 @@ class Settings:
 
     width: list[int]
     alpha: float | None  # None: automatic
-    by_held_out: bool  # chosen; gated networks and those of samples have a rule without
     activation: str
     sampled: bool
     n_arrangements: int
@@ -70,6 +71,29 @@ class Settings:
     options: _core.SolveOptions
     random_state: check.RandomState
     watch: Watch
+
+    @property
+    def searches(self) -> bool:
+        """Whether ReLU networks are searched for, which may slide."""
+        return self.activation == "relu" and not self.sampled
+
+    @property
+    def chooses_by_held_out(self) -> bool:
+        """Whether held-out rows choose alpha; other networks have a rule without."""
+        return self.alpha is None and self.searches
+
+    def slides(self) -> Slides:
+        seed = check.seed(self.random_state)
+        return Slides(self.width, self.options, seed, self.skip_connection, self.shared, self.watch)
+
+
+@dataclass
+class Path:
+    """Where fits along decreasing alpha that only slide have come to."""
+
+    length: int = 0
+    trees: list[Trees] = field(default_factory=list)  # of each program; none before the first fit
+    last: bool = False  # whether a fit ends as that of `alpha="auto"` does
 
 
 class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
@@ -109,6 +133,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     history_: list[Record]
     guarantee_: float | None
     path_: dict[str, NDArray[Any]] | None
+    _path: Path | None = None  # of slides, which cross-validation follows
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -130,12 +155,10 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             raise ValueError("outputs is 'shared' with arrangements 'sample'; expected 'auto' or 'separate'")
         alpha = check.automatic_penalty(self.alpha)
         activation = check.choice(self.activation, "activation", check.ACTIVATIONS)
-        by_held_out = alpha is None and activation == "relu" and not sampled
         tol = TOL if self.tol is None else self.tol
         return Settings(
             width=check.tree_width(self.depth, self.width),
             alpha=alpha,
-            by_held_out=by_held_out,
             activation=activation,
             sampled=sampled,
             n_arrangements=check.count(self.n_arrangements, "n_arrangements"),
@@ -160,7 +183,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         """Train on data in the one of its encodings that held-out rows choose."""
         settings = self._settings()
         # Projected rows have axes of their own.
-        to_choose = settings.by_held_out and settings.low_rank is None
+        to_choose = settings.chooses_by_held_out and settings.low_rank is None
         encodings = self._data(X, y, sample_weight, to_choose)
         data = encodings[0]
         with _progress(settings, len(encodings)), settings.watch:
@@ -172,13 +195,15 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                 projection = Projection(problems[0][0].X, problems[0][0].w, settings.low_rank)
                 problems = [[projection.project(problem) for problem in problems[0]]]
             self.path_ = None
-            fold = self._held_out(settings, data) if settings.by_held_out else None
+            fold = self._held_out(settings, data) if settings.chooses_by_held_out else None
             if fold is not None:
                 candidates = [
                     Candidate("none" if table.encoder is None else table.encoder.numeric_, programs)
                     for table, programs in zip(encodings, problems, strict=True)
                 ]
                 place, solutions = self._solve_by_held_out(settings, candidates, fold)
+            elif self._path is not None:
+                place, solutions = 0, self._slide_along(settings, problems[0], self._path)
             else:
                 place, solutions = 0, self._solve(settings, problems[0])
         training, chosen, data = trainings[place], problems[place], encodings[place]
@@ -207,7 +232,8 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             default=None,
         )
         tol = HELD_OUT_TOL if self.tol is None and fold is not None else settings.options.tol
-        if self.tol is not None or fold is None or settings.watch.stopped_by:
+        by_solver = fold is None and self._path is None
+        if self.tol is not None or by_solver or settings.watch.stopped_by:
             warn_of_gap(solutions, tol, settings.watch, stacklevel=4)
         return self
 
@@ -281,50 +307,52 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         self, settings: Settings, candidates: list[Candidate], fold: NDArray[np.intp]
     ) -> tuple[int, list[Solution]]:
         """The place of the candidate chosen, and solutions of its programs on all rows."""
-        seed = check.seed(settings.random_state)
-        slides = Slides(
-            settings.width,
-            settings.options,
-            seed,
-            settings.skip_connection,
-            settings.shared,
-            settings.watch,
-        )
-        choice = choose_by_held_out(candidates, fold, slides, seed)
+        slides = settings.slides()
+        choice = choose_by_held_out(candidates, fold, slides, slides.seed)
         self.path_ = choice.path
-        options = _core.SearchOptions(
-            max_rounds=0, seed=seed, skip_connection=settings.skip_connection, shared=settings.shared
-        )
         solutions = []
         for problem, alpha, trees in zip(
             candidates[choice.place].problems, choice.alphas, choice.trees, strict=True
         ):
             last = slides.descend(problem, alpha, trees, evaluations=choice.evaluations)
-            found = run_search(
-                problem,
-                alpha,
-                settings.width,
-                self._last_options(settings, problem, last),
-                options,
-                settings.watch,
-                last,
-            )
+            found = self._solve_over(settings, problem, alpha, last, LAST_STEPS)
             solutions.append(_logged(settings, found))
         self._previous = solutions if settings.warm_start else None
         return choice.place, solutions
 
-    def _last_options(self, settings: Settings, problem: Problem, trees: Trees) -> _core.SolveOptions:
-        """Of the program over the trees chosen: within `tol` if it was asked for, else with little work."""
+    def _slide_along(self, settings: Settings, problems: list[Problem], path: Path) -> list[Solution]:
+        """Solutions of slides at the given alpha, from the trees of the value before."""
+        assert settings.alpha is not None
+        slides = settings.slides()
+        solutions, after = [], []
+        for program, problem in enumerate(problems):
+            before = path.trees[program] if path.trees else None
+            trees = slide_along(slides, problem, settings.alpha, before, path.length)
+            if path.last:
+                trees = slides.descend(problem, settings.alpha, trees, evaluations=LAST_EVALUATIONS)
+            steps = LAST_STEPS if path.last else 0
+            solutions.append(self._solve_over(settings, problem, settings.alpha, trees, steps))
+            after.append(trees)
+        path.trees, path.length = after, path.length + 1
+        return solutions
+
+    def _solve_over(
+        self, settings: Settings, problem: Problem, alpha: float, trees: Trees, most_steps: int
+    ) -> Solution:
+        """Of the program over trees: within `tol` if it was asked for, else with so many steps or less."""
         given = settings.options
-        if self.tol is not None:
-            return given
-        steps = int(LAST_WORK / max(1, len(problem.X) * trees[0].size))
-        return _core.SolveOptions(
-            tol=HELD_OUT_TOL,
-            max_iter=min(given.max_iter, steps, LAST_STEPS) if steps >= LEAST_STEPS else 0,
-            fit_intercept=given.fit_intercept,
-            threads=given.threads,
+        if self.tol is None:
+            steps = min(given.max_iter, most_steps, int(LAST_WORK / max(1, len(problem.X) * trees[0].size)))
+            given = _core.SolveOptions(
+                tol=HELD_OUT_TOL,
+                max_iter=steps if steps >= LEAST_STEPS else 0,
+                fit_intercept=given.fit_intercept,
+                threads=given.threads,
+            )
+        options = _core.SearchOptions(
+            max_rounds=0, skip_connection=settings.skip_connection, shared=settings.shared
         )
+        return run_search(problem, alpha, settings.width, given, options, settings.watch, trees)
 
     def _solve(self, settings: Settings, problems: list[Problem]) -> list[Solution]:
         watch = settings.watch

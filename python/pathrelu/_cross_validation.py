@@ -19,6 +19,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils.validation import indexable
 
 from pathrelu import _validation as check
+from pathrelu._base import Path
 from pathrelu._sklearn import (
     MetadataRouter,
     MethodMapping,
@@ -34,6 +35,7 @@ from pathrelu._sklearn import (
     safe_indexing,
     takes_weights,
 )
+from pathrelu.encoding import TableEncoder
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
 from pathrelu.program._path import alpha_grid
 
@@ -56,6 +58,8 @@ class AlphaCV:
     verbose: int
     on_interrupt: str
     max_seconds: float | None
+    tol: float | None
+    encode: Any
 
     alphas_: NDArray[np.float64]
     cv_results_: dict[str, NDArray[Any]]
@@ -100,7 +104,11 @@ class AlphaCV:
         patience = np.inf if self.patience is None else check.count(self.patience, "patience")
         n_jobs = check.jobs(self.n_jobs)
         scorer = self._scorer()
-        settings, data = model._settings(), model._data(X, y, sample_weight)[0]
+        settings = model._settings()
+        # As for alpha="auto": predictions need slides alone, and both encodings are tried.
+        slides = self.tol is None and settings.searches and settings.low_rank is None
+        tables = model._data(X, y, sample_weight, to_choose=slides)
+        encodings = ["linear", "ramps"] if len(tables) > 1 else [self.encode]
         rows, targets, weights, groups = indexable(X, y, sample_weight, groups)
         split, score_params = self._routed(scorer, weights, groups, params)
         folds = self._folds(rows, targets, split)
@@ -113,7 +121,7 @@ class AlphaCV:
                 )
         grid = given
         if grid is None:
-            largest = model._largest_alpha(settings, data)
+            largest = model._largest_alpha(settings, tables[0])
             grid = alpha_grid(
                 largest, self.eps, check.count(self.alphas, "alphas"), f"alphas is {self.alphas}"
             )
@@ -123,65 +131,84 @@ class AlphaCV:
         def time_left() -> float | None:
             return None if deadline == np.inf else max(deadline - time.monotonic(), LEAST_SECONDS)
 
-        models = [clone(model) for _ in folds]
         parallel = Parallel(n_jobs=n_jobs)
-        results: list[list[tuple[float, int, float]]] = []  # score, size and seconds, for each alpha and fold
-        best, since = -np.inf, 0
+        tried: list[tuple[Any, float]] = []  # encoding and alpha
+        results: list[list[tuple[float, int, float]]] = []  # score, size and seconds, of each fold
         stopped = ""
-        for alpha in grid.tolist():
-            try:
-                done = parallel(
-                    delayed(_fit_and_score)(
-                        model, scorer, rows, targets, weights, fold, alpha, time_left(), score_params
+        for encode in encodings:
+            models = [clone(model).set_params(encode=encode) for _ in folds]
+            if slides:
+                for along in models:
+                    along._path = Path()
+            best, since = -np.inf, 0
+            for alpha in grid.tolist():
+                try:
+                    done = parallel(
+                        delayed(_fit_and_score)(
+                            model, scorer, rows, targets, weights, fold, alpha, time_left(), score_params
+                        )
+                        for model, fold in zip(models, folds, strict=True)
                     )
-                    for model, fold in zip(models, folds, strict=True)
-                )
-            except KeyboardInterrupt:
-                if self.on_interrupt != "return" or not results:
-                    raise
-                stopped = "an interrupt"
-                break
-            if results and time.monotonic() > deadline:
-                stopped = f"max_seconds={self.max_seconds:g}"
-                break
-            models = [model for model, _ in done]
-            results.append([result for _, result in done])
-            mean = float(np.mean([score for score, _, _ in results[-1]]))
-            if self.verbose > 0:
-                logger.info("alpha %.4g: mean score %.6g of %d folds", alpha, mean, len(folds))
-            since = 0 if mean > best else since + 1
-            best = max(best, mean)
-            if since >= patience:
+                except KeyboardInterrupt:
+                    if self.on_interrupt != "return" or not results:
+                        raise
+                    stopped = "an interrupt"
+                    break
+                if results and time.monotonic() > deadline:
+                    stopped = f"max_seconds={self.max_seconds:g}"
+                    break
+                models = [model for model, _ in done]
+                tried.append((encode, alpha))
+                results.append([result for _, result in done])
+                mean = float(np.mean([score for score, _, _ in results[-1]]))
+                if self.verbose > 0:
+                    logger.info("alpha %.4g: mean score %.6g of %d folds", alpha, mean, len(folds))
+                since = 0 if mean > best else since + 1
+                best = max(best, mean)
+                if since >= patience:
+                    break
+            if stopped:
                 break
         if stopped:
             warnings.warn(
-                f"stopped by {stopped} after {len(results)} of {len(grid)} values of alpha; the best of "
-                "these is taken",
+                f"stopped by {stopped} after {len(results)} of {len(grid) * len(encodings)} values of alpha; "
+                "the best of these is taken",
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        self._choose(grid, np.array(results))
-
-        final = self._model().set_params(alpha=float(grid[self.best_index_]))
+        self._choose(tried, np.array(results))
+        encode, alpha = tried[self.best_index_]
+        final = self._model().set_params(encode=encode)
+        if slides:
+            final._path = Path()
+            for before in grid[grid > alpha].tolist():
+                final.set_params(alpha=before, verbose=0, max_seconds=time_left())
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ConvergenceWarning)  # the last fit warns of time
+                    final.fit(rows, targets, sample_weight=weights)
+            final._path.last = True
+        final.set_params(alpha=alpha, verbose=self.verbose, max_seconds=self.max_seconds)
         final.fit(rows, targets, sample_weight=weights)
         for name, value in vars(final).items():
             if name.endswith("_"):
                 setattr(self, name, value)
         return self
 
-    def _choose(self, grid: NDArray[np.float64], results: NDArray[np.float64]) -> None:
-        """Take up scores, sizes and seconds (alphas, folds, 3)."""
+    def _choose(self, tried: list[tuple[Any, float]], results: NDArray[np.float64]) -> None:
+        """Take up scores, sizes and seconds (tried, folds, 3)."""
         scores, sizes, seconds = np.moveaxis(results, 2, 0)
         mean, deviation = scores.mean(axis=1), scores.std(axis=1)
         self.n_splits_ = scores.shape[1]
-        self.alphas_ = grid[: len(scores)]
+        self.alphas_ = np.array([alpha for _, alpha in tried])
         best = int(np.argmax(mean))  # of equals the largest alpha
         if self.one_standard_error and self.n_splits_ > 1:
             error = scores[best].std(ddof=1) / np.sqrt(self.n_splits_)
-            best = int(np.argmax(mean >= mean[best] - error))
+            alike = np.array([encode is tried[best][0] for encode, _ in tried])
+            best = int(np.argmax(alike & (mean >= mean[best] - error)))
         self.best_index_, self.best_score_ = best, float(mean[best])
         self.cv_results_ = {
             "param_alpha": self.alphas_.copy(),
+            "param_encode": np.array([_name(encode) for encode, _ in tried]),
             **{f"split{k}_test_score": scores[:, k].copy() for k in range(self.n_splits_)},
             "mean_test_score": mean,
             "std_test_score": deviation,
@@ -262,6 +289,10 @@ class AlphaCV:
         if scorer not in DEFAULT_SCORERS:
             router.add(scorer=scorer, method_mapping=MethodMapping().add(caller="fit", callee="score"))
         return router
+
+
+def _name(encode: str | TableEncoder | None) -> str:
+    return encode if isinstance(encode, str) else type(encode).__name__ if encode else "none"
 
 
 def _are_rows(given: Any, n: int) -> bool:

@@ -250,13 +250,7 @@ class _Walk:
         for k, alpha in enumerate(alphas):
             held_out, size = 0.0, 0.0
             for i, (train, test) in enumerate(parts):
-                before = trees[i]
-                most = min(MOST_TREES, train.y.size)  # a network needs no more sub-networks than targets
-                wanted = RANDOM_TREES if before is None else FURTHER_TREES
-                random = min(wanted, max(0, most - (0 if before is None else len(before[0]))))
-                after = slides.descend(
-                    train, alpha, before, evaluations=evaluations, random_trees=random, stream=k
-                )
+                after = slide_along(slides, train, alpha, trees[i], k, evaluations)
                 if slides.watch.stopped_by:
                     if self.trees is None:
                         self.alpha, self.trees = alpha, after
@@ -273,6 +267,21 @@ class _Walk:
             if since >= patience:
                 break
         return found
+
+
+def slide_along(
+    slides: Slides,
+    problem: Problem,
+    alpha: float,
+    before: Trees | None,
+    k: int,
+    evaluations: int = EVALUATIONS,
+) -> Trees:
+    """The trees at alpha, the k-th value of a path, from those at the value before and random ones."""
+    most = min(MOST_TREES, problem.y.size)  # a network needs no more sub-networks than targets
+    wanted = RANDOM_TREES if before is None else FURTHER_TREES
+    random = min(wanted, max(0, most - (0 if before is None else len(before[0]))))
+    return slides.descend(problem, alpha, before, evaluations=evaluations, random_trees=random, stream=k)
 
 
 def part_of(problem: Problem, rows: NDArray[np.bool_]) -> Problem:

@@ -20,7 +20,8 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):
     """`PathReLURegressor` with the alpha of the best cross-validation score.
 
     In every fold the values of alpha are fitted from the largest down, each fit from the one before it, the
-    folds side by side.
+    folds side by side. Without `tol`, ReLU networks that are searched for only slide along them, as for
+    ``alpha="auto"``: a descent on the network's own objective, without the convex program.
 
     Parameters
     ----------
@@ -48,8 +49,12 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):
     activation, arrangements, n_arrangements, loss, quantile, threshold, bias, fit_intercept, standardize
         As for `PathReLURegressor`.
     encode : {"auto", "linear", "ramps"}, TableEncoder or None, default="auto"
-        As for `PathReLURegressor`; fitted in each fold on its own rows.
-    skip_connection, outputs, prune, low_rank, tol, max_iter, n_threads, random_state
+        As for `PathReLURegressor`; fitted in each fold on its own rows. With "auto" and slides, both
+        encodings are tried at the values of alpha.
+    tol : float, optional
+        To which each fit solves its program, as `PathReLURegressor` does. By default folds slide, and the
+        fit of all rows ends as for ``alpha="auto"``; where networks do not slide, 1e-4.
+    skip_connection, outputs, prune, low_rank, max_iter, n_threads, random_state
         As for `PathReLURegressor`.
     verbose : int, default=0
         1 logs the mean score of each alpha at level INFO of the logger "pathrelu", and follows the fit of all
@@ -67,12 +72,12 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):
     ----------
     alpha_ : float
         The value chosen.
-    alphas_ : ndarray of shape (n_alphas,)
-        Those tried, from the largest down.
-    cv_results_ : dict of ndarray of shape (n_alphas,)
-        ``param_alpha``, ``split0_test_score`` and so on, ``mean_test_score``, ``std_test_score``,
-        ``rank_test_score``, ``n_subnetworks`` (mean over folds), ``mean_fit_time``, ``std_fit_time``
-        (seconds).
+    alphas_ : ndarray of shape (n_tried,)
+        Those tried, from the largest down; of each encoding, if both were.
+    cv_results_ : dict of ndarray of shape (n_tried,)
+        ``param_alpha``, ``param_encode``, ``split0_test_score`` and so on, ``mean_test_score``,
+        ``std_test_score``, ``rank_test_score``, ``n_subnetworks`` (mean over folds), ``mean_fit_time``,
+        ``std_fit_time`` (seconds).
     best_index_ : int
         Of the value chosen.
     best_score_ : float
@@ -168,7 +173,8 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):
     """`PathReLUClassifier` with the alpha of the best cross-validation score.
 
     In every fold the values of alpha are fitted from the largest down, each fit from the one before it, the
-    folds side by side.
+    folds side by side. Without `tol`, ReLU networks that are searched for only slide along them, as for
+    ``alpha="auto"``: a descent on the network's own objective, without the convex program.
 
     Parameters
     ----------
@@ -183,9 +189,9 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):
         As for `PathReLURegressorCV`.
     activation, arrangements, n_arrangements, bias, fit_intercept, standardize, skip_connection, outputs
         As for `PathReLUClassifier`.
-    encode : {"auto", "linear", "ramps"}, TableEncoder or None, default="auto"
-        As for `PathReLURegressor`; fitted in each fold on its own rows.
-    prune, low_rank, class_weight, tol, max_iter, n_threads, random_state
+    encode, tol
+        As for `PathReLURegressorCV`.
+    prune, low_rank, class_weight, max_iter, n_threads, random_state
         As for `PathReLUClassifier`.
     verbose, callback, on_interrupt, max_seconds
         As for `PathReLURegressorCV`.

@@ -215,19 +215,23 @@ class RegularizationPathDisplay:
         results = getattr(estimator, "cv_results_", None)
         chosen = float(getattr(estimator, "alpha_", getattr(estimator, "alpha", np.nan)))
         given: dict[str, Any] = {"alpha": chosen}
+        tried: Any = getattr(estimator, "alphas_", None)
+        if results is not None:
+            alike = results["param_encode"] == results["param_encode"][estimator.best_index_]
+            tried = estimator.alphas_[alike]
         if results is not None and X_test is None and alphas is None:
             given |= {
-                "scores": results["mean_test_score"],
-                "score_std": results["std_test_score"],
+                "scores": results["mean_test_score"][alike],
+                "score_std": results["std_test_score"][alike],
                 "score_name": "Score, cross-validated",
-                "n_subnetworks": results.get("n_subnetworks"),
+                "n_subnetworks": results["n_subnetworks"][alike],
             }
         if X is None or y is None:
             if results is None or "scores" not in given:
                 raise ValueError("X is None; expected the rows of training, to follow the path over")
-            return cls(estimator.alphas_, **given).plot(ax=ax, **kwargs)
+            return cls(tried, **given).plot(ax=ax, **kwargs)
         if alphas is None:
-            alphas = getattr(estimator, "alphas_", None)
+            alphas = tried
         path, networks = _path_of(estimator, network, X, y, sample_weight, alphas, n_alphas, chosen)
         if X_test is not None:
             models = [_with_network(estimator, each) for each in networks]
@@ -238,7 +242,7 @@ class RegularizationPathDisplay:
             }
         elif "scores" in given:
             # solve_path has alphas from the largest down.
-            down = np.argsort(estimator.alphas_)[::-1]
+            down = np.argsort(tried)[::-1]
             for name in ("scores", "score_std"):
                 given[name] = np.asarray(given[name])[down]
             given["n_subnetworks"] = None
