@@ -561,10 +561,9 @@ def measure_tables(store, quick):
                     Setting(optimizer, TABLE_SIZE, 100 if quick else 1500, width, penalty, 64)
                     for penalty in penalties
                 ]
-                first = Task(X[:1], y[:1], loss, alpha, outputs, True)
-                setting, size, spent = tuned(first, settings, TUNING[:3])
-                runs = Runs(Task(X, y, loss, alpha, outputs, True), setting, range(len(splits)))
-                runs.train([size] * len(splits))
+                task = Task(X, y, loss, alpha, outputs, True)
+                setting, size, spent = tuned(task, settings, TUNING[: len(splits)])
+                runs = Runs(task, setting, range(len(splits))).train([size] * len(splits))
                 scores = [accuracy(runs.predict(s[2][None])[k], s[3]) for k, s in enumerate(splits)]
                 store.put(
                     **case,
