@@ -68,7 +68,7 @@ class ReliabilityDisplay:
     >>> model = PathReLUClassifier(alpha=0.02, random_state=0)
     >>> shares = cross_val_predict(model, X, y, method="predict_proba")
     >>> display = ReliabilityDisplay.from_predictions(y, shares, n_bins=5)
-    >>> display.ax_.get_xlabel()
+    >>> display.axes_[1].get_xlabel()
     'Probability of the class predicted'
     """
 
