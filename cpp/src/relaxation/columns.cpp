@@ -73,6 +73,7 @@ class Program {
         std::vector<Index> free;
         for (Index k = 0; k < size_; ++k)
             if (k >= K_ || at.z[k] > 0 || gradient[k] < 0) free.push_back(k);
+        if (free.empty()) return Outcome::solved;
         const auto m = static_cast<Index>(free.size());
         const Matrix H = hessian(loss, at.f, free, floored ? floor(loss, at.f, theta) : Vector());
         Vector g(m), move = Vector::Zero(size_);
