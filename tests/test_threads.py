@@ -77,6 +77,16 @@ def of_model(model, y):
     return of_network(model.network_) | {"predicted": predict(WIDE)} | chosen
 
 
+def of_relaxation(found):
+    return {
+        "bounds": np.array([found.lower, found.objective, found.n_rounds]),
+        "theta": found.theta,
+        "units": found.units,
+        "weights": found.weights,
+        "directions": found.directions,
+    }
+
+
 def certified(method, net=RELU, **options):
     return lambda n: of_certificate(pr.certify(net, X, Y, 0.02, method=method, n_threads=n, **options))
 
@@ -155,6 +165,7 @@ CASES = {
     "certify: low_rank": certified("low_rank", kappa=2),
     "certify: spectral": certified("spectral"),
     "certify: solver": certified("solver", arrangements=FLAT),
+    "relaxation": lambda n: of_relaxation(pr.relaxation(X, Y, 0.02, n_threads=n)),
     "ParallelReLUNetwork.predict": lambda n: {"": RELU.predict(WIDE, n_threads=n)},
     "ParallelReLUNetwork.objective": lambda n: {"": RELU.objective(WIDE, WIDE[:, 0], 0.02, n_threads=n)},
     "ParallelReLUNetwork.prune": lambda n: of_network(RELU.prune(X[:5], n_threads=n)),
