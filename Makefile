@@ -4,7 +4,7 @@
 # make format  write Python and C++ in the project's format
 # make docs    the site, into build/docs/index.html
 # make bench   everything against its rivals, tables and plots into bench/results; BENCH="--quick" is shorter
-# make asan    C++ tests under the address and undefined-behaviour sanitizers
+# make asan    C++ tests, and Python tests of the core, under the address and undefined-behaviour sanitizers; Linux only
 # make coverage  Python lines and branches, and C++ lines (gcov), that the tests reach
 # make tsan    C++ tests under the thread sanitizer; needs Clang and its OpenMP runtime, libomp
 # make wheel   the sdist, and from it a wheel for each interpreter of PYTHONS="python3.11 python3.12", into dist
@@ -36,7 +36,7 @@ SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE cpp/CMakeLists.txt \
 	$(shell find cpp/include cpp/src cpp/bindings python -not -name '*.so' -not -path '*__pycache__*')
 
 .PHONY: demo test lint format docs bench wheel asan tsan coverage coverage-of-all clean built-dev built-asan built-tsan \
-	tsan-tools
+	asan-tools tsan-tools
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -56,8 +56,32 @@ bench: $(VENV)/.bench
 wheel:
 	@.ci/wheels $(PYTHONS)
 
-asan: built-asan
+# What ends in the core, and work shared by threads. Left out are the tests of minutes, for sanitized code is several
+# times slower: of many fits, whose code the others run.
+ASAN_TESTS = $(addprefix tests/test_,$(addsuffix .py,arrangements cones enumeration losses network operators portable \
+	threads)) --deselect tests/test_losses.py::test_estimators_predict_about_as_boosting_does \
+	--deselect "tests/test_threads.py::test_bits_do_not_depend_on_the_number_of_threads[PathReLUClassifierCV]" \
+	--deselect "tests/test_threads.py::test_bits_do_not_depend_on_the_number_of_threads[PathReLUClassifier: many rows]"
+ASAN_PYTHON := $(abspath build/asan/python)
+asan: asan-tools $(VENV)/.test built-asan
 	@$(USE_VENV) ctest --preset asan
+	@rm -rf $(ASAN_PYTHON) && mkdir -p $(ASAN_PYTHON) && cp -R python/pathrelu $(ASAN_PYTHON)
+	@rm -f $(ASAN_PYTHON)/pathrelu/_core*.so
+	@$(USE_VENV) cmake --install build/asan --prefix $(ASAN_PYTHON) > build/asan-install.log
+	@$(SANITIZED) $(WORKERS) -p no:faulthandler -p no:cacheprovider --capture=sys $(ASAN_TESTS) $(PYTEST)
+# Python is not sanitized: the runtimes that the module names are loaded before it, and that of C++, in which an error is
+# thrown. Only what Python itself prints is captured, or reports would be lost with the process that ends. Leaks are
+# not looked for: Python and its packages keep to the end what they have.
+SANITIZED = env PYTHONPATH=$(ASAN_PYTHON) ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	LD_PRELOAD="$$(ldd $(ASAN_PYTHON)/pathrelu/_core*.so | awk '/libasan|libubsan|libstdc/ { print $$3 }' | tr '\n' ' ')"
+built-asan: PRESET_ARGS = -DPython_EXECUTABLE=$(RUN)/python
+built-asan: asan-tools
+asan-tools:
+	@test "$$(uname -s)" = Linux || { echo "make asan needs Linux, whose loader takes the sanitizers into a Python without \
+	them; this is $$(uname -s)"; exit 1; }
+	@mkdir -p build && echo 'int main() {}' | $${CXX:-c++} -fsanitize=address,undefined -x c++ - -o build/asan-tools && \
+		ldd build/asan-tools | grep -q libasan || { echo "make asan needs a compiler with the sanitizers as shared \
+	libraries, such as GCC with libasan and libubsan; this one is $${CXX:-c++}"; exit 1; }
 
 # In an environment of its own, with everything compiled to count its lines.
 coverage:
