@@ -61,6 +61,7 @@ wheel:
 ASAN_TESTS = $(addprefix tests/test_,$(addsuffix .py,arrangements cones enumeration losses network operators portable \
 	threads)) --deselect tests/test_losses.py::test_estimators_predict_about_as_boosting_does \
 	--deselect "tests/test_threads.py::test_bits_do_not_depend_on_the_number_of_threads[PathReLUClassifierCV]" \
+	--deselect "tests/test_threads.py::test_bits_do_not_depend_on_the_number_of_threads[certify: semidefinite]" \
 	--deselect "tests/test_threads.py::test_bits_do_not_depend_on_the_number_of_threads[PathReLUClassifier: many rows]"
 ASAN_PYTHON := $(abspath build/asan/python)
 asan: asan-tools $(VENV)/.test built-asan
