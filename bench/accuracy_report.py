@@ -92,9 +92,9 @@ class Results:
 
 
 def latest(records: Sequence[Record]) -> list[Record]:
-    """Those of each method's version that was measured last."""
-    last = {record["method"]: record["code"] for record in records}
-    return [record for record in records if record["code"] == last[record["method"]]]
+    """Of each fit the record that was made last, by whatever version; the page names them all."""
+    what = ("stage", "method", "table", "fold")
+    return list({tuple(record[name] for name in what): record for record in records}.values())
 
 
 def filled(values: np.ndarray, higher: bool) -> np.ndarray:

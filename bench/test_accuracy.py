@@ -147,11 +147,18 @@ def test_code_is_the_version_of_a_package_or_the_commit_of_ours():
     assert accuracy.code("pathrelu").startswith("pathrelu ")
 
 
-def test_only_rows_of_the_version_that_was_measured_last_are_reported():
-    records = [{"method": "pathrelu", "code": code, "table": str(n)} for n, code in enumerate("aabab")] + [
-        {"method": "mlp", "code": "1", "table": "x"}
+def test_of_each_fit_the_last_record_is_reported():
+    records = [
+        {"stage": "untuned", "method": method, "code": code, "table": "x", "fold": fold}
+        for method, code, fold in [
+            ("pathrelu", "a", 0),
+            ("pathrelu", "b", 1),
+            ("mlp", "1", 0),
+            ("pathrelu", "b", 0),
+        ]
     ]
-    assert [record["table"] for record in accuracy_report.latest(records)] == ["2", "4", "x"]
+    found = [(record["method"], record["fold"], record["code"]) for record in accuracy_report.latest(records)]
+    assert sorted(found) == [("mlp", 0, "1"), ("pathrelu", 0, "b"), ("pathrelu", 1, "b")]
 
 
 def run(monkeypatch, folder, *arguments):
