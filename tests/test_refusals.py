@@ -67,6 +67,7 @@ CALLS = {
     "alpha_max": (pr.alpha_max, PROGRAM),
     "search": (pr.search, {"X": X, "y": Y, "alpha": 0.2} | FEW),
     "solve_low_rank": (pr.solve_low_rank, {"X": X, "y": Y, "alpha": 0.2, "rank": 2} | FEW),
+    "relaxation": (pr.relaxation, {"X": X, "y": Y, "alpha": 0.1, "max_rounds": 2}),
     "certify": (pr.certify, {"net": NETWORK, "X": X, "y": Y, "alpha": 0.1, "max_nodes": 10}),
     "sample_arrangements": (pr.sample_arrangements, {"X": X, "n_arrangements": 5}),
     "enumerate_arrangements": (pr.enumerate_arrangements, {"X": X}),
@@ -166,5 +167,5 @@ def test_every_value_is_taken_or_refused_by_name(name, parameter):
 
 def test_every_public_callable_is_tried():
     public = {name for name in pr.__all__ if callable(getattr(pr, name))}
-    results = {"Arrangements", "Certificate", "LowRank", "Solution"}  # which functions make
+    results = {"Arrangements", "Certificate", "LowRank", "Relaxation", "Solution"}  # which functions make
     assert public - results <= CALLS.keys()

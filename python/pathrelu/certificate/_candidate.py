@@ -11,6 +11,7 @@ from sklearn.base import is_classifier
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu import losses
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
@@ -216,4 +217,4 @@ class Candidate:
             self.upper = loss + self.alphas[0] * network.path_norm()
         else:
             self.alphas = given.alphas.tolist()
-            self.upper = loss + float(given.alphas @ network.output_norms())
+            self.upper = loss + algebra.inner(given.alphas, network.output_norms())
