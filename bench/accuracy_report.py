@@ -547,7 +547,8 @@ configurations, as many for each method, compared by log-loss or squared error o
 and fitted again on all of them.
 
 Tables marked (d) are the development set, on which defaults of pathrelu were chosen; ranks and tests are over
-the other tables only. What this does not show: more than 50,000 rows, and pretrained models."""
+the other tables only, four of which had a part in late choices (see the notes on losses). What this does not
+show: more than 50,000 rows, and pretrained models."""
 RANKS = """![Mean ranks](accuracy.png)
 
 Mean ranks over the evaluation tables (1 is best); a bar joins methods that Wilcoxon's signed-rank test with
