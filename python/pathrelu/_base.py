@@ -89,11 +89,14 @@ class Settings:
 
 @dataclass
 class Path:
-    """Where fits along decreasing alpha that only slide have come to."""
+    """Where fits along decreasing alpha that only slide have come to.
 
+    With `before`, one fit follows all these larger values, and ends as that of `alpha="auto"` does.
+    """
+
+    before: list[float] | None = None
     length: int = 0
     trees: list[Trees] = field(default_factory=list)  # of each program; none before the first fit
-    last: bool = False  # whether a fit ends as that of `alpha="auto"` does
 
 
 class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
@@ -324,16 +327,20 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         """Solutions of slides at the given alpha, from the trees of the value before."""
         assert settings.alpha is not None
         slides = settings.slides()
-        solutions, after = [], []
-        for program, problem in enumerate(problems):
-            before = path.trees[program] if path.trees else None
-            trees = slide_along(slides, problem, settings.alpha, before, path.length)
-            if path.last:
+        last = path.before is not None
+        for alpha in [*(path.before or []), settings.alpha]:
+            starts: Sequence[Trees | None] = path.trees or [None] * len(problems)
+            path.trees = [
+                slide_along(slides, problem, alpha, start, path.length)
+                for problem, start in zip(problems, starts, strict=True)
+            ]
+            path.length += 1
+        solutions = []
+        for problem, trees in zip(problems, path.trees, strict=True):
+            if last:
                 trees = slides.descend(problem, settings.alpha, trees, evaluations=LAST_EVALUATIONS)
-            steps = LAST_STEPS if path.last else 0
+            steps = LAST_STEPS if last else 0
             solutions.append(self._solve_over(settings, problem, settings.alpha, trees, steps))
-            after.append(trees)
-        path.trees, path.length = after, path.length + 1
         return solutions
 
     def _solve_over(

@@ -178,16 +178,9 @@ class AlphaCV:
             )
         self._choose(tried, np.array(results))
         encode, alpha = tried[self.best_index_]
-        final = self._model().set_params(encode=encode)
+        final = self._model().set_params(encode=encode, alpha=alpha)
         if slides:
-            final._path = Path()
-            for before in grid[grid > alpha].tolist():
-                final.set_params(alpha=before, verbose=0, max_seconds=time_left())
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", ConvergenceWarning)  # the last fit warns of time
-                    final.fit(rows, targets, sample_weight=weights)
-            final._path.last = True
-        final.set_params(alpha=alpha, verbose=self.verbose, max_seconds=self.max_seconds)
+            final._path = Path(before=grid[grid > alpha].tolist())
         final.fit(rows, targets, sample_weight=weights)
         for name, value in vars(final).items():
             if name.endswith("_"):
