@@ -15,7 +15,7 @@ from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu import losses
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
-from pathrelu.training import Data, Scaling, TrainingProblem, canonical, class_weights
+from pathrelu.training import Data, Scaling, TrainingProblem, canonical, labelled_weights
 
 Network = ParallelReLUNetwork | GatedReLUNetwork
 
@@ -96,10 +96,10 @@ class Given:
         classes = is_classifier(model)
         kinds = {} if classes else {"y_numeric": True, "multi_output": True}
         raw, targets = model._read(X, y, reset=False, **kinds)
-        weights = check.raw_weights(sample_weight, len(raw))
+        weights = sample_weight
         if classes:
             check_classification_targets(targets)
-            targets, weights = _labelled(model, np.asarray(targets), weights)
+            targets, weights = _labelled(model, np.asarray(targets), sample_weight)
         return cls(
             network,
             raw,
@@ -122,18 +122,15 @@ def _has_biases(network: Network) -> bool:
 
 
 def _labelled(
-    model: Any, labels: NDArray[Any], weights: NDArray[np.float64]
+    model: Any, labels: NDArray[Any], sample_weight: ArrayLike | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Labels as 0 and 1, (n, n_outputs), and weights of samples times those of classes."""
     known = model.classes_
-    present, place = np.unique(labels, return_inverse=True)
-    code = np.searchsorted(known, present).clip(max=len(known) - 1)
-    strange = known[code] != present
-    if strange.any():
-        label = present[strange].tolist()[0]
-        raise ValueError(f"y has the label {label!r}; expected one of {known.tolist()}")
-    weights = weights * class_weights(model.class_weight, present, place, weights)
-    one_hot = np.eye(len(known))[code[place]]
+    strange = np.setdiff1d(labels, known).tolist()
+    if strange:
+        raise ValueError(f"y has the label {strange[0]!r}; expected one of {known.tolist()}")
+    weights, present, place = labelled_weights(sample_weight, labels, model.class_weight)
+    one_hot = np.eye(len(known))[np.searchsorted(known, present)[place]]
     possible = np.isfinite(model.network_.intercept)
     if len(possible) > 1:
         absent = np.flatnonzero((one_hot[weights > 0].any(axis=0)) & ~possible)

@@ -38,7 +38,6 @@ from pathrelu.files.loading import load
 from pathrelu.inspection import feature_importance, network_of, subnetwork_importance
 from pathrelu.model_selection import PathReLUClassifierCV, PathReLURegressorCV
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
-from pathrelu.training import labelled_weights
 
 Model: TypeAlias = PathReLUClassifier | PathReLURegressor
 Network: TypeAlias = ParallelReLUNetwork | GatedReLUNetwork
@@ -359,26 +358,20 @@ def certify_file(
             own = getattr(model, name)
             told = f"the {name} {own}" if own is not None else f"no {name}"
             refuse(f"{path} was trained with {told}; expected no other --{name} than that")
-    if network.classes is not None:
-        of_loss: dict[str, Any] = {"loss": "log_loss"}
-    elif isinstance(model, PathReLURegressor):
-        of_loss = {name: getattr(model, name) for name in ("loss", "quantile", "threshold")}
-    else:
-        of_loss = loss_options(loss, quantile, threshold)
+    # A fitted estimator knows all that its training problem is made of.
+    options: dict[str, Any] = {}
+    if model is network:
+        of_classes = network.classes is not None
+        options = {"loss": "log_loss"} if of_classes else loss_options(loss, quantile, threshold)
+        options["alpha"] = alpha
     X, y, weight = rows_with_targets(path, network, data, target, sample_weight, layout)
-    of_classes = getattr(model, "class_weight", None)
-    if of_classes is not None and network.classes is not None:
-        weight, _, _ = labelled_weights(weight, y, of_classes)
     certificate = certified(
-        network,
+        model,
         X,
         y,
-        alpha,
-        method,
-        **of_loss,
+        method=method,
+        **options,
         sample_weight=weight,
-        bias=getattr(model, "bias", None),
-        fit_intercept=getattr(model, "fit_intercept", None),
         tol=tol,
         max_nodes=max_nodes,
         max_seconds=max_seconds,
