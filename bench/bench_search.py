@@ -31,6 +31,7 @@ from typing import NamedTuple
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from descent import adam_step, cosine
 from problems import NOISE, load, patterns, standardised
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -205,13 +206,8 @@ class Adam:
                 squares = sum(p.square().sum() for p in self.parameters)
                 objective = objective + self.task.alpha / 2 * squares
             gradients = torch.autograd.grad(objective, self.parameters)
-            factor = (1 + math.cos(math.pi * step / STEPS)) / 2 / (1 - 0.9 ** (step + 1))
-            correction = 1 / math.sqrt(1 - 0.999 ** (step + 1))
             with torch.no_grad():
-                for p, g, m, v, r in zip(self.parameters, gradients, first, second, rate, strict=True):
-                    m.lerp_(g, 0.1)
-                    v.mul_(0.999).addcmul_(g, g, value=0.001)
-                    p.addcdiv_(m * r, v.sqrt().mul_(correction).add_(1e-8), value=-factor)
+                adam_step(self.parameters, gradients, first, second, rate, step, cosine(step / STEPS))
 
     def objectives(self):
         """Of (NC) in float64."""

@@ -102,7 +102,7 @@ class Runs:
         ).sum(-1)
 
     def train(self, step_sizes):
-        """SGD with momentum, or Adam (Kingma & Ba 2015), with one step size a run, down to 0 by a cosine."""
+        """SGD with momentum, or Adam, with one step size a run, down to 0 by a cosine."""
         torch, task, setting = self.torch, self.task, self.setting
         X = torch.tensor(task.X, dtype=torch.float32)
         y = torch.tensor(task.y, dtype=torch.int64 if task.loss == "softmax" else torch.float32)
@@ -123,17 +123,13 @@ class Runs:
             objective = self.losses(self.outputs(some, self.parameters), targets)
             objective = objective + task.alpha * self.penalties(self.parameters, setting.penalty, 1e-20)
             gradients = torch.autograd.grad(objective.sum(), moving)
-            fall = (1 + math.cos(math.pi * step / setting.steps)) / 2
-            correction = 1 / math.sqrt(1 - 0.999 ** (step + 1))
+            fall = cosine(step / setting.steps)
             with torch.no_grad():
-                for p, g, m, v, rate in zip(moving, gradients, first, second, rates, strict=True):
-                    if setting.optimizer == "SGD":
+                if setting.optimizer == "SGD":
+                    for p, g, m, rate in zip(moving, gradients, first, rates, strict=True):
                         p.sub_(m.mul_(MOMENTUM).add_(g) * rate, alpha=fall)
-                    else:
-                        m.lerp_(g, 0.1)
-                        v.mul_(0.999).addcmul_(g, g, value=0.001)
-                        scale = -fall / (1 - 0.9 ** (step + 1))
-                        p.addcdiv_(m * rate, v.sqrt().mul_(correction).add_(1e-8), value=scale)
+                else:
+                    adam_step(moving, gradients, first, second, rates, step, fall)
         self.seconds += time.process_time() - begin
         return self
 
@@ -155,6 +151,21 @@ class Runs:
         """Outputs (runs, rows, outputs) for X (runs or 1, rows, d)."""
         with self.torch.no_grad():
             return self.outputs(self.torch.tensor(X, dtype=self.torch.float64), self.double()).numpy()
+
+
+def cosine(share):
+    """The factor of step sizes after a share of the steps, from 1 down to 0."""
+    return (1 + math.cos(math.pi * share)) / 2
+
+
+def adam_step(parameters, gradients, first, second, rates, step, fall):
+    """A step of Adam (Kingma & Ba 2015), in place; `fall` times the step sizes `rates`."""
+    correction = 1 / math.sqrt(1 - 0.999 ** (step + 1))
+    for p, g, m, v, rate in zip(parameters, gradients, first, second, rates, strict=True):
+        m.lerp_(g, 0.1)
+        v.mul_(0.999).addcmul_(g, g, value=0.001)
+        scale = -fall / (1 - 0.9 ** (step + 1))
+        p.addcdiv_(m * rate, v.sqrt().mul_(correction).add_(1e-8), value=scale)
 
 
 def tuned(task, settings, seeds, score=None):
