@@ -1,29 +1,14 @@
 """Rows in pieces: sources, blocks and what is refused of them."""
 
-import itertools
-
 import numpy as np
 import pandas as pd
 import pytest
+from pieces import Pieces, cut_at
 
 from pathrelu.encoding import RawTable
 from pathrelu.rows import ArraySource, ParquetSource, Source
 from pathrelu.rows import _blocks as blocks
 from pathrelu.rows._blocks import LocalBlocks, added, reduced
-
-
-class Pieces:
-    """A source of the pieces given."""
-
-    def __init__(self, *pieces):
-        self.pieces = list(pieces)
-
-    @property
-    def n_chunks(self):
-        return len(self.pieces)
-
-    def chunk(self, k):
-        return self.pieces[k]
 
 
 @pytest.fixture(autouse=True)
@@ -34,11 +19,6 @@ def small_blocks(monkeypatch):
 def table(n=300, d=3, seed=0, dtype=np.float64):
     rng = np.random.default_rng(seed)
     return rng.standard_normal((n, d)).astype(dtype), rng.standard_normal(n), rng.random(n)
-
-
-def cut_at(X, y, w, *places):
-    edges = [0, *places, len(X)]
-    return Pieces(*((X[a:b], y[a:b], None if w is None else w[a:b]) for a, b in itertools.pairwise(edges)))
 
 
 def moments(X, y, w):
@@ -109,9 +89,28 @@ def test_frames_with_text_have_the_levels_of_all_their_pieces():
 def test_labels_stay_as_they_are():
     X, _, _ = table(100)
     labels = np.array(["no", "yes", "perhaps", "no"] * 25)
-    found = LocalBlocks(cut_at(X, labels, None, 30, 70)).map_blocks(lambda X, y, w: (y, w))
-    assert np.concatenate([y for y, _ in found]).tolist() == labels.tolist()
-    assert all((w == 1).all() for _, w in found)
+    for given in (labels, labels.astype(object), np.arange(100) % 3, np.arange(100) % 2 == 0):
+        held = LocalBlocks(cut_at(X, given, None, 30, 70), labels=True)
+        found = held.map_blocks(lambda X, y, w: (y, w))
+        got = np.concatenate([y for y, _ in found])
+        assert got.dtype == given.dtype
+        assert got.tolist() == given.tolist()
+        assert all((w == 1).all() for _, w in found)
+
+
+def test_labels_that_are_none():
+    X, y, _ = table(100)
+    for given, message in (
+        (y, "value .* in row 0; expected labels"),
+        (with_value(np.array(["u", "v"] * 50, object), 75, None), "y has a missing value .* in row 75"),
+        (X, "y has shape .* expected"),
+        (np.full(100, np.datetime64("2020-01-01")), "expected text, whole numbers or booleans"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=message):
+            LocalBlocks(cut_at(X, given, None, 60), labels=True).map_blocks(content)
+    mixed = Pieces((X, np.full(100, "u"), None), (X, np.full(100, 1), None))
+    with pytest.raises(TypeError, match="y holds numbers in chunk 1"):
+        LocalBlocks(mixed, labels=True).map_blocks(content)
 
 
 def test_whole_numbers_and_float64_mix_but_float32_stays_alone():
@@ -147,8 +146,8 @@ REFUSED = {
         r"missing value \(NaN\) in column 'a' of row 110",
     ),
     "a NaN target": (cut_at(X, with_value(y, 61, np.nan), w, 60), "y has the value nan in row 61"),
-    "a missing label": (
-        cut_at(X, with_value(np.array(["u", "v"] * 100, object), 75, None), w, 60),
+    "a missing target": (
+        cut_at(X, with_value(y.astype(object), 75, None), w, 60),
         "y has a missing value .* in row 75",
     ),
     "a weight below 0": (
@@ -174,8 +173,8 @@ REFUSED = {
     "rows of y": (Pieces((X, y[1:], w)), "y has 199 rows in chunk 0 of 1 of the source, where X has 200"),
     "rows of weights": (Pieces((X, y, w[1:])), "sample_weight has 199 rows"),
     "weights only sometimes": (Pieces((X, y, w), (X, y, None)), "chunk 1 .* has no weights, unlike"),
-    "outputs": (Pieces((X, y, w), (X, X, w)), "y has shape"),
-    "labels after numbers": (Pieces((X, y, w), (X, np.full(200, "u"), w)), "y holds labels in chunk 1"),
+    "outputs": (Pieces((X, y, w), (X, X, w)), "y has 3 columns in chunk 1 .*; expected one dimension"),
+    "labels": (Pieces((X, y, w), (X, np.full(200, "u"), w)), "y has dtype <U1; expected numbers"),
     "no rows": (Pieces((X[:0], y[:0], w[:0]), (X[:0], y[:0], w[:0])), "no rows in its 2 chunks"),
     "no chunks": (Pieces(), "n_chunks of the source is 0"),
     "no tuple": (Pieces(X), "chunk 0 of 1 of the source is a ndarray; expected a tuple"),

@@ -363,17 +363,28 @@ def fit_categories(
 
 def distinct_rows(columns: Sequence[RawColumn], y: NDArray[Any] | None) -> NDArray[np.intp]:
     """Places of the first of each set of rows that are equal, targets included."""
-    keys = np.zeros(len(columns[0].values), np.uint64)
-    for values in [column.values for column in columns] + ([] if y is None else _targets(y)):
+    values = [column.values for column in columns] + ([] if y is None else _targets(y))
+    return np.unique(row_keys(values), return_index=True)[1]
+
+
+def row_keys(columns: Sequence[check.Rows], seed: int = 0) -> NDArray[np.uint64]:
+    """A hash of each row, of columns of numbers; of equal rows it is equal."""
+    keys = np.full(len(columns[0]), seed, np.uint64)
+    _mix(keys)
+    for values in columns:
         numbers = np.where(np.isnan(values), np.nan, values.astype(np.float64) + 0.0)
-        # Finalizer of SplitMix64 (Steele, Lea & Flood 2014).
         keys += numbers.view(np.uint64)
-        keys ^= keys >> np.uint64(30)
-        keys *= np.uint64(0xBF58476D1CE4E5B9)
-        keys ^= keys >> np.uint64(27)
-        keys *= np.uint64(0x94D049BB133111EB)
-        keys ^= keys >> np.uint64(31)
-    return np.unique(keys, return_index=True)[1]
+        _mix(keys)
+    return keys
+
+
+def _mix(keys: NDArray[np.uint64]) -> None:
+    # Finalizer of SplitMix64 (Steele, Lea & Flood 2014).
+    keys ^= keys >> np.uint64(30)
+    keys *= np.uint64(0xBF58476D1CE4E5B9)
+    keys ^= keys >> np.uint64(27)
+    keys *= np.uint64(0x94D049BB133111EB)
+    keys ^= keys >> np.uint64(31)
 
 
 def _targets(y: NDArray[Any]) -> list[check.Doubles]:

@@ -104,12 +104,16 @@ class LocalBlocks:
         `TableEncoder.read`, which knows what stands for missing values.
     gaps : bool
         Whether rows may have missing values and columns that are no numbers.
+    labels : bool
+        Whether targets are labels of classes.
     """
 
-    def __init__(self, source: Source, read: Read = RawTable.read, *, gaps: bool = True) -> None:
+    def __init__(
+        self, source: Source, read: Read = RawTable.read, *, gaps: bool = True, labels: bool = False
+    ) -> None:
         self.source = source
         self.passes = 0  # over all rows
-        self._read, self._gaps = read, gaps
+        self._read, self._gaps, self._labels = read, gaps, labels
         self._n_chunks = check.count(source.n_chunks, "n_chunks of the source", 1)
         self._rows: list[int] = []  # of each chunk that has been read, once and for all
         self._columns: Columns | None = None
@@ -168,7 +172,7 @@ class LocalBlocks:
                 raise TypeError(f"{where} is a {type(given).__name__}; expected a tuple (X, y, w or None)")
             X, y, w = given
             raw, columns, n = read_columns(X, self._read, self._gaps)
-            target, targets = read_targets(y)
+            target, targets = read_targets(y, self._labels)
             weight = np.ones(n) if w is None else read_weights(w)
         except BadRow as bad:
             raise ValueError(f"{bad.after(before)} ({where})") from None

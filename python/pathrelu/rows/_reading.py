@@ -25,7 +25,7 @@ class Part(NamedTuple):
     X : RawTable
         Of numbers alone, `X.block` is a C-ordered float array.
     y : ndarray of shape (n,) or (n, n_outputs)
-        float64, or labels as they came.
+        float64, or labels as they came, of shape (n,).
     w : ndarray of shape (n,)
         Weights as they came; ones if there are none.
     """
@@ -103,20 +103,23 @@ class Targets:
     """What all pieces of targets have in common."""
 
     outputs: tuple[int, ...]
-    kind: str | None  # "numbers" or "labels"; None of a piece without rows
+    kind: str | None  # "numbers" or "text"; None of a piece without rows
 
     def merged(self, other: Targets, where: str) -> Targets:
         """What both have in common; see `Columns.merged`."""
         if other.outputs != self.outputs:
             raise ValueError(
-                f"y has shape (n, {', '.join(map(str, other.outputs))}) in {where}; expected "
-                f"(n, {', '.join(map(str, self.outputs))}), as before it"
+                f"y has {_outputs(other.outputs)} in {where}; expected {_outputs(self.outputs)}, as before it"
             )
         if other.kind is None or self.kind is None:
             return self if other.kind is None else other
         if other.kind != self.kind:
             raise TypeError(f"y holds {other.kind} in {where}; expected {self.kind}, as before it")
         return self
+
+
+def _outputs(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]} columns" if shape else "one dimension"
 
 
 def read_columns(X: Any, read: Read, gaps: bool) -> tuple[RawTable | None, Columns, int]:
@@ -155,36 +158,44 @@ def read_columns(X: Any, read: Read, gaps: bool) -> tuple[RawTable | None, Colum
     return raw, Columns(raw.names, raw.shape[1], kinds, raw.dtype), len(raw)
 
 
-def read_targets(y: Any) -> tuple[NDArray[Any], Targets]:
-    """A piece of targets, and what it is like."""
+def read_targets(y: Any, labels: bool) -> tuple[NDArray[Any], Targets]:
+    """A piece of targets, or of labels, and what it is like."""
     if y is None:
         raise TypeError("y is None; expected an array of targets")
     array = check.as_array(y, "y", "an array of shape (n_samples,)")
-    if array.ndim > 2:
-        raise ValueError(f"y has shape {array.shape}; expected (n,) or (n, outputs)")
-    if array.dtype.kind == "c":
-        raise TypeError(f"y has dtype {array.dtype}; expected real numbers or labels")
-    outputs = array.shape[1:]
+    if labels and array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim > (1 if labels else 2):
+        raise ValueError(f"y has shape {array.shape}; expected (n,){'' if labels else ' or (n, outputs)'}")
     if len(array) == 0:
-        return array, Targets(outputs, None)
-    missing = np.zeros(len(array), bool)
+        return array, Targets(array.shape[1:], None)
     if array.dtype.kind == "O":
-        flat = array.reshape(len(array), -1)
-        missing = np.array([any(check.is_missing(value) for value in row) for row in flat])
-    elif array.dtype.kind in "mM":
-        missing = np.isnat(array.reshape(len(array), -1)).any(axis=1)
-    if missing.any():
-        raise BadRow("y has a missing value (NaN or None) in row {row}", int(missing.argmax()))
-    if array.dtype.kind in "fiub":
-        array = np.ascontiguousarray(array, np.float64)
-        bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
-        if bad.any():
-            row = int(bad.argmax())
-            value = array.reshape(len(array), -1)[row]
-            value = value[~np.isfinite(value)][0]
-            raise BadRow(f"y has the value {value} in row {{row}}; expected finite numbers", row)
-        return array, Targets(outputs, "numbers")
-    return array, Targets(outputs, "labels")
+        missing = [any(check.is_missing(value) for value in row) for row in array.reshape(len(array), -1)]
+        if any(missing):
+            raise BadRow("y has a missing value (NaN or None) in row {row}", missing.index(True))
+        text = [isinstance(value, str) for value in array.flat]
+        if any(text) and not all(text):
+            raise TypeError("y mixes text and something else; expected one kind of labels")
+        if not any(text):  # numbers in a column of objects
+            array = np.array(array.tolist())
+    kind = "numbers" if array.dtype.kind in "fiub" else "text"
+    if kind == "text" and (not labels or array.dtype.kind not in "OUS"):
+        wanted = "text, whole numbers or booleans" if labels else "numbers"
+        raise TypeError(f"y has dtype {array.dtype}; expected {wanted}")
+    if kind == "numbers":
+        _finite_targets(array, labels)
+        array = array if labels else np.ascontiguousarray(array, np.float64)
+    return array, Targets(array.shape[1:], kind)
+
+
+def _finite_targets(array: NDArray[Any], labels: bool) -> None:
+    bad = ~np.isfinite(array)
+    wanted = "finite numbers"
+    if labels and not bad.any():
+        bad, wanted = array != np.round(array), "labels: text, whole numbers or booleans"
+    if bad.any():
+        place = tuple(np.argwhere(bad)[0])
+        raise BadRow(f"y has the value {array[place]} in row {{row}}; expected {wanted}", int(place[0]))
 
 
 def read_weights(w: Any) -> check.Doubles:
