@@ -146,6 +146,8 @@ def read_columns(X: Any, read: Read, gaps: bool) -> tuple[RawTable | None, Colum
             block = check.numeric(X, "X")
             raw = RawTable((), None, block, block.dtype)
     if raw is None:
+        if names is not None:
+            _no_infinity(X, names)
         raw = read(X)
     if raw.block is not None:
         _finite(raw.block, gaps, raw)
@@ -225,6 +227,17 @@ def _finite(table: check.Rows, gaps: bool, raw: RawTable, first_column: int = 0)
     what = "a missing value (NaN)" if np.isnan(table[row, k]) else "an infinite value"
     label = raw.label(k + first_column)
     raise BadRow(f"X has {what} in column {label} of row {{row}}; expected finite numbers", row)
+
+
+def _no_infinity(frame: Any, names: Sequence[Any]) -> None:
+    """As reading a frame does, by the row."""
+    for k, name in enumerate(names):
+        column = frame.iloc[:, k] if hasattr(frame, "iloc") else frame[:, k]
+        if str(column.dtype).lower().startswith(("float", "double")):
+            bad = np.isinf(np.asarray(column, np.float64))
+            if bad.any():
+                text = f"X has an infinite value in column {name!r} of row {{row}}; expected finite numbers"
+                raise BadRow(text, int(bad.argmax()))
 
 
 def _named(names: Sequence[Any] | None) -> str:
