@@ -6,9 +6,19 @@ import pytest
 from sklearn.datasets import make_friedman1
 from sklearn.exceptions import ConvergenceWarning
 
-from pathrelu import PathReLUClassifier, PathReLURegressor, TableEncoder, _core
+from pathrelu import PathReLUClassifier, PathReLURegressor, PathReLURegressorCV, TableEncoder, _core, load
 from pathrelu._watch import Watch
-from pathrelu.alpha import FOLDS, LEAST_ROWS, MORE_ALPHAS, PATH_ROWS, _Span, held_out_folds
+from pathrelu.alpha import (
+    FOLDS,
+    LEAST_FACTOR,
+    LEAST_ROWS,
+    MORE_ALPHAS,
+    PATH_ROWS,
+    _View,
+    held_out_folds,
+    rescaling,
+)
+from pathrelu.inspection import feature_importance
 from pathrelu.program._problem import Problem
 from pathrelu.program._slide import Slides
 
@@ -140,7 +150,7 @@ def test_rows_in_coordinates_of_their_span_give_the_same_outputs_at_the_same_nor
     rng = np.random.default_rng(0)
     X = rng.standard_normal((30, 90)).astype(dtype)
     X[20:] = X[:10] - X[10:20]
-    span = _Span.of(X)
+    span = _View.of(X)
     problem = Problem.check(X, X[:, 0], "relu", "squared_error", None)
     inside = span.problem(problem)
     assert inside.X.shape == (30, 20)
@@ -150,9 +160,17 @@ def test_rows_in_coordinates_of_their_span_give_the_same_outputs_at_the_same_nor
         small, large = leaves[:, 20 * k : 20 * k + 20], lifted[:, 90 * k : 90 * k + 90]
         np.testing.assert_allclose(X @ large.T, inside.X @ small.T, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(np.linalg.norm(large, axis=1), np.linalg.norm(small, axis=1), rtol=1e-5)
+    factors = rng.random(90) + 0.1
+    times = _View.of(X, factors)
+    table = times.problem(problem).X
+    given = (rng.standard_normal((4, 180)), None, None, None, None)
+    lowered = times.lowered(given)[0]
+    for k in range(2):
+        outputs = (X * factors) @ given[0][:, 90 * k : 90 * k + 90].T
+        np.testing.assert_allclose(table @ lowered[:, 20 * k : 20 * k + 20].T, outputs, rtol=1e-4, atol=1e-4)
     wide = PathReLURegressor(random_state=0).fit(X, X[:, 0] + X[:, 1])
     assert wide.score(X, X[:, 0] + X[:, 1]) > 0.9
-    assert _Span.of(X[:, :40]).problem(problem) is problem
+    assert _View.of(X[:, :40]).problem(problem) is problem
 
 
 def test_of_many_rows_the_path_goes_on_to_all_at_a_smaller_alpha():
@@ -161,9 +179,90 @@ def test_of_many_rows_the_path_goes_on_to_all_at_a_smaller_alpha():
     model = PathReLURegressor(random_state=0, encode="linear").fit(
         X, np.abs(X[:, 0]) + rng.standard_normal(8000)
     )
-    alpha, loss = model.path_["alpha"], model.path_["held_out_loss"]
+    used = model.path_["n_rescalings"] == 0
+    alpha, loss = model.path_["alpha"][used], model.path_["held_out_loss"][used]
     first = int(np.flatnonzero(np.isclose(alpha / alpha[0] * 2.0 ** np.arange(len(alpha)), 1) == 0)[0])
     few, more = slice(0, first), slice(first, None)
     assert 1 <= len(alpha[more]) <= MORE_ALPHAS
     np.testing.assert_allclose(alpha[first], alpha[np.argmin(loss[few])] * np.sqrt(PATH_ROWS / 6400))
     assert model.alpha_ == alpha[more][np.argmin(loss[more])]
+
+
+def noisy_columns(n, columns=20, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, columns))
+    return X, X[:, 0] * X[:, 1] + 0.3 * rng.standard_normal(n)
+
+
+@pytest.mark.parametrize("options", [{}, {"skip_connection": True}, {"depth": 3}])
+def test_columns_of_noise_are_scaled_down_where_held_out_rows_gain(options, tmp_path):
+    X, y = noisy_columns(500)
+    new, target = noisy_columns(2000, seed=1)
+    X, new = X * np.geomspace(1e-3, 1e3, 20), new * np.geomspace(1e-3, 1e3, 20)
+    plain = PathReLURegressor(adapt_columns=False, random_state=0, encode="linear", **options).fit(X, y)
+    assert plain.column_factors_ is None
+    assert set(plain.path_["n_rescalings"]) == {0}
+    model = PathReLURegressor(random_state=0, encode="linear", **options).fit(X, y)
+    assert 1 - model.score(new, target) < 0.8 * (1 - plain.score(new, target))
+    factors = model.column_factors_
+    assert factors[:2].min() > 2 * factors[2:].max()
+    np.testing.assert_allclose(model.network_.scale * factors, plain.network_.scale)
+    importance = model.feature_importances_
+    assert importance[:2].min() > 5 * importance[2:].max()
+    np.testing.assert_allclose(importance, feature_importance(model) / feature_importance(model).sum())
+    rescaled = model.path_["n_rescalings"] > 0
+    assert model.path_["held_out_loss"][rescaled].min() < model.path_["held_out_loss"][~rescaled].min()
+    assert model.objective_ == pytest.approx(model.network_.objective(X, y, alpha=model.alpha_))
+    model.save(tmp_path / "model.npz")
+    again = load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(again.predict(new), model.predict(new))
+    np.testing.assert_array_equal(again.feature_importances_, importance)
+
+
+def test_factors_are_parts_in_the_path_norm():
+    leaves = np.array([[3.0, 0.0, 1.0, 4.0, 0.5, 0.0], [5.0, 0.0, 1.0, 0.0, 1.2, 0.0]])  # two paths each
+    trees = [(leaves, None, None, None, None), (np.zeros((0, 0)), None, None, None, None)]
+    np.testing.assert_allclose(rescaling(trees, np.array([1.0, 2.0, 1.0]), 2), [1, 2 * (0.5 + 1.2) / 10, 1])
+    np.testing.assert_allclose(rescaling(trees, np.ones(3), 3), [1, 0.17, 0.2])
+    np.testing.assert_allclose(rescaling(trees, np.array([1.0, 1e-4, 1.0]), 2), [1, LEAST_FACTOR, 1])
+    assert rescaling(trees, np.ones(3), 1) is None
+    assert rescaling(trees[1:], np.ones(3), 3) is None
+
+
+@pytest.mark.parametrize("columns", [30, 300])
+def test_rescaling_learns_nothing_from_held_out_rows(columns):
+    X = np.random.default_rng(0).standard_normal((80, columns))
+    y = np.random.default_rng(1).standard_normal(80)
+    model = PathReLURegressor(random_state=0).fit(X, y)
+    assert model.column_factors_ is None
+    assert model.path_["held_out_loss"].min() > 0.9 * np.var(y) / 2
+
+
+def test_separate_outputs_rescale_the_same_columns():
+    X, y = noisy_columns(500)
+    model = PathReLURegressor(outputs="separate", random_state=0, encode="linear").fit(X, np.c_[y, -2 * y])
+    assert model.column_factors_[:2].min() > 2 * model.column_factors_[2:].max()
+    new, target = noisy_columns(2000, seed=1)
+    assert model.score(new, np.c_[target, -2 * target]) > 0.75
+
+
+def test_cross_validation_rescales_columns():
+    X, y = noisy_columns(400)
+    options = {"cv": 3, "alphas": 8, "encode": "linear", "random_state": 0}
+    plain = PathReLURegressorCV(adapt_columns=False, **options).fit(X, y)
+    model = PathReLURegressorCV(**options).fit(X, y)
+    times = model.cv_results_["n_rescalings"]
+    first = times == 0
+    np.testing.assert_array_equal(
+        model.cv_results_["mean_test_score"][first], plain.cv_results_["mean_test_score"]
+    )
+    assert 1 - model.best_score_ < 0.8 * (1 - plain.best_score_)
+    assert times[model.best_index_] > 0
+    assert (np.diff(times) >= 0).all()
+    best_before = model.alphas_[first][np.argmax(model.cv_results_["mean_test_score"][first])]
+    assert model.alphas_[times == 1][0] == best_before
+    factors = model.column_factors_
+    assert factors[:2].min() > 2 * factors[2:].max()
+    new, target = noisy_columns(2000, seed=1)
+    assert model.score(new, target) > plain.score(new, target)
+    assert plain.column_factors_ is None

@@ -96,6 +96,9 @@ def test_a_fit_changes_no_parameter(estimator):
 
 
 BAD_PARAMETERS = [
+    ("adapt_columns", True, ValueError, "adapt_columns is True; expected 'auto' or False"),
+    ("adapt_columns", "no", ValueError, "adapt_columns is 'no'; expected 'auto' or False"),
+    ("adapt_columns", 1, TypeError, "adapt_columns is 1; expected 'auto' or False"),
     ("encode", 3, TypeError, "encode is 3; expected 'auto', 'linear', 'ramps', a TableEncoder or None"),
     ("depth", 1, ValueError, r"depth is 1; expected an integer from 2 to 64"),
     ("depth", 2.0, TypeError, r"depth is 2\.0; expected an integer"),

@@ -124,8 +124,8 @@ def test_search_along_the_path_is_as_good_as_from_scratch():
 
 
 def test_without_a_tolerance_folds_slide_in_both_encodings():
-    model = PathReLURegressorCV(alphas=ALPHAS, cv=3, patience=None, random_state=0).fit(X, Y)
-    results = model.cv_results_
+    model = PathReLURegressorCV(alphas=ALPHAS, cv=3, patience=None, adapt_columns=False, random_state=0)
+    results = model.fit(X, Y).cv_results_
     assert results["param_encode"].tolist() == ["linear"] * 4 + ["ramps"] * 4
     np.testing.assert_array_equal(model.alphas_, ALPHAS + ALPHAS)
     for encode in ("linear", "ramps"):
@@ -363,7 +363,7 @@ def test_time_that_runs_out_takes_the_best_so_far():
         model.fit(rows, y)
     assert 0 < len(model.alphas_) < 60
     assert model.alpha_ in model.alphas_
-    assert f"stopped by max_seconds=1.5 after {len(model.alphas_)} of 120" in str(caught[0].message)
+    assert f"stopped by max_seconds=1.5 after {len(model.alphas_)} values of alpha;" in str(caught[0].message)
     assert len(caught) <= 2  # the fit of all rows may be stopped too
     assert model.alpha_ == model.alphas_[np.argmax(model.cv_results_["mean_test_score"])]
 
@@ -374,7 +374,7 @@ def test_one_value_is_scored_however_little_time_there_is():
         model.fit(X, Y)
     assert model.alphas_.tolist() == [max(ALPHAS)]
     of_alphas, of_all_rows = (str(warning.message) for warning in caught)
-    assert of_alphas.startswith(f"stopped by max_seconds=1e-09 after 1 of {len(ALPHAS)} values of alpha")
+    assert of_alphas.startswith("stopped by max_seconds=1e-09 after 1 values of alpha")
     assert "duality gap" in of_all_rows
 
 

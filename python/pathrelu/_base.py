@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -20,8 +20,11 @@ from pathrelu._watch import Callback, Record, Watch
 from pathrelu.alpha import (
     LAST_EVALUATIONS,
     Candidate,
+    Choice,
     choose_by_held_out,
     held_out_folds,
+    multiplied,
+    rescaling,
     slide_along,
     solve_at_automatic_alpha,
 )
@@ -62,6 +65,7 @@ class Settings:
     n_arrangements: int
     bias: bool
     standardize: bool
+    adapt_columns: bool
     skip_connection: bool
     shared: bool
     prune: bool
@@ -91,12 +95,23 @@ class Settings:
 class Path:
     """Where fits along decreasing alpha that only slide have come to.
 
-    With `before`, one fit follows all these larger values, and ends as that of `alpha="auto"` does.
+    With `before`, one fit follows all these values, columns rescaled after each list but the last, and ends
+    as that of `alpha="auto"` does.
     """
 
-    before: list[float] | None = None
+    before: list[list[float]] | None = None
     length: int = 0
     trees: list[Trees] = field(default_factory=list)  # of each program; none before the first fit
+    factors: NDArray[np.float64] | None = None  # of all columns that trees are over; None for ones
+
+    def rescaled(self, n_free: int, n_constant: int) -> Path:
+        """On from here, with the first columns multiplied by their parts in the trees."""
+        before = np.ones(n_free + n_constant) if self.factors is None else self.factors
+        factors = rescaling(self.trees, before, n_free)
+        if factors is None:
+            return self
+        trees = [multiplied(of, before / factors) for of in self.trees]
+        return replace(self, trees=trees, factors=factors)
 
 
 class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
@@ -112,6 +127,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     fit_intercept: bool
     standardize: bool
     encode: str | TableEncoder | None
+    adapt_columns: str | bool
     skip_connection: bool
     outputs: str
     prune: bool
@@ -135,6 +151,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     n_subnetworks_: int
     history_: list[Record]
     guarantee_: float | None
+    column_factors_: NDArray[np.float64] | None
     path_: dict[str, NDArray[Any]] | None
     _path: Path | None = None  # of slides, which cross-validation follows
 
@@ -167,6 +184,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             n_arrangements=check.count(self.n_arrangements, "n_arrangements"),
             bias=check.switch(self.bias, "bias"),
             standardize=check.switch(self.standardize, "standardize"),
+            adapt_columns=check.automatic_or_not(self.adapt_columns, "adapt_columns"),
             skip_connection=check.switch(self.skip_connection, "skip_connection"),
             shared=outputs != "separate" and not sampled,
             prune=check.switch(self.prune, "prune"),
@@ -197,19 +215,32 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             if settings.low_rank is not None:
                 projection = Projection(problems[0][0].X, problems[0][0].w, settings.low_rank)
                 problems = [[projection.project(problem) for problem in problems[0]]]
-            self.path_ = None
+            self.path_, self.column_factors_ = None, None
+            place, choice = 0, None
             fold = self._held_out(settings, data) if settings.chooses_by_held_out else None
             if fold is not None:
                 candidates = [
-                    Candidate("none" if table.encoder is None else table.encoder.numeric_, programs)
+                    Candidate(
+                        "none" if table.encoder is None else table.encoder.numeric_,
+                        programs,
+                        table.X.shape[1] if settings.adapt_columns and projection is None else 0,
+                    )
                     for table, programs in zip(encodings, problems, strict=True)
                 ]
-                place, solutions = self._solve_by_held_out(settings, candidates, fold)
+                slides = settings.slides()
+                choice = choose_by_held_out(candidates, fold, slides, slides.seed)
+                self.path_, place = choice.path, choice.place
+            training, chosen, data = trainings[place], problems[place], encodings[place]
+            if choice is not None and choice.factors is not None:
+                self.column_factors_ = choice.factors
+                training = training.times(choice.factors)
+                chosen = training.programs()
+            if choice is not None:
+                solutions = self._solve_chosen(settings, chosen, choice)
             elif self._path is not None:
-                place, solutions = 0, self._slide_along(settings, problems[0], self._path)
+                training, chosen, solutions = self._slide_along(settings, training, self._path)
             else:
-                place, solutions = 0, self._solve(settings, problems[0])
-        training, chosen, data = trainings[place], problems[place], encodings[place]
+                solutions = self._solve(settings, chosen)
         if settings.prune:
             solutions = [
                 pruned(problem, solution, settings.options.threads, settings.watch)
@@ -306,42 +337,44 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         classes = None if data.labels is None else np.unique(data.y, axis=0, return_inverse=True)[1].ravel()
         return held_out_folds(data.X, classes, check.seed(settings.random_state))
 
-    def _solve_by_held_out(
-        self, settings: Settings, candidates: list[Candidate], fold: NDArray[np.intp]
-    ) -> tuple[int, list[Solution]]:
-        """The place of the candidate chosen, and solutions of its programs on all rows."""
-        slides = settings.slides()
-        choice = choose_by_held_out(candidates, fold, slides, slides.seed)
-        self.path_ = choice.path
-        solutions = []
-        for problem, alpha, trees in zip(
-            candidates[choice.place].problems, choice.alphas, choice.trees, strict=True
-        ):
+    def _solve_chosen(self, settings: Settings, problems: list[Problem], choice: Choice) -> list[Solution]:
+        """Solutions, on all rows, of the programs that held-out rows have chosen."""
+        slides, solutions = settings.slides(), []
+        for problem, alpha, trees in zip(problems, choice.alphas, choice.trees, strict=True):
             last = slides.descend(problem, alpha, trees, evaluations=choice.evaluations)
             found = self._solve_over(settings, problem, alpha, last, LAST_STEPS)
             solutions.append(_logged(settings, found))
         self._previous = solutions if settings.warm_start else None
-        return choice.place, solutions
+        return solutions
 
-    def _slide_along(self, settings: Settings, problems: list[Problem], path: Path) -> list[Solution]:
-        """Solutions of slides at the given alpha, from the trees of the value before."""
+    def _slide_along(
+        self, settings: Settings, training: TrainingProblem, path: Path
+    ) -> tuple[TrainingProblem, list[Problem], list[Solution]]:
+        """The problem, its programs and solutions of slides at the given alpha, from the path before it."""
         assert settings.alpha is not None
         slides = settings.slides()
-        last = path.before is not None
-        for alpha in [*(path.before or []), settings.alpha]:
-            starts: Sequence[Trees | None] = path.trees or [None] * len(problems)
-            path.trees = [
-                slide_along(slides, problem, alpha, start, path.length)
-                for problem, start in zip(problems, starts, strict=True)
-            ]
-            path.length += 1
+        n_free = training.data.X.shape[1]
+        stages = path.before or [[]]
+        for stage in stages:
+            if stage is not stages[0]:
+                path = path.rescaled(n_free, training.X.shape[1] - n_free)
+            scaled = training if path.factors is None else training.times(path.factors[:n_free])
+            problems = scaled.programs()
+            for alpha in [*stage, settings.alpha] if stage is stages[-1] else stage:
+                starts: Sequence[Trees | None] = path.trees or [None] * len(problems)
+                path.trees = [
+                    slide_along(slides, problem, alpha, start, path.length)
+                    for problem, start in zip(problems, starts, strict=True)
+                ]
+                path.length += 1
+        self.column_factors_ = None if path.factors is None else path.factors[:n_free]
         solutions = []
         for problem, trees in zip(problems, path.trees, strict=True):
-            if last:
+            if path.before is not None:
                 trees = slides.descend(problem, settings.alpha, trees, evaluations=LAST_EVALUATIONS)
-            steps = LAST_STEPS if last else 0
+            steps = 0 if path.before is None else LAST_STEPS
             solutions.append(self._solve_over(settings, problem, settings.alpha, trees, steps))
-        return solutions
+        return scaled, problems, solutions
 
     def _solve_over(
         self, settings: Settings, problem: Problem, alpha: float, trees: Trees, most_steps: int
@@ -464,7 +497,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         They sum to one, or are all zero for a network without sub-networks.
         """
         check_is_fitted(self)
-        norms = feature_importance(self.network_)
+        norms = feature_importance(self)
         total = float(norms.sum())
         return norms / total if total > 0 else norms
 

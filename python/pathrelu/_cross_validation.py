@@ -8,6 +8,7 @@ import numbers
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -35,6 +36,7 @@ from pathrelu._sklearn import (
     safe_indexing,
     takes_weights,
 )
+from pathrelu.alpha import RESCALINGS
 from pathrelu.encoding import TableEncoder
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
 from pathrelu.program._path import alpha_grid
@@ -60,6 +62,7 @@ class AlphaCV:
     max_seconds: float | None
     tol: float | None
     encode: Any
+    bias: bool
 
     alphas_: NDArray[np.float64]
     cv_results_: dict[str, NDArray[Any]]
@@ -132,16 +135,15 @@ class AlphaCV:
             return None if deadline == np.inf else max(deadline - time.monotonic(), LEAST_SECONDS)
 
         parallel = Parallel(n_jobs=n_jobs)
-        tried: list[tuple[Any, float]] = []  # encoding and alpha
+        tried: list[tuple[Any, float, int]] = []  # encoding, alpha and how often columns were rescaled
         results: list[list[tuple[float, int, float]]] = []  # score, size and seconds, of each fold
         stopped = ""
-        for encode in encodings:
-            models = [clone(model).set_params(encode=encode) for _ in folds]
-            if slides:
-                for along in models:
-                    along._path = Path()
-            best, since = -np.inf, 0
-            for alpha in grid.tolist():
+        best, best_models = -np.inf, []  # of all, and where paths have come to there
+
+        def along(models: list[Any], encode: Any, alphas: NDArray[np.float64], rescalings: int) -> None:
+            nonlocal stopped, best, best_models
+            mark, since = -np.inf, 0
+            for alpha in alphas.tolist():
                 try:
                     done = parallel(
                         delayed(_fit_and_score)(
@@ -158,50 +160,73 @@ class AlphaCV:
                     stopped = f"max_seconds={self.max_seconds:g}"
                     break
                 models = [model for model, _ in done]
-                tried.append((encode, alpha))
+                tried.append((encode, alpha, rescalings))
                 results.append([result for _, result in done])
-                mean = float(np.mean([score for score, _, _ in results[-1]]))
+                mean = _mean(results[-1])
                 if self.verbose > 0:
                     logger.info("alpha %.4g: mean score %.6g of %d folds", alpha, mean, len(folds))
-                since = 0 if mean > best else since + 1
-                best = max(best, mean)
+                if mean > best:
+                    best = mean
+                    best_models = [_come_to(model) for model in models] if adapts else []
+                since = 0 if mean > mark else since + 1
+                mark = max(mark, mean)
                 if since >= patience:
                     break
+
+        adapts = slides and settings.adapt_columns
+        for encode in encodings:
+            models = [clone(model).set_params(encode=encode) for _ in folds]
+            if slides:
+                for one in models:
+                    one._path = Path()
+            along(models, encode, grid, 0)
             if stopped:
+                break
+        came: list[float] = []  # alpha at which columns were rescaled
+        while adapts and not stopped and len(came) < RESCALINGS:
+            before, (encode, alpha, _) = best, tried[int(np.argmax([_mean(result) for result in results]))]
+            came.append(alpha)
+            for one, of in zip(models, best_models, strict=True):
+                one.set_params(encode=encode)
+                n_free, path = of
+                one._path = path.rescaled(n_free, int(self.bias))
+            along(models, encode, grid[grid <= alpha], len(came))
+            if not best > before:
                 break
         if stopped:
             warnings.warn(
-                f"stopped by {stopped} after {len(results)} of {len(grid) * len(encodings)} values of alpha; "
-                "the best of these is taken",
+                f"stopped by {stopped} after {len(results)} values of alpha; the best of these is taken",
                 ConvergenceWarning,
                 stacklevel=2,
             )
         self._choose(tried, np.array(results))
-        encode, alpha = tried[self.best_index_]
+        encode, alpha, rescalings = tried[self.best_index_]
         final = self._model().set_params(encode=encode, alpha=alpha)
         if slides:
-            final._path = Path(before=grid[grid > alpha].tolist())
+            final._path = Path(before=_stages(grid, came[:rescalings], alpha))
         final.fit(rows, targets, sample_weight=weights)
         for name, value in vars(final).items():
             if name.endswith("_"):
                 setattr(self, name, value)
         return self
 
-    def _choose(self, tried: list[tuple[Any, float]], results: NDArray[np.float64]) -> None:
+    def _choose(self, tried: list[tuple[Any, float, int]], results: NDArray[np.float64]) -> None:
         """Take up scores, sizes and seconds (tried, folds, 3)."""
         scores, sizes, seconds = np.moveaxis(results, 2, 0)
         mean, deviation = scores.mean(axis=1), scores.std(axis=1)
         self.n_splits_ = scores.shape[1]
-        self.alphas_ = np.array([alpha for _, alpha in tried])
+        self.alphas_ = np.array([alpha for _, alpha, _ in tried])
         best = int(np.argmax(mean))  # of equals the largest alpha
         if self.one_standard_error and self.n_splits_ > 1:
             error = scores[best].std(ddof=1) / np.sqrt(self.n_splits_)
-            alike = np.array([encode is tried[best][0] for encode, _ in tried])
+            encode, _, rescalings = tried[best]
+            alike = np.array([one is encode and times == rescalings for one, _, times in tried])
             best = int(np.argmax(alike & (mean >= mean[best] - error)))
         self.best_index_, self.best_score_ = best, float(mean[best])
         self.cv_results_ = {
             "param_alpha": self.alphas_.copy(),
-            "param_encode": np.array([_name(encode) for encode, _ in tried]),
+            "param_encode": np.array([_name(encode) for encode, _, _ in tried]),
+            "n_rescalings": np.array([rescalings for _, _, rescalings in tried]),
             **{f"split{k}_test_score": scores[:, k].copy() for k in range(self.n_splits_)},
             "mean_test_score": mean,
             "std_test_score": deviation,
@@ -286,6 +311,24 @@ class AlphaCV:
 
 def _name(encode: str | TableEncoder | None) -> str:
     return encode if isinstance(encode, str) else type(encode).__name__ if encode else "none"
+
+
+def _come_to(model: Any) -> tuple[int, Path]:
+    """Columns of the last fit of a model, and where its path has come to."""
+    return model.network_.n_columns, replace(model._path)
+
+
+def _mean(result: list[tuple[float, int, float]]) -> float:
+    return float(np.mean([score for score, _, _ in result]))
+
+
+def _stages(grid: NDArray[np.float64], came: list[float], alpha: float) -> list[list[float]]:
+    """Values of alpha before the last one, in lists that end where columns are rescaled."""
+    stages, first = [], np.inf
+    for end in came:
+        stages.append(grid[(grid <= first) & (grid >= end)].tolist())
+        first = end
+    return [*stages, grid[(grid <= first) & (grid > alpha)].tolist()]
 
 
 def _are_rows(given: Any, n: int) -> bool:

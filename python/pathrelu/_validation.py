@@ -440,6 +440,16 @@ def switch(value: Any, name: str) -> bool:
     return bool(value)
 
 
+def automatic_or_not(value: Any, name: str) -> bool:
+    """Whether it is "auto", and not False."""
+    if isinstance(value, str) and value == "auto":
+        return True
+    if isinstance(value, bool | np.bool_) and not value:
+        return False
+    kind = ValueError if isinstance(value, str | bool | np.bool_) else TypeError
+    raise kind(f"{name} is {value!r:.80}; expected 'auto' or False")
+
+
 def instance(value: object, kind: type, name: str, wanted: str = "") -> None:
     if not isinstance(value, kind):
         raise TypeError(f"{name} has type {type(value).__name__}; expected {wanted or kind.__name__}")

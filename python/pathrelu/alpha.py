@@ -33,6 +33,10 @@ SPAN_ROWS = 500  # up to which rows of more columns are seen in coordinates of t
 SPAN_COLUMNS = 1.5  # times the rows, from which that pays
 PATIENCE = 2  # values of alpha without a gain, which end the path
 LEAST_GAIN = 2e-3  # of the held-out loss of a constant, that counts as one
+# Columns are rescaled so often, while that gains so much of the held-out loss of a constant: on development
+# tables smaller gains were as often losses on test rows, and a fourth time gained nothing on noisy columns.
+RESCALINGS, RESCALING_GAIN = 3, 1e-2
+LEAST_FACTOR = 1e-2  # of a column, which can so come back in the next network
 
 AUTOMATIC_SHARE = 0.3  # chosen on the development tables of bench/tables.py, as is the number of fits
 AUTOMATIC_FITS = 3
@@ -111,17 +115,22 @@ def _loss_gradient(problem: Problem, outputs: NDArray[np.float64]) -> NDArray[np
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to see the rows: its programs, and what to call it."""
+    """One way to see the rows: its programs, what to call it, and how many columns may be rescaled."""
 
     encoding: str
     problems: Sequence[Problem]
+    n_free: int = 0  # the first ones of the programs; the others are constants
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What held-out rows have chosen: a candidate and, for each of its programs, alpha and trees."""
+    """What held-out rows have chosen: a candidate and, for each of its programs, alpha and trees.
+
+    Trees are over the columns times the factors.
+    """
 
     place: int
+    factors: NDArray[np.float64] | None  # None for ones
     alphas: list[float]
     trees: list[Trees | None]
     evaluations: int  # of the slides that have yet to be made with them
@@ -136,70 +145,182 @@ def choose_by_held_out(
     `fold` gives each row, the same ones for all candidates, its fold; -1 is held out by none.
     """
     best, choice = math.inf, None
-    rows: list[tuple[str, int, float, float, float]] = []
+    rows: list[tuple[str, int, float, float, float, int]] = []
     for place, candidate in enumerate(candidates):
         if slides.watch.stopped_by and choice is not None:
             break
-        span = _Span.of(candidate.problems[0].X)
-        walks = [_Walk(span.problem(problem), fold, slides, seed) for problem in candidate.problems]
-        for program, walk in enumerate(walks):
+        views = [_View.of(candidate.problems[0].X)]
+        walks = [_Walk(problem, fold, slides, seed, views) for problem in candidate.problems]
+        for walk in walks:
             walk.run()
-            rows += [(candidate.encoding, program, *point) for point in walk.points]
+        rows += _points(candidate, walks, 0)
         held_out = sum(walk.best for walk in walks)
         if held_out < best or choice is None:
-            best, choice = held_out, (place, walks, span)
+            best, choice = held_out, (place, walks, views)
     assert choice is not None
-    place, walks, span = choice
-    for program, walk in enumerate(walks):
-        tried = len(walk.points)
+    place, walks, views = choice
+    chosen, rescalings = candidates[place], 0
+    while rescalings < RESCALINGS and not slides.watch.stopped_by:
+        rescaled = _rescaled(chosen, walks, views, fold, slides, seed)
+        if rescaled is None:
+            break
+        rows += _points(chosen, rescaled[0], rescalings + 1)
+        held_out = sum(walk.best for walk in rescaled[0])
+        if not held_out < best - RESCALING_GAIN * sum(walk.at_constant for walk in walks):
+            break
+        best, (walks, views), rescalings = held_out, rescaled, rescalings + 1
+    tried = [len(walk.points) for walk in walks]
+    for walk in walks:
         walk.run_on_all_rows()
-        rows += [(candidates[place].encoding, program, *point) for point in walk.points[tried:]]
-    names = ("encoding", "program", "alpha", "held_out_loss", "n_subnetworks")
+    rows += _points(chosen, walks, rescalings, tried)
+    names = ("encoding", "program", "alpha", "held_out_loss", "n_subnetworks", "n_rescalings")
     path = {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=False)}
     evaluations = MORE_EVALUATIONS if any(walk.few for walk in walks) else LAST_EVALUATIONS
-    trees = [span.lifted(walk.trees) for walk in walks]
-    return Choice(place, [walk.alpha for walk in walks], trees, evaluations, path)
+    factors, trees = None, [views[0].lifted(walk.trees) for walk in walks]
+    if rescalings > 0:
+        of_folds = np.stack([view.factors for view in views])
+        factors = np.sqrt((of_folds**2).mean(axis=0))
+        trees = [multiplied(of, of_folds[0] / factors) for of in trees]
+        factors = factors[: chosen.n_free]
+    return Choice(place, factors, [walk.alpha for walk in walks], trees, evaluations, path)
+
+
+def _points(
+    candidate: Candidate, walks: Sequence[_Walk], rescalings: int, tried: Sequence[int] | None = None
+) -> list[tuple[str, int, float, float, float, int]]:
+    """Rows of `path_`: the points of walks, but for those `tried` before."""
+    return [
+        (candidate.encoding, program, *point, rescalings)
+        for program, walk in enumerate(walks)
+        for point in walk.points[0 if tried is None else tried[program] :]
+    ]
+
+
+def _rescaled(
+    candidate: Candidate,
+    walks: Sequence[_Walk],
+    views: Sequence[_View],
+    fold: NDArray[np.intp],
+    slides: Slides,
+    seed: int,
+) -> tuple[list[_Walk], list[_View]] | None:
+    """Walks on from the best networks, with columns multiplied by the part that each has in them.
+
+    The networks of each fold choose for that fold alone, as its held-out rows have had no part in them. None
+    without columns to choose from.
+    """
+    X = candidate.problems[0].X
+    if any(walk.of_folds is None for walk in walks):
+        return None
+    seen: list[_View] = []
+    starts: list[list[Trees]] = [[] for _ in walks]
+    for k in range(len(walks[0].parts)):
+        before = views[min(k, len(views) - 1)]
+        trees = [before.lifted(walk.of_folds[k]) for walk in walks if walk.of_folds is not None]
+        factors = rescaling(trees, before.factors, candidate.n_free)
+        if factors is None:
+            return None
+        view = _View.of(X, factors)
+        seen.append(view)
+        for program, of in enumerate(trees):
+            starts[program].append(view.lowered(multiplied(of, before.factors / factors)))
+    found = [_Walk(problem, fold, slides, seed, seen) for problem in candidate.problems]
+    for walk, last, start in zip(found, walks, starts, strict=True):
+        walk.run_from(last.alpha, start)
+    return found, seen
+
+
+def rescaling(trees: Sequence[Trees], before: NDArray[np.float64], n_free: int) -> NDArray[np.float64] | None:
+    """What columns are to be multiplied by, after they were by the factors `before`, by trees over these.
+
+    The first `n_free` by their parts in the path norm, over the paths that begin there, for columns without
+    factors; the largest becomes 1. None where no other columns come of it.
+    """
+    parts = np.zeros(n_free)
+    for leaves, *_ in trees:
+        squares = _by_path(leaves, len(before))[..., :n_free] ** 2
+        parts += np.sqrt(squares.sum(axis=1)).sum(axis=0)
+    parts *= before[:n_free]
+    if n_free < 2 or not parts.any():
+        return None
+    return np.concatenate([np.maximum(parts / parts.max(), LEAST_FACTOR), np.ones(len(before) - n_free)])
+
+
+def multiplied(trees: Trees, factors: NDArray[np.float64]) -> Trees:
+    """Trees with the weights of each column multiplied."""
+    return ((_by_path(trees[0], len(factors)) * factors).reshape(trees[0].shape), *trees[1:])
+
+
+def _by_path(leaves: NDArray[np.float64], columns: int) -> NDArray[np.float64]:
+    """Weights (K, paths, columns)."""
+    return leaves.reshape(len(leaves), leaves.shape[1] // columns, columns)
+
+
+def _all_paths(leaves: NDArray[np.float64]) -> NDArray[np.float64]:
+    return leaves.reshape(len(leaves), leaves.shape[1] * leaves.shape[2])
 
 
 @dataclass(frozen=True)
-class _Span:
-    """Rows in coordinates of their span, where these are fewer: norms of weights and outputs are the same."""
+class _View:
+    """How a walk sees rows: columns times factors and, where it has fewer, in coordinates of their span.
 
+    Norms of weights and outputs are the same in these.
+    """
+
+    factors: NDArray[np.float64]  # of all columns
     axes: NDArray[np.float64] | None  # as rows; None for the columns themselves
 
     @classmethod
-    def of(cls, X: check.Rows) -> Self:
+    def of(cls, X: check.Rows, factors: NDArray[np.float64] | None = None) -> Self:
         n, d = X.shape
+        factors = np.ones(d) if factors is None else factors
         if n > SPAN_ROWS or d < SPAN_COLUMNS * n:
-            return cls(None)
-        rows = np.ascontiguousarray(X, np.float64)
+            return cls(factors, None)
+        rows = np.ascontiguousarray(X, np.float64) * factors
         squares, vectors = algebra.eigenvalues(algebra.product(rows, np.ascontiguousarray(rows.T)))
         # Shorter axes are those of single precision's rounding.
         kept = squares > squares[-1] * float(np.finfo(np.float32).eps)
         lengths = np.sqrt(squares[kept])[:, np.newaxis]
-        return cls(algebra.product(vectors[kept], rows) / lengths if kept.any() else None)
+        return cls(factors, algebra.product(vectors[kept], rows) / lengths if kept.any() else None)
 
     def problem(self, problem: Problem) -> Problem:
-        if self.axes is None:
-            return problem
-        return replace(problem, X=algebra.product(problem.X, np.ascontiguousarray(self.axes.T)))
+        X = problem.X
+        if (self.factors != 1).any():
+            X = np.ascontiguousarray(X * self.factors.astype(X.dtype))
+        if self.axes is not None:
+            X = algebra.product(X, np.ascontiguousarray(self.axes.T))
+        return problem if X is problem.X else replace(problem, X=X)
 
-    def lifted(self, trees: Trees | None) -> Trees | None:
-        """The trees over the columns."""
+    def lifted(self, trees: Trees | None) -> Any:
+        """The trees over the columns times the factors."""
         if self.axes is None or trees is None:
             return trees
-        leaves = trees[0].reshape(len(trees[0]), -1, len(self.axes))
-        return (algebra.product(leaves, self.axes).reshape(len(leaves), -1), *trees[1:])
+        return (_all_paths(algebra.product(_by_path(trees[0], len(self.axes)), self.axes)), *trees[1:])
+
+    def lowered(self, trees: Trees) -> Trees:
+        """Trees over the columns times the factors, in coordinates: with the same outputs on the rows."""
+        if self.axes is None:
+            return trees
+        leaves = _by_path(trees[0], self.axes.shape[1])
+        return (_all_paths(algebra.product(leaves, np.ascontiguousarray(self.axes.T))), *trees[1:])
 
 
 class _Walk:
-    """One program along decreasing alpha, on the rows that each fold leaves."""
+    """One program along decreasing alpha, on the rows that each fold leaves, in one view or one for each."""
 
-    def __init__(self, problem: Problem, fold: NDArray[np.intp], slides: Slides, seed: int) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        fold: NDArray[np.intp],
+        slides: Slides,
+        seed: int,
+        views: Sequence[_View],
+    ) -> None:
         self.slides = slides
         self.points: list[tuple[float, float, float]] = []  # alpha, held-out loss, sub-networks
         self.best, self.alpha = math.inf, 0.0
-        self.trees: Trees | None = None
+        self.trees: Trees | None = None  # of the first fold
+        self.of_folds: list[Trees] | None = None  # the best ones, once each has some
         constant = _constant(problem)
         self.at_constant = _core.mean_loss(
             np.ascontiguousarray(np.broadcast_to(constant, problem.y.shape)),
@@ -208,10 +329,12 @@ class _Walk:
             problem.core_loss,
         )
         gradient = _loss_gradient(problem, constant) * (problem.w / len(problem.w))[:, np.newaxis]
-        score = algebra.product(np.ascontiguousarray(problem.X.T, np.float64), gradient)
+        seen = [view.problem(problem) for view in views]
+        score = algebra.product(np.ascontiguousarray(seen[0].X.T, np.float64), gradient)
         self.first = FIRST_SHARE * float(np.sqrt((score**2).sum(axis=0).max())) or 1.0
         folds = sorted(set(fold[fold >= 0].tolist()))
-        self.parts = [(part_of(problem, fold != k), part_of(problem, fold == k)) for k in folds]
+        parts = zip(seen * len(folds) if len(seen) == 1 else seen, folds, strict=True)
+        self.parts = [(part_of(of, fold != k), part_of(of, fold == k)) for of, k in parts]
         self.few: list[tuple[Problem, Problem]] = []
         if len(folds) == 1 and len(self.parts[0][0].X) > PATH_ROWS:
             trained = len(self.parts[0][0].X)
@@ -228,6 +351,10 @@ class _Walk:
         if found == 0:
             start = [self.trees] * len(parts)
             self._along(parts, [self.first / STEP**k for k in range(1, WIDER + 1)], start, 1)
+
+    def run_from(self, alpha: float, trees: list[Trees]) -> None:
+        """Down from an alpha and trees of each fold."""
+        self._along(self.few or self.parts, [alpha * STEP**k for k in range(LONGEST)], list(trees), 1)
 
     def run_on_all_rows(self) -> None:
         """Further down where the first rows were some: the best alpha falls as the noise of a mean."""
@@ -262,6 +389,7 @@ class _Walk:
             self.points.append((alpha, held_out, size))
             if held_out < self.best or self.trees is None:
                 self.best, self.alpha, self.trees, found = held_out, alpha, trees[0], k
+                self.of_folds = [of for of in trees if of is not None]
             since = 0 if held_out < mark - LEAST_GAIN * self.at_constant else since + 1
             mark = min(mark, held_out)
             if since >= patience:

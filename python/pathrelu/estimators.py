@@ -75,6 +75,11 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         of less held-out loss where ``alpha="auto"``, else "linear".
         None: numbers alone, and anything else is refused by the name of its column. The encoder is part of
         the network, and `objective_` is for encoded columns.
+    adapt_columns : "auto" or False, default="auto"
+        Whether scaled, encoded columns are multiplied by the part that each has in the network that held-out
+        rows choose, and fitted again, where that lowers the held-out loss by enough; up to three times. Only
+        where ``alpha="auto"`` takes held-out rows. `column_factors_` has the factors, and `objective_` is for
+        the columns times these.
     skip_connection : bool, default=False
         Whether the network has a linear part too, whose path norm is that of its weights, for each output.
     outputs : {"auto", "shared", "separate"}, default="auto"
@@ -132,7 +137,10 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         Of one program for all outputs, or of one for each target after the other.
     path_ : dict of ndarrays or None
         What held-out rows have said where they chose `alpha_`: "encoding", "program" (0, or the output),
-        "alpha", "held_out_loss" and "n_subnetworks", of each network on the way.
+        "alpha", "held_out_loss", "n_subnetworks" and "n_rescalings" (of `adapt_columns`), of each network on
+        the way.
+    column_factors_ : ndarray of shape (n_encoded,) or None
+        What `adapt_columns` has multiplied scaled, encoded columns by; None for nothing.
     guarantee_ : float or None
         With `low_rank`, a bound on the ratio of the optima with and without it; see `LowRank`.
     feature_importances_ : ndarray of shape (`n_features_in_`,)
@@ -177,6 +185,7 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         fit_intercept: bool = True,
         standardize: bool = True,
         encode: str | TableEncoder | None = "auto",
+        adapt_columns: str | bool = "auto",
         skip_connection: bool = False,
         outputs: str = "auto",
         prune: bool = False,
@@ -204,6 +213,7 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         self.fit_intercept = fit_intercept
         self.standardize = standardize
         self.encode = encode
+        self.adapt_columns = adapt_columns
         self.skip_connection = skip_connection
         self.outputs = outputs
         self.prune = prune
@@ -303,7 +313,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         probabilities less labels are the residuals.
     activation, arrangements, n_arrangements, bias, fit_intercept
         As for `PathReLURegressor`.
-    standardize, encode, skip_connection, outputs, prune, low_rank
+    standardize, encode, adapt_columns, skip_connection, outputs, prune, low_rank
         As for `PathReLURegressor`.
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, at least 0, which multiply those of samples; "balanced" gives all classes the same
@@ -328,7 +338,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         Of the solver, at least 1.
     n_subnetworks_ : int
     history_ : list of Record
-    guarantee_, path_
+    guarantee_, path_, column_factors_
         As of `PathReLURegressor`.
     feature_importances_ : ndarray of shape (`n_features_in_`,)
         Share of each column in the path norm, over the paths that begin there.
@@ -359,6 +369,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         fit_intercept: bool = True,
         standardize: bool = True,
         encode: str | TableEncoder | None = "auto",
+        adapt_columns: str | bool = "auto",
         skip_connection: bool = False,
         outputs: str = "auto",
         prune: bool = False,
@@ -384,6 +395,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         self.fit_intercept = fit_intercept
         self.standardize = standardize
         self.encode = encode
+        self.adapt_columns = adapt_columns
         self.skip_connection = skip_connection
         self.outputs = outputs
         self.prune = prune

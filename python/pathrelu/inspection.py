@@ -195,8 +195,9 @@ def feature_path_norms(model: Any, *, scaled: bool = True) -> NDArray[np.float64
     ----------
     model : ParallelReLUNetwork, GatedReLUNetwork or fitted estimator of pathrelu
     scaled : bool, default=True
-        For the scaled columns of training, which makes columns of different units comparable. False: for raw
-        columns, per unit of each; of those that an encoder makes, per unit of the encoded ones.
+        For scaled columns, which makes columns of different units comparable. False: for raw columns, per
+        unit of each; of those that an encoder makes, per unit of the encoded ones. Those of a network alone
+        are as it was trained: where an estimator has `column_factors_`, these are part of its scale.
 
     Returns
     -------
@@ -211,12 +212,18 @@ def feature_path_norms(model: Any, *, scaled: bool = True) -> NDArray[np.float64
     array([[5., 1.]])
     """
     network = network_of(model)
-    weights = network.leaf_weights.astype(np.float64)
-    if not check.switch(scaled, "scaled"):
-        weights = weights / network.scale
+    weights = network.leaf_weights * _units(model, network, scaled)
     norms: NDArray[np.float64] = _by_feature(network, (weights**2).sum(axis=1))
     norms *= np.sqrt((network.output_weights**2).sum(axis=1))[:, np.newaxis]
     return norms
+
+
+def _units(model: Any, network: Network, scaled: bool) -> NDArray[np.float64]:
+    """Factors of the weights of columns: from those of the columns of training to scaled or to raw ones."""
+    if not check.switch(scaled, "scaled"):
+        return 1 / network.scale
+    factors: NDArray[np.float64] | None = getattr(model, "column_factors_", None)
+    return np.ones(network.n_columns) if factors is None else factors
 
 
 def _by_feature(network: Network, squares: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -243,8 +250,7 @@ def feature_importance(model: Any, *, by_output: bool = False, scaled: bool = Tr
         Whether to tell outputs apart; they sum to what there is otherwise. A sub-network that feeds several
         counts for each in proportion to the squared output weights.
     scaled : bool, default=True
-        For the scaled columns of training, which makes columns of different units comparable. False: for raw
-        columns, per unit of each.
+        As for `feature_path_norms`.
 
     Returns
     -------
@@ -267,10 +273,10 @@ def feature_importance(model: Any, *, by_output: bool = False, scaled: bool = Tr
     """
     network = network_of(model)
     by_output = check.switch(by_output, "by_output")
-    norms = feature_path_norms(network, scaled=scaled)
+    norms = feature_path_norms(model, scaled=scaled)
     result = algebra.product(_portions(network).T, norms)
     if network.skip_weights is not None:
-        linear = network.skip_weights.astype(np.float64) / (1.0 if scaled else network.scale)
+        linear = network.skip_weights * _units(model, network, scaled)
         result += _by_feature(network, linear**2)
     return result if by_output else result.sum(axis=0)
 

@@ -51,6 +51,9 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):
     encode : {"auto", "linear", "ramps"}, TableEncoder or None, default="auto"
         As for `PathReLURegressor`; fitted in each fold on its own rows. With "auto" and slides, both
         encodings are tried at the values of alpha.
+    adapt_columns : "auto" or False, default="auto"
+        As for `PathReLURegressor`, where folds slide: from the best value of alpha on, columns are rescaled
+        in each fold by its own network, while that raises the mean score.
     tol : float, optional
         To which each fit solves its program, as `PathReLURegressor` does. By default folds slide, and the
         fit of all rows ends as for ``alpha="auto"``; where networks do not slide, 1e-4.
@@ -73,17 +76,18 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):
     alpha_ : float
         The value chosen.
     alphas_ : ndarray of shape (n_tried,)
-        Those tried, from the largest down; of each encoding, if both were.
+        Those tried, from the largest down; of each encoding, if both were, and after each rescaling.
     cv_results_ : dict of ndarray of shape (n_tried,)
-        ``param_alpha``, ``param_encode``, ``split0_test_score`` and so on, ``mean_test_score``,
-        ``std_test_score``, ``rank_test_score``, ``n_subnetworks`` (mean over folds), ``mean_fit_time``,
-        ``std_fit_time`` (seconds).
+        ``param_alpha``, ``param_encode``, ``n_rescalings`` (of `adapt_columns`), ``split0_test_score`` and so
+        on, ``mean_test_score``, ``std_test_score``, ``rank_test_score``, ``n_subnetworks`` (mean over folds),
+        ``mean_fit_time``, ``std_fit_time`` (seconds).
     best_index_ : int
         Of the value chosen.
     best_score_ : float
         Its mean score.
     n_splits_ : int
     network_, intercept_, objective_, dual_gap_, n_iter_, n_subnetworks_, history_, guarantee_
+    column_factors_
         Of the fit of all rows at `alpha_`, as of `PathReLURegressor`.
     n_features_in_, feature_names_in_
         As of `PathReLURegressor`.
@@ -122,6 +126,7 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):
         fit_intercept: bool = True,
         standardize: bool = True,
         encode: str | TableEncoder | None = "auto",
+        adapt_columns: str | bool = "auto",
         skip_connection: bool = False,
         outputs: str = "auto",
         prune: bool = False,
@@ -154,6 +159,7 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):
         self.fit_intercept = fit_intercept
         self.standardize = standardize
         self.encode = encode
+        self.adapt_columns = adapt_columns
         self.skip_connection = skip_connection
         self.outputs = outputs
         self.prune = prune
@@ -189,7 +195,7 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):
         As for `PathReLURegressorCV`.
     activation, arrangements, n_arrangements, bias, fit_intercept, standardize, skip_connection, outputs
         As for `PathReLUClassifier`.
-    encode, tol
+    encode, adapt_columns, tol
         As for `PathReLURegressorCV`.
     prune, low_rank, class_weight, max_iter, n_threads, random_state
         As for `PathReLUClassifier`.
@@ -201,6 +207,7 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):
     alpha_, alphas_, cv_results_, best_index_, best_score_, n_splits_
         As of `PathReLURegressorCV`.
     classes_, network_, intercept_, objective_, dual_gap_, n_iter_, n_subnetworks_, history_, guarantee_
+    column_factors_
         Of the fit of all rows at `alpha_`, as of `PathReLUClassifier`.
     n_features_in_, feature_names_in_
         As of `PathReLUClassifier`.
@@ -234,6 +241,7 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):
         fit_intercept: bool = True,
         standardize: bool = True,
         encode: str | TableEncoder | None = "auto",
+        adapt_columns: str | bool = "auto",
         skip_connection: bool = False,
         outputs: str = "auto",
         prune: bool = False,
@@ -264,6 +272,7 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):
         self.fit_intercept = fit_intercept
         self.standardize = standardize
         self.encode = encode
+        self.adapt_columns = adapt_columns
         self.skip_connection = skip_connection
         self.outputs = outputs
         self.prune = prune

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -60,6 +60,12 @@ class Scaling:
         constant = network.bias_scale if bias else None
         return cls(network.center, network.scale, constant, np.zeros(network.n_columns, bool))
 
+    def times(self, factors: NDArray[np.float64]) -> Self:
+        """That of scaled columns times factors of at most 1; columns too large for it stay as they are."""
+        with np.errstate(over="ignore"):
+            scale = self.scale / factors
+        return replace(self, scale=np.where(np.isfinite(scale), scale, self.scale))
+
     def rows(self, X: check.Rows) -> check.Rows:
         """Rows of training, in the dtype of raw ones."""
         with np.errstate(over="ignore"):  # to infinity, which is refused with its place
@@ -103,6 +109,10 @@ class TrainingProblem:
         check.representable(self.X, "X", 4)
         check.representable(data.y, "y", 2)
         self.w = check.unit_mean(data.w)
+
+    def times(self, factors: NDArray[np.float64]) -> TrainingProblem:
+        """That of columns times factors."""
+        return TrainingProblem(self.data, self.scaling.times(factors), self.activation, shared=self.shared)
 
     @property
     def targets(self) -> NDArray[np.float64]:

@@ -314,7 +314,7 @@ def inspected(path: Path, data: Path | None, layout: Layout = AS_FOUND) -> dict[
             unit["variance_share"] = share
     features = [
         {"name": name, "path_norm": norm}
-        for name, norm in zip(names, feature_importance(network).tolist(), strict=True)
+        for name, norm in zip(names, feature_importance(model).tolist(), strict=True)
     ]
     return summary_of(model, network) | {"subnetworks": units, "features": features}
 

@@ -94,7 +94,7 @@ class FeatureImportanceDisplay:
         FeatureImportanceDisplay
         """
         network = network_of(estimator)
-        importance = feature_importance(network, by_output=True, scaled=scaled)
+        importance = feature_importance(estimator, by_output=True, scaled=scaled)
         if features is not None and len(features) != network.n_features:
             raise ValueError(f"features has {len(features)} names; expected {network.n_features}")
         return cls(
