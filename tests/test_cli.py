@@ -1209,10 +1209,41 @@ def test_export_writes_what_other_programs_read(table, csv, tmp_path):
     assert pr.load(tmp_path / "m").to_dict() == network.to_dict()
 
 
+def test_export_writes_models_as_text(csv, tmp_path):
+    _, model = train(csv)
+    loaded = pr.load(model)
+    for language in ("formula", "sql", "python", "c"):
+        assert run("export", model, "--to", language).stdout == loaded.to_text(language)
+    result = run("export", model, "--to", "formula", "--to-json", tmp_path / "m.json")
+    assert result.stdout == loaded.to_text()  # alone, for what reads a pipe
+    assert result.stderr == f"wrote {tmp_path / 'm.json'}\n"
+    given = ("--digits", 3, "--table", "t", "--keep", "id", "--keep", "b b", "--output", tmp_path / "m.sql")
+    assert run("export", model, "--to", "sql", *given).stdout == f"wrote {tmp_path / 'm.sql'}\n"
+    expected = loaded.to_text("sql", digits=3, table="t", keep=["id", "b b"])
+    assert (tmp_path / "m.sql").read_text() == expected
+
+
+def test_text_that_a_language_cannot_hold_is_refused_before_anything_is_written(tmp_path):
+    network = pr.ParallelReLUNetwork([[[1.0]]])
+    network.save(tmp_path / "m.npz")
+    out = tmp_path / "m.json"
+    result = run("export", tmp_path / "m.npz", "--to", "sql", "--to-json", out)
+    refused(result, "no names of columns", output=out)
+
+
 def test_bad_exports_are_refused(csv, tmp_path):
     _, model = train(csv)
     out = tmp_path / "out"
-    refused(run("export", model), "expected --onnx or --to-json")
+    refused(run("export", model), "expected --onnx, --to-json or --to")
+    refused(run("export", model, "--to", "cobol"), "'cobol' is not one of")
+    refused(run("export", model, "--to-json", out, "--digits", 3), "--digits is for --to", output=out)
+    refused(run("export", model, "--to-json", out, "--output", out), "--output is for --to", output=out)
+    for option in ("--table", "--keep"):
+        refused(run("export", model, "--to", "c", "--output", out, option, "t"), f"{option} is for --to sql")
+    refused(run("export", model, "--to", "sql", "--json"), "expected --output too")
+    both = ("--onnx", out, "--to", "c", "--output", out)
+    refused(run("export", model, *both), "--onnx and --output name the same file", output=out)
+    refused(run("export", model, "--to", "c", "--output", model), "would be written over")
     refused(run("export", model, "--to-json", out, "--dtype", "float64"), "--dtype is for --onnx", output=out)
     refused(run("export", model, "--to-json", out, "--onnx", out), "name the same file", output=out)
     refused(run("export", model, "--to-json", model), "would be written over")

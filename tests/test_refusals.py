@@ -17,6 +17,7 @@ GATES = RNG.standard_normal((6, D))
 ARRANGEMENTS = pr.Arrangements.from_gates(X, GATES)
 NETWORK = pr.ParallelReLUNetwork(np.ones((2, 1, D)))
 PARTS = {"leaf_weights": np.ones((2, 1, D))}
+NAMED_NETWORK = pr.ParallelReLUNetwork(**PARTS, feature_names=["a", "b", "c"])
 FEW = {"max_iter": 5, "max_seconds": 5.0}  # where any value of the other parameters will do
 
 
@@ -62,6 +63,7 @@ CALLS = {
     "PathReLUClassifier.decision_function": (CLASSIFIER.decision_function, {"X": X}),
     "PathReLURegressor.save": (REGRESSOR.save, {"path": "model"}),
     "PathReLURegressor.to_onnx": (REGRESSOR.to_onnx, {"path": "model"}),
+    "PathReLURegressor.to_text": (REGRESSOR.to_text, {}),
     "solve": (pr.solve, PROGRAM | {"alpha": 0.1} | FEW),
     "solve_path": (pr.solve_path, PROGRAM | {"n_alphas": 2} | FEW),
     "alpha_max": (pr.alpha_max, PROGRAM),
@@ -84,6 +86,8 @@ CALLS = {
     "ParallelReLUNetwork.save": (NETWORK.save, {"path": "model"}),
     "ParallelReLUNetwork.to_onnx": (NETWORK.to_onnx, {"path": "model"}),
     "ParallelReLUNetwork.to_torch": (NETWORK.to_torch, {}),
+    "ParallelReLUNetwork.to_text": (NAMED_NETWORK.to_text, {"language": "sql"}),
+    "subnetwork_formulas": (pr.inspection.subnetwork_formulas, {"model": NETWORK}),
     "ParallelReLUNetwork.from_dict": (pr.ParallelReLUNetwork.from_dict, {"content": NETWORK.to_dict()}),
     "TableEncoder": (encoded_with, {}),
     "TableEncoder.fit": (pr.TableEncoder().fit, {"X": TABLE}),

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
+from pathrelu.export.text import MOST_DIGITS, subnetworks_of
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 from pathrelu.network import _predict as rowwise
 
@@ -21,6 +22,7 @@ __all__ = [
     "feature_importance",
     "feature_path_norms",
     "preactivations",
+    "subnetwork_formulas",
     "subnetwork_importance",
     "subnetwork_outputs",
 ]
@@ -182,6 +184,37 @@ def subnetwork_outputs(model: Any, X: Any) -> NDArray[np.float64]:
     else:
         outputs = roots * network.output_weights.sum(axis=1)
     return outputs + 0.0  # 0, and not -0, of a root that is off
+
+
+def subnetwork_formulas(model: Any, *, digits: int = 4) -> list[str]:
+    """Each sub-network as a formula in raw units.
+
+    Ramps of one column are a line through points, and levels of one column a table; ``to_text()`` of the
+    model has the whole formula, and says what its functions mean.
+
+    Parameters
+    ----------
+    model : ParallelReLUNetwork, GatedReLUNetwork or fitted estimator of pathrelu
+    digits : int, default=4
+        Significant digits of numbers, at most 17.
+
+    Returns
+    -------
+    list of str
+        What each sub-network adds to the output, its sign included; of a network with several outputs what
+        ``output_weights`` of the network multiply.
+
+    Examples
+    --------
+    >>> from pathrelu import ParallelReLUNetwork
+    >>> from pathrelu.inspection import subnetwork_formulas
+    >>> network = ParallelReLUNetwork(
+    ...     [[[1.2, 0.4]]], leaf_bias=[[-3.1]], output_sign=[-1], feature_names=["bmi", "bp"]
+    ... )
+    >>> subnetwork_formulas(network)
+    ['- max(0, 1.2*bmi + 0.4*bp - 3.1)']
+    """
+    return subnetworks_of(network_of(model), check.count(digits, "digits", most=MOST_DIGITS))
 
 
 def feature_path_norms(model: Any, *, scaled: bool = True) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ from pathrelu.cli.tasks import (
     train_file,
 )
 from pathrelu.estimators import PathReLURegressor
+from pathrelu.export.text import LANGUAGES, MOST_DIGITS
 from pathrelu.files.archive import json_bytes, write_file
 from pathrelu.files.loading import load
 from pathrelu.inspection import network_of
@@ -455,30 +457,69 @@ def certify(model: Path, data: Path, as_json: bool, **options: Any) -> None:
     type=click.Choice(["float32", "float64"]),
     help="Of the rows that the ONNX file takes.  [default: float32]",
 )
+@click.option("--to", "language", type=click.Choice(LANGUAGES), help="Write the model as text: to stdout,")
+@click.option("--output", type=PATH, help="or to this file.")
+@click.option(
+    "--digits",
+    type=click.IntRange(1, MOST_DIGITS),
+    help="Of numbers in the text.  [default: all that code needs, 4 of a formula]",
+)
+@click.option("--table", help="That --to sql reads.  [default: data]")
+@click.option("--keep", multiple=True, help="Column of it in the result of --to sql too; can be repeated.")
 @as_json
-def export(model: Path, onnx: Path | None, to_json: Path | None, dtype: str | None, as_json: bool) -> None:
-    """Write MODEL for other programs. The file of a model itself is read by pathrelu.load in Python."""
-    if onnx is None and to_json is None:
-        refuse("nothing to write; expected --onnx or --to-json, or both")
+def export(
+    model: Path,
+    onnx: Path | None,
+    to_json: Path | None,
+    dtype: str | None,
+    language: str | None,
+    output: Path | None,
+    digits: int | None,
+    table: str | None,
+    keep: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Write MODEL for other programs. The file of a model itself is read by pathrelu.load in Python.
+
+    As SQL, a model is one query over a table, with the predictions; as Python or C, functions that need
+    nothing but the standard library; as a formula, something to read.
+    """
+    if onnx is None and to_json is None and language is None:
+        refuse("nothing to write; expected --onnx, --to-json or --to, or several of them")
     if dtype is not None and onnx is None:
         refuse("--dtype is for --onnx")
-    outputs = [path for path in (onnx, to_json) if path is not None]
-    for path in outputs:
+    if language is None and (output is not None or digits is not None):
+        refuse(f"{'--output' if output is not None else '--digits'} is for --to")
+    if language != "sql" and (table is not None or keep):
+        refuse(f"{'--table' if table is not None else '--keep'} is for --to sql")
+    if language is not None and output is None and as_json:
+        refuse("--json and --to both say what goes to stdout; expected --output too")
+    files = {"--onnx": onnx, "--to-json": to_json, "--output": output}
+    outputs = {option: path for option, path in files.items() if path is not None}
+    for path in outputs.values():
         check_output(path, model)
-    if len({path.resolve() for path in outputs}) < len(outputs):
-        refuse("--onnx and --to-json name the same file")
+    places = [path.resolve() for path in outputs.values()]
+    for (first, place), (second, other) in combinations(zip(outputs, places, strict=True), 2):
+        if place == other:
+            refuse(f"{first} and {second} name the same file")
     loaded = load(model)
+    # The text first: it may refuse names or labels, and then nothing is written.
+    text: str = loaded.to_text(language, digits=digits, table=table, keep=keep) if language else ""
     if onnx is not None:
         loaded.to_onnx(onnx, dtype=np.dtype(dtype or "float32"))
     if to_json is not None:
         if isinstance(loaded, PathReLURegressor) and loaded.log_link:
             note(f"{to_json}: outputs of the network are logarithms of means, for the loss {loaded.loss}")
         write_file(to_json, json_bytes(network_of(loaded).to_dict()))
+    if output is not None:
+        write_file(output, text.encode())
     if as_json:
-        echo_json({"written": list(map(str, outputs))})
-    else:
-        for path in outputs:
-            click.echo(f"wrote {path}")
+        echo_json({"written": list(map(str, outputs.values()))})
+        return
+    for path in outputs.values():
+        click.echo(f"wrote {path}", err=bool(text) and output is None)
+    if text and output is None:
+        click.echo(text, nl=False)
 
 
 @commands.command()

@@ -49,6 +49,8 @@ class Network(Protocol):
     @property
     def n_outputs(self) -> int: ...
     @property
+    def depth(self) -> int: ...
+    @property
     def skip_connection(self) -> bool: ...
     @property
     def weights(self) -> dict[str, check.Rows]: ...
@@ -181,29 +183,37 @@ def _reversed(values: NDArray[Any], width: Sequence[int]) -> NDArray[Any]:
     return values.reshape(len(values), *reversed(width)).T.ravel()
 
 
-def estimator_labels(estimator: Any) -> NDArray[Any] | None:
-    """Classes of a fitted estimator as an array that ONNX can hold, or None for a regressor."""
+def check_labels(estimator: Any, language: str = "ONNX") -> None:
+    """Refuse classes of a fitted estimator that its network does not have."""
     if is_classifier(estimator) and estimator.network_.classes is None:
         raise ValueError(
-            f"classes_ has dtype {estimator.classes_.dtype}; ONNX has labels of type str, int, float or bool"
+            f"classes_ has dtype {estimator.classes_.dtype}; {language} has labels of type str, int, float "
+            "or bool"
         )
+
+
+def estimator_labels(estimator: Any) -> NDArray[Any] | None:
+    """Classes of a fitted estimator as an array that ONNX can hold, or None for a regressor."""
+    check_labels(estimator)
     return label_array(estimator.network_)
 
 
-def label_array(network: Network) -> NDArray[Any] | None:
-    """Classes as an array that ONNX can hold, or None for a regression."""
+def label_array(network: Network, language: str = "ONNX") -> NDArray[Any] | None:
+    """Classes as an array that ONNX, or another language, can hold, or None for a regression."""
     if network.classes is None:
         return None
     kinds = {type(label) for label in network.classes}
     kind = kinds.pop()
     if kinds:
         raise ValueError(
-            f"classes are {network.classes}; ONNX has labels of one type, str, int, float or bool"
+            f"classes are {network.classes}; {language} has labels of one type, str, int, float or bool"
         )
     if kind is int:
         for label in network.classes:
             if not -(2**63) <= label < 2**63:  # type: ignore[operator]
-                raise ValueError(f"classes has the label {label}; ONNX has integers from -2**63 to 2**63 - 1")
+                raise ValueError(
+                    f"classes has the label {label}; {language} has integers from -2**63 to 2**63 - 1"
+                )
     return np.array(network.classes, {int: np.int64, float: np.float64, bool: np.bool_}.get(kind, np.str_))
 
 

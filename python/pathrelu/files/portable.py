@@ -1,11 +1,11 @@
-"""What estimators have beside training and prediction: files, and export to ONNX and skl2onnx."""
+"""What estimators have beside training and prediction: files, and export to ONNX, skl2onnx and text."""
 
 from __future__ import annotations
 
 import json
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 from pathrelu import _validation as check
 from pathrelu._registry import ESTIMATORS
 from pathrelu._version import __version__
-from pathrelu.export.graph import estimator_labels
+from pathrelu.export.graph import check_labels, estimator_labels
 from pathrelu.export.onnx import to_onnx
 from pathrelu.export.skl2onnx import register_skl2onnx, skl2onnx_convert, skl2onnx_shapes
+from pathrelu.export.text import to_text
 from pathrelu.files.archive import archive_bytes
 from pathrelu.files.estimators import ATTRIBUTE, FORMAT, VERSION
 from pathrelu.files.reading import save_content
@@ -139,6 +140,71 @@ class Portable:
         }
         exponential = getattr(self, "log_link", False)
         to_onnx(self.network_, path, dtype=dtype, metadata=metadata, exponential=exponential)
+
+    def to_text(
+        self,
+        language: str = "formula",
+        *,
+        digits: int | None = None,
+        table: str | None = None,
+        keep: Sequence[str] = (),
+    ) -> str:
+        """The whole predictor as a formula, or as code in SQL, Python or C.
+
+        Parameters
+        ----------
+        language : {"formula", "sql", "python", "c"}, default="formula"
+            "formula" is for people: sub-networks in raw units, those of largest path norm first. "sql" is one
+            query in standard SQL (SQLite, PostgreSQL, DuckDB), "python" and "c" (C99) are code that needs the
+            standard library alone. The encoder is part of all of them.
+        digits : int, optional
+            Significant digits of numbers, at most 17. None for 4 in formulas, and for all that outputs take
+            in code.
+        table : str, optional
+            For "sql": the table of the rows; None for "data".
+        keep : sequence of str, default=()
+            For "sql": columns of the table that the result has too, such as a key.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        NotFittedError
+            If there is no fit.
+        TypeError, ValueError
+            If a parameter is out of range, or the language cannot hold a name, a level or a label: SQL and
+            Python need names of columns that tell them apart, SQL and C text without null characters and
+            labels of one type.
+
+        Notes
+        -----
+        Without `digits`, code gives what `predict` does for float64 rows, to rounding. Classifiers
+        give `decision_function`, `predict_proba` and `predict`; with the loss "poisson" or "gamma" regressors
+        give means, and their formulas are of logarithms.
+        Code of Python takes dates and times as they are, and refuses rows that `predict` refuses. In SQL and
+        C times and durations are numbers of days (since 1970, UTC), what is missing is NULL, or NAN, and sums
+        beyond float64 are as the database or the compiler has them. Names and levels are quoted: nothing in
+        them is executed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from pathrelu import PathReLURegressor
+        >>> X = np.linspace(-1, 1, 50)[:, np.newaxis]
+        >>> model = PathReLURegressor(alpha=1e-3, random_state=0).fit(X, np.abs(X[:, 0]))
+        >>> code = {}
+        >>> exec(model.to_text("python"), code)
+        >>> bool(np.isclose(code["predict"]([0.5]), model.predict([[0.5]])[0]))
+        True
+        """
+        check_is_fitted(self)
+        check_labels(self, "text")
+        exponential = getattr(self, "log_link", False)
+        return to_text(
+            self.network_, language, digits=digits, table=table, keep=keep, exponential=exponential
+        )
 
     # What skl2onnx asks an estimator for that it does not know.
 

@@ -1,8 +1,9 @@
-"""What networks have beside predictions: files, and export to PyTorch and ONNX."""
+"""What networks have beside predictions: files, and export to PyTorch, ONNX and text."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from pathrelu import _validation as check
-from pathrelu.export import to_onnx, to_torch
+from pathrelu.export import to_onnx, to_text, to_torch
 from pathrelu.files.archive import archive_bytes, json_bytes, to_plain
 from pathrelu.files.networks import network_from_dict, network_parts
 from pathrelu.files.reading import save_content
@@ -18,7 +19,7 @@ from pathrelu.network._data import NetworkData
 
 
 class PortableNetwork(NetworkData):
-    """Methods of a network for files and other runtimes."""
+    """Methods of a network for files, other runtimes and other languages."""
 
     def parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """What a file of the network holds; `network_from_parts` takes it.
@@ -161,3 +162,60 @@ class PortableNetwork(NetworkData):
         rounding does not turn units on or off; a runtime for it must have float64.
         """
         to_onnx(self, path, dtype=dtype)
+
+    def to_text(
+        self,
+        language: str = "formula",
+        *,
+        digits: int | None = None,
+        table: str | None = None,
+        keep: Sequence[str] = (),
+    ) -> str:
+        """The whole network as a formula, or as code in SQL, Python or C.
+
+        Parameters
+        ----------
+        language : {"formula", "sql", "python", "c"}, default="formula"
+            "formula" is for people: sub-networks in raw units, those of largest path norm first. "sql" is one
+            query in standard SQL (SQLite, PostgreSQL, DuckDB), "python" and "c" (C99) are code that needs the
+            standard library alone. The encoder is part of all of them.
+        digits : int, optional
+            Significant digits of numbers, at most 17. None for 4 in formulas, and for all that outputs take
+            in code.
+        table : str, optional
+            For "sql": the table of the rows; None for "data".
+        keep : sequence of str, default=()
+            For "sql": columns of the table that the result has too, such as a key.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter is out of range, or the language cannot hold a name, a level or a label: SQL and
+            Python need names of columns that tell them apart, SQL and C text without null characters and
+            labels of one type.
+
+        Notes
+        -----
+        Without `digits`, code gives what `predict` does for float64 rows, to rounding. A network with
+        `classes` gives log-odds or logits, probabilities and labels; any other its outputs.
+        Code of Python takes dates and times as they are, and refuses rows that `predict` refuses. In SQL and
+        C times and durations are numbers of days (since 1970, UTC), what is missing is NULL, or NAN, and sums
+        beyond float64 are as the database or the compiler has them. Names and levels are quoted: nothing in
+        them is executed.
+
+        Examples
+        --------
+        >>> from pathrelu import ParallelReLUNetwork
+        >>> network = ParallelReLUNetwork(
+        ...     [[[1.0, -2.0]], [[0.0, 3.0]]], output_sign=[1, -1], feature_names=["a", "b"]
+        ... )
+        >>> print(network.to_text())
+        prediction = 0
+            - max(0, 3*b)
+            + max(0, a - 2*b)
+        """
+        return to_text(self, language, digits=digits, table=table, keep=keep)
