@@ -10,10 +10,12 @@ from pathrelu import PathReLUClassifier, PathReLURegressor, PathReLURegressorCV,
 from pathrelu._watch import Watch
 from pathrelu.alpha import (
     FOLDS,
+    FURTHER_SLIDES,
     LEAST_FACTOR,
     LEAST_ROWS,
-    MORE_ALPHAS,
+    LESS,
     PATH_ROWS,
+    RATES,
     _View,
     held_out_folds,
     rescaling,
@@ -183,9 +185,10 @@ def test_of_many_rows_the_path_goes_on_to_all_at_a_smaller_alpha():
     alpha, loss = model.path_["alpha"][used], model.path_["held_out_loss"][used]
     first = int(np.flatnonzero(np.isclose(alpha / alpha[0] * 2.0 ** np.arange(len(alpha)), 1) == 0)[0])
     few, more = slice(0, first), slice(first, None)
-    assert 1 <= len(alpha[more]) <= MORE_ALPHAS
-    np.testing.assert_allclose(alpha[first], alpha[np.argmin(loss[few])] * np.sqrt(PATH_ROWS / 6400))
-    assert model.alpha_ == alpha[more][np.argmin(loss[more])]
+    assert len(RATES) < len(alpha[more]) <= len(RATES) + FURTHER_SLIDES
+    chosen = alpha[np.argmin(loss[few])]
+    np.testing.assert_allclose(alpha[more], LESS * chosen * np.sqrt(PATH_ROWS / 6400))
+    assert model.alpha_ == alpha[first]
 
 
 def noisy_columns(n, columns=20, seed=0):

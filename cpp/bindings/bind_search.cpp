@@ -17,6 +17,16 @@ StartTrees view_of(const TreeArrays& trees) {
             vector(intercept, "intercept of the trees")};
 }
 
+TreeArrays arrays_of(const SlideResult& result) {
+    const auto K = static_cast<Index>(result.linear.size());
+    const auto table = [K](const auto& values) {
+        return copy_of(values, std::vector<Index>{K, K > 0 ? static_cast<Index>(values.size()) / K : 0});
+    };
+    return {table(result.leaves), table(result.edge_signs), table(result.directions),
+            copy_of(result.linear, std::vector<Index>{K}),
+            copy_of(result.intercept, std::vector<Index>{static_cast<Index>(result.intercept.size())})};
+}
+
 py::tuple search_arrays(const ProblemArrays& problem, double alpha, std::vector<Index> width,
                         const SolveOptions& solve_options, const SearchOptions& search_options,
                         const CallerWatch& watch, const std::optional<TreeArrays>& start) {
@@ -61,14 +71,50 @@ py::tuple slide_arrays(const ProblemArrays& problem, double alpha, std::vector<I
                      from);
     };
     const SlideResult result = std::visit(slide_on, problem.X);
-    const auto K = static_cast<Index>(result.linear.size());
-    const auto table = [K](const auto& values) {
-        return copy_of(values, std::vector<Index>{K, K > 0 ? static_cast<Index>(values.size()) / K : 0});
+    return py::make_tuple(arrays_of(result), result.stopped);
+}
+
+/// The variables of slides, Adam's means of gradients and of their squares, and steps so far.
+using StateArrays = std::tuple<Array<double>, Array<double>, Array<double>, Index>;
+
+std::pair<StateArrays, bool> descend_arrays(const ProblemArrays& problem, double alpha,
+                                            std::vector<Index> width, const StochasticOptions& options,
+                                            const CallerWatch& watch, const TreeArrays& kinds,
+                                            const StateArrays& from) {
+    require(problem.relu, "a slide is of relu networks");
+    const auto targets = matrix(problem.y, "y");
+    const auto weights = vector(problem.w, "w");
+    const TreeShape shape(std::move(width));
+    const Observer observer = watch.observer();
+    const StartTrees trees = view_of(kinds);
+    const auto values = [](const Array<double>& part) {
+        const auto view = vector(part, "the state");
+        return std::vector<double>(view.begin(), view.end());
     };
-    const TreeArrays trees{table(result.leaves), table(result.edge_signs), table(result.directions),
-                           copy_of(result.linear, std::vector<Index>{K}),
-                           copy_of(result.intercept, std::vector<Index>{targets.cols})};
-    return py::make_tuple(trees, result.stopped);
+    StochasticState state{values(std::get<0>(from)), values(std::get<1>(from)), values(std::get<2>(from)),
+                          std::get<3>(from)};
+    const auto descend = [&](const auto& X) {
+        const auto rows = matrix(X, "X");
+        const WithoutGil nogil;
+        return descend_stochastically(rows, targets, weights, alpha, problem.loss, shape, trees, options,
+                                      observer, state);
+    };
+    const bool stopped = !std::visit(descend, problem.X);
+    const std::vector<Index> size{static_cast<Index>(state.x.size())};
+    return {{copy_of(state.x, size), copy_of(state.mean, size), copy_of(state.square, size), state.steps},
+            stopped};
+}
+
+Array<double> variables_of(const TreeArrays& trees, std::vector<Index> width, bool shared, bool fit_intercept,
+                           double unit) {
+    const auto x = slide_variables(view_of(trees), TreeShape(std::move(width)), shared, fit_intercept, unit);
+    return copy_of(x, std::vector<Index>{static_cast<Index>(x.size())});
+}
+
+TreeArrays trees_at_variables(const Array<double>& x, const TreeArrays& kinds, std::vector<Index> width,
+                              bool shared, bool fit_intercept, double unit) {
+    return arrays_of(
+        trees_at(vector(x, "x"), view_of(kinds), TreeShape(std::move(width)), shared, fit_intercept, unit));
 }
 
 Array<double> outputs_of_trees(const std::variant<Array<double>, Array<float>>& table,
@@ -127,6 +173,28 @@ void register_search(py::module_& m) {
           py::arg("solve_options"), py::arg("slide_options"), py::arg("watch"), py::arg("start") = py::none(),
           "((leaves (K, paths * d), edge_signs (K, edges), directions (K, C), linear (K), intercept (C)), "
           "stopped)");
+    const StochasticOptions stochastic_defaults;
+    py::class_<StochasticOptions>(m, "StochasticOptions")
+        .def(py::init([](Index batch, double first_rate, double last_rate, double unit, std::uint64_t seed,
+                         std::uint64_t stream, bool shared, bool fit_intercept, int threads) {
+                 return StochasticOptions{batch,  first_rate, last_rate,     unit,   seed,
+                                          stream, shared,     fit_intercept, threads};
+             }),
+             py::kw_only(), py::arg("batch") = stochastic_defaults.batch,
+             py::arg("first_rate") = stochastic_defaults.first_rate,
+             py::arg("last_rate") = stochastic_defaults.last_rate, py::arg("unit") = stochastic_defaults.unit,
+             py::arg("seed") = stochastic_defaults.seed, py::arg("stream") = stochastic_defaults.stream,
+             py::arg("shared") = stochastic_defaults.shared,
+             py::arg("fit_intercept") = stochastic_defaults.fit_intercept,
+             py::arg("threads") = stochastic_defaults.threads);
+    m.def("descend_stochastically", &descend_arrays, py::arg("problem"), py::arg("alpha"), py::arg("width"),
+          py::arg("options"), py::arg("watch"), py::arg("kinds"), py::arg("state"),
+          "((variables, means of gradients, means of their squares, steps) after a pass of Adam, stopped)");
+    m.def("slide_variables", &variables_of, py::arg("trees"), py::arg("width"), py::arg("shared"),
+          py::arg("fit_intercept"), py::arg("unit"), "The variables of slides for trees.");
+    m.def("trees_at", &trees_at_variables, py::arg("x"), py::arg("kinds"), py::arg("width"),
+          py::arg("shared"), py::arg("fit_intercept"), py::arg("unit"),
+          "Trees, as `slide` gives them, at variables.");
     m.def("tree_outputs", &outputs_of_trees, py::arg("X").noconvert(), py::arg("width"), py::arg("trees"),
           py::arg("threads"), "Outputs (n, C) of trees as `slide` gives them.");
     m.def("search", &search_arrays, py::arg("problem"), py::arg("alpha"), py::arg("width"),

@@ -19,6 +19,7 @@ from pathrelu._sklearn import Tags
 from pathrelu._watch import Callback, Record, Watch
 from pathrelu.alpha import (
     LAST_EVALUATIONS,
+    LAST_STREAM,
     Candidate,
     Choice,
     choose_by_held_out,
@@ -26,6 +27,7 @@ from pathrelu.alpha import (
     multiplied,
     rescaling,
     slide_along,
+    slide_over,
     solve_at_automatic_alpha,
 )
 from pathrelu.arrangements import Arrangements, sample_arrangements
@@ -40,6 +42,7 @@ from pathrelu.program._search import pruned, run_search
 from pathrelu.program._slide import Slides, Trees
 from pathrelu.program._solution import Solution
 from pathrelu.program._solve import largest_alpha, run, solver_options, warn_of_float32, warn_of_gap
+from pathrelu.program._stochastic import ShuffledRows
 from pathrelu.progress import Live, log
 from pathrelu.training import Data, Scaling, TrainingProblem, canonical
 
@@ -340,8 +343,16 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     def _solve_chosen(self, settings: Settings, problems: list[Problem], choice: Choice) -> list[Solution]:
         """Solutions, on all rows, of the programs that held-out rows have chosen."""
         slides, solutions = settings.slides(), []
-        for problem, alpha, trees in zip(problems, choice.alphas, choice.trees, strict=True):
-            last = slides.descend(problem, alpha, trees, evaluations=choice.evaluations)
+        for problem, alpha, trees, rate, at_constant in zip(
+            problems, choice.alphas, choice.trees, choice.rates, choice.at_constant, strict=True
+        ):
+            if rate is None or trees is None:
+                last = slides.descend(problem, alpha, trees, evaluations=LAST_EVALUATIONS)
+            else:
+                rows = ShuffledRows(problem, slides)
+                last = slide_over(
+                    slides, rows, problem.core_loss, alpha, trees, at_constant, rate, LAST_STREAM
+                )
             found = self._solve_over(settings, problem, alpha, last, LAST_STEPS)
             solutions.append(_logged(settings, found))
         self._previous = solutions if settings.warm_start else None

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Rows = NDArray[np.floating[Any]]  # float32 or float64
+_State = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]
 _Loss = str | tuple[str, list[float]]  # its name, and its parameter for each output
 
 def default_threads() -> int: ...
@@ -251,6 +252,37 @@ def slide(
     watch: Watch,
     start: _Trees | None = None,
 ) -> tuple[_Trees, bool]: ...
+
+class StochasticOptions:
+    def __init__(
+        self,
+        *,
+        batch: int = ...,
+        first_rate: float = ...,
+        last_rate: float = ...,
+        unit: float = ...,
+        seed: int = ...,
+        stream: int = ...,
+        shared: bool = ...,
+        fit_intercept: bool = ...,
+        threads: int = ...,
+    ) -> None: ...
+
+def descend_stochastically(
+    problem: Problem,
+    alpha: float,
+    width: list[int],
+    options: StochasticOptions,
+    watch: Watch,
+    kinds: _Trees,
+    state: _State,
+) -> tuple[_State, bool]: ...
+def slide_variables(
+    trees: _Trees, width: list[int], shared: bool, fit_intercept: bool, unit: float
+) -> NDArray[np.float64]: ...
+def trees_at(
+    x: NDArray[np.float64], kinds: _Trees, width: list[int], shared: bool, fit_intercept: bool, unit: float
+) -> _Trees: ...
 def tree_outputs(X: _Rows, width: list[int], trees: _Trees, threads: int) -> NDArray[np.float64]: ...
 def search(
     problem: Problem,

@@ -16,6 +16,7 @@ from pathrelu import _validation as check
 from pathrelu.program._problem import Problem
 from pathrelu.program._slide import Slides, Trees
 from pathrelu.program._solution import Solution
+from pathrelu.program._stochastic import Rows, ShuffledRows, stochastic_slide
 
 FOLDS = 5
 LEAST_ROWS = 20  # distinct ones, below which folds say nothing and the rule without decides
@@ -26,9 +27,15 @@ STEP = 0.5  # from alpha to alpha
 LONGEST = 18  # values of alpha: the last is about 1e-5 of the first
 WIDER = 4  # values above the first, if that predicts best
 RANDOM_TREES, FURTHER_TREES, MOST_TREES = 150, 50, 250  # at the first alpha, at each other, and in all
-EVALUATIONS, MORE_EVALUATIONS = 30, 60  # of a slide on the path, and where it has gone on to all rows
-MORE_ALPHAS = 3  # tried on all rows where the path has gone along some of them
-LAST_EVALUATIONS = 100  # of the slide at the alpha chosen, or as many as where it has gone on to all rows
+EVALUATIONS = 30  # of a slide on the path
+LAST_EVALUATIONS = 100  # of the slide at the alpha chosen, where the path has gone along all rows
+# Where it has gone along some of them, stochastic slides go on with all: of so many passes each, for so many
+# rows in all within bounds; at each of these rates first, for steps are the shorter the noisier the targets.
+PASSED_ROWS, FEWEST_PASSES, MOST_PASSES = 250_000, 2, 10
+RATES = (0.004, 0.016)
+FURTHER_SLIDES = 5  # at the better rate
+LAST_STREAM = len(RATES) + FURTHER_SLIDES  # of random numbers of the slide over all rows
+LESS = 0.5  # of alpha there, beside what the number of rows takes off
 SPAN_ROWS = 500  # up to which rows of more columns are seen in coordinates of their span
 SPAN_COLUMNS = 1.5  # times the rows, from which that pays
 PATIENCE = 2  # values of alpha without a gain, which end the path
@@ -133,7 +140,8 @@ class Choice:
     factors: NDArray[np.float64] | None  # None for ones
     alphas: list[float]
     trees: list[Trees | None]
-    evaluations: int  # of the slides that have yet to be made with them
+    rates: list[float | None]  # of the stochastic slides of all rows that have yet to be made; None: no such
+    at_constant: list[float]
     path: dict[str, NDArray[Any]]
 
 
@@ -175,14 +183,14 @@ def choose_by_held_out(
     rows += _points(chosen, walks, rescalings, tried)
     names = ("encoding", "program", "alpha", "held_out_loss", "n_subnetworks", "n_rescalings")
     path = {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=False)}
-    evaluations = MORE_EVALUATIONS if any(walk.few for walk in walks) else LAST_EVALUATIONS
     factors, trees = None, [views[0].lifted(walk.trees) for walk in walks]
     if rescalings > 0:
         of_folds = np.stack([view.factors for view in views])
         factors = np.sqrt((of_folds**2).mean(axis=0))
         trees = [multiplied(of, of_folds[0] / factors) for of in trees]
         factors = factors[: chosen.n_free]
-    return Choice(place, factors, [walk.alpha for walk in walks], trees, evaluations, path)
+    rates, at_constant = [walk.rate for walk in walks], [walk.at_constant for walk in walks]
+    return Choice(place, factors, [walk.alpha for walk in walks], trees, rates, at_constant, path)
 
 
 def _points(
@@ -321,6 +329,7 @@ class _Walk:
         self.best, self.alpha = math.inf, 0.0
         self.trees: Trees | None = None  # of the first fold
         self.of_folds: list[Trees] | None = None  # the best ones, once each has some
+        self.rate: float | None = None  # of stochastic slides
         constant = _constant(problem)
         self.at_constant = _core.mean_loss(
             np.ascontiguousarray(np.broadcast_to(constant, problem.y.shape)),
@@ -358,11 +367,31 @@ class _Walk:
 
     def run_on_all_rows(self) -> None:
         """Further down where the first rows were some: the best alpha falls as the noise of a mean."""
-        if self.few:
-            self.best = math.inf
-            first = self.alpha * math.sqrt(PATH_ROWS / len(self.parts[0][0].X))
-            alphas = [first * STEP**k for k in range(MORE_ALPHAS)]
-            self._along(self.parts, alphas, [self.trees], 1, MORE_EVALUATIONS)
+        slides, start = self.slides, self.trees
+        if not self.few or start is None:
+            return
+        train, test = self.parts[0]
+        rows = ShuffledRows(train, slides)
+        alpha = LESS * self.alpha * math.sqrt(PATH_ROWS / len(train.X))
+        self.best = math.inf
+        for k in range(len(RATES) + FURTHER_SLIDES):
+            further = k >= len(RATES)
+            rate = (self.rate or RATES[0]) if further else RATES[k]
+            before = (self.trees or start) if further else start
+            after = slide_over(slides, rows, train.core_loss, alpha, before, self.at_constant, rate, k)
+            if slides.watch.stopped_by:
+                return
+            held_out = self._held_out(test, after)
+            self.points.append((alpha, held_out, float(len(after[0]))))
+            gain = self.best - held_out
+            if gain > 0:
+                self.best, self.alpha, self.trees, self.rate = held_out, alpha, after, rate
+            if further and gain < LEAST_GAIN * self.at_constant:
+                return
+
+    def _held_out(self, test: Problem, trees: Trees) -> float:
+        outputs = self.slides.outputs(test.X, trees)
+        return _core.mean_loss(outputs, test.y, test.w, test.core_loss)
 
     def _along(
         self,
@@ -370,21 +399,19 @@ class _Walk:
         alphas: Sequence[float],
         trees: list[Trees | None],
         patience: int,
-        evaluations: int = EVALUATIONS,
     ) -> int:
         """The place of the best alpha."""
         slides, since, found, mark = self.slides, 0, 0, self.best
         for k, alpha in enumerate(alphas):
             held_out, size = 0.0, 0.0
             for i, (train, test) in enumerate(parts):
-                after = slide_along(slides, train, alpha, trees[i], k, evaluations)
+                after = slide_along(slides, train, alpha, trees[i], k)
                 if slides.watch.stopped_by:
                     if self.trees is None:
                         self.alpha, self.trees = alpha, after
                     return found
                 trees[i] = after
-                outputs = slides.outputs(test.X, after)
-                held_out += _core.mean_loss(outputs, test.y, test.w, test.core_loss) / len(parts)
+                held_out += self._held_out(test, after) / len(parts)
                 size += len(after[0]) / len(parts)
             self.points.append((alpha, held_out, size))
             if held_out < self.best or self.trees is None:
@@ -403,13 +430,29 @@ def slide_along(
     alpha: float,
     before: Trees | None,
     k: int,
-    evaluations: int = EVALUATIONS,
 ) -> Trees:
     """The trees at alpha, the k-th value of a path, from those at the value before and random ones."""
     most = min(MOST_TREES, problem.y.size)  # a network needs no more sub-networks than targets
     wanted = RANDOM_TREES if before is None else FURTHER_TREES
     random = min(wanted, max(0, most - (0 if before is None else len(before[0]))))
-    return slides.descend(problem, alpha, before, evaluations=evaluations, random_trees=random, stream=k)
+    return slides.descend(problem, alpha, before, evaluations=EVALUATIONS, random_trees=random, stream=k)
+
+
+def slide_over(
+    slides: Slides,
+    rows: Rows,
+    loss: _core._Loss,
+    alpha: float,
+    trees: Trees,
+    at_constant: float,
+    rate: float,
+    k: int,
+) -> Trees:
+    """The trees after the k-th stochastic slide over many rows."""
+    passes = min(MOST_PASSES, max(FEWEST_PASSES, round(PASSED_ROWS / rows.n_rows)))
+    return stochastic_slide(
+        slides, rows, loss, alpha, trees, at_constant=at_constant, rate=rate, passes=passes, stream=k
+    )
 
 
 def part_of(problem: Problem, rows: NDArray[np.bool_]) -> Problem:

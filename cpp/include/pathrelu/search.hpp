@@ -64,6 +64,37 @@ SlideResult slide(Rows<X> rows, MatView<const double> y, VecView<const double> w
                   const LossSpec& loss, const TreeShape& shape, const SolveOptions& solve_options,
                   const SlideOptions& options, const Observer& observer = {}, const StartTrees& from = {});
 
+/// The variables of slides, (a_k, u_k) of each tree and then the intercept, and Adam's means of gradients and
+/// of their squares (Kingma & Ba 2015) after so many steps.
+struct StochasticState {
+    std::vector<double> x, mean, square;
+    Index steps = 0;
+};
+
+struct StochasticOptions {
+    Index batch = 256;                         ///< rows of a step: a multiple of 64
+    double first_rate = 0.008, last_rate = 0;  ///< of the steps, in units of a variable
+    double unit = 1;                           ///< of a variable: the square root of one of outputs
+    std::uint64_t seed = 0, stream = 0;        ///< of the order of rows
+    bool shared = false, fit_intercept = true;
+    int threads = 1;
+};
+
+/// One pass of Adam over the rows in random order, on the objective of `slide`. `kinds` are trees whose edge
+/// signs and, unless outputs are shared, directions hold throughout. In single precision but for the state.
+/// False if the observer has ended it.
+template <class X>
+bool descend_stochastically(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
+                            const LossSpec& loss, const TreeShape& shape, const StartTrees& kinds,
+                            const StochasticOptions& options, const Observer& observer,
+                            StochasticState& state);
+
+/// The variables of slides for trees with their intercept, and back: then without negligible ones.
+std::vector<double> slide_variables(const StartTrees& from, const TreeShape& shape, bool shared,
+                                    bool fit_intercept, double unit);
+SlideResult trees_at(VecView<const double> x, const StartTrees& kinds, const TreeShape& shape, bool shared,
+                     bool fit_intercept, double unit);
+
 /// f (n, C) <- outputs of trees with their intercept, in double.
 template <class X>
 void outputs_of(Rows<X> rows, const TreeShape& shape, const StartTrees& trees, int threads, double* f);

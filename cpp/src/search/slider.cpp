@@ -10,10 +10,8 @@ namespace {
 
 /// Trees below this share of the largest path norm that can pay are dropped.
 constexpr double kVanished = 1e-9;
-constexpr double kCloudNorm = 0.1;  // of a cloud: share of the largest path norm that can pay
-constexpr double kCloudSize = 100;  // and not above this, in units whose outputs are as large as y
-/// Cosine of trees that a slide on its own makes one: finer than in a search, for no round splits them again.
-constexpr double kLoneAlike = 0.99;
+constexpr double kCloudNorm = 0.1;    // of a cloud: share of the largest path norm that can pay
+constexpr double kCloudSize = 100;    // and not above this, in units whose outputs are as large as y
 constexpr double kFurther = 0.1;      // of a cloud's norm: what is added to trees in use
 constexpr double kSingleRange = 1e9;  // single precision holds products of four numbers up to it
 
@@ -67,10 +65,11 @@ void Slider<X>::slide_to_rest(Trees& trees, std::vector<double>& intercept, doub
              trees, intercept, alike, max_evaluations);
 }
 
-template <class X>
-Trees trees_of(const StartTrees& from, const SearchProblem<X>& problem) {
-    const Index K = from.leaves.rows, C = problem.outputs();
-    Trees trees{problem.dim(), problem.shape.edges(), C};
+namespace {
+
+Trees checked_trees(const StartTrees& from, Index dim, Index edges, Index C, bool shared) {
+    const Index K = from.leaves.rows;
+    Trees trees{dim, edges, C};
     require_shape("leaves of the start", from.leaves, K, K > 0 ? trees.dim : 0);
     require_shape("edge signs of the start", from.edge_signs, K, K > 0 ? trees.edges : 0);
     require_shape("directions of the start", from.directions, K, K > 0 ? C : 0);
@@ -80,12 +79,23 @@ Trees trees_of(const StartTrees& from, const SearchProblem<X>& problem) {
         const ConstMap omega(from.directions.row(k), C);
         require(std::abs(omega.norm() - 1) <= 1e-6, "direction ", k, " of the start has norm ", omega.norm(),
                 "; expected 1");
-        require(problem.shared || omega.cwiseAbs().maxCoeff() == 1, "direction ", k,
+        require(shared || omega.cwiseAbs().maxCoeff() == 1, "direction ", k,
                 " of the start feeds several outputs; expected one");
         trees.add(from.leaves.row(k), from.edge_signs.row(k), from.directions.row(k),
                   from.linear.size > 0 && from.linear[k] != 0);
     }
     return trees;
+}
+
+}  // namespace
+
+Trees trees_of(const StartTrees& from, const TreeShape& shape, bool shared) {
+    return checked_trees(from, from.leaves.cols, shape.edges(), from.intercept.size, shared);
+}
+
+template <class X>
+Trees trees_of(const StartTrees& from, const SearchProblem<X>& problem) {
+    return checked_trees(from, problem.dim(), problem.shape.edges(), problem.outputs(), problem.shared);
 }
 
 template <class X>

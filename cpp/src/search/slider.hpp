@@ -46,7 +46,11 @@ class Slider {
     bool single_range_;  // whether single precision holds what passes meet
 };
 
-/// Checked trees to start from.
+/// Cosine of trees that a slide on its own makes one: finer than in a search, for no round splits them again.
+constexpr double kLoneAlike = 0.99;
+
+/// Checked trees to start from; of any outputs, or of as many as a problem has.
+Trees trees_of(const StartTrees& from, const TreeShape& shape, bool shared);
 template <class X>
 Trees trees_of(const StartTrees& from, const SearchProblem<X>& problem);
 

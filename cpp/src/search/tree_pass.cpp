@@ -10,8 +10,9 @@ namespace pathrelu {
 
 template <class X>
 TreePass<X>::TreePass(Rows<X> rows, const TreeShape& shape, VecView<const double> w, Index outputs,
-                      int threads)
+                      int threads, VecView<const Index> order)
     : rows_(rows),
+      order_(order),
       shape_(shape),
       w_(w),
       n_(rows.rows),
@@ -33,7 +34,8 @@ const std::vector<T>& TreePass<X>::packed() {
         tiles->assign((n_ + kPassRows - 1) / kPassRows * kPassRows * d_, T(0));
         for (Index i = 0; i < n_; ++i) {
             T* tile = tiles->data() + i / kPassRows * kPassRows * d_ + i % kPassRows;
-            for (Index j = 0; j < d_; ++j) tile[j * kPassRows] = static_cast<T>(rows_(i, j));
+            const X* x = row(i);
+            for (Index j = 0; j < d_; ++j) tile[j * kPassRows] = static_cast<T>(x[j]);
         }
     }
     return *tiles;
@@ -47,11 +49,13 @@ struct TreePass<X>::Tile {
     std::vector<double> outputs, duals;
 };
 
-/// visit(block, begin, count, tile) for every tile of rows, which has the trees' outputs in tile.f (C,
-/// kPassRows) and tile.root; with `backward` it leaves tile.duals (count, C), whose sums are made then.
+/// visit(begin, count, tile, sums) for every tile of the rows first .. last - 1, which has the trees' outputs
+/// in tile.f (C, kPassRows) and tile.root; with `backward` it leaves tile.duals (count, C), whose sums are
+/// made then. The first row begins a tile.
 template <class X>
 template <class T, class Visit>
-void TreePass<X>::each_tile(const Trees& trees, const double* A, bool backward, PassSums& out, Visit visit) {
+void TreePass<X>::each_tile(const Trees& trees, const double* A, bool backward, Index first, Index last,
+                            PassSums& out, Visit visit) {
     const PassKernels<T>& kernel = kernels().passes<T>();
     const Index K = trees.size(), inner = shape_.units() - paths_;
     const std::vector<T>& tiles = packed<T>();
@@ -60,11 +64,11 @@ void TreePass<X>::each_tile(const Trees& trees, const double* A, bool backward, 
     for (Index k = 0; k < K; ++k)
         for (Index c = 0; c < C_; ++c) transposed[c * K + k] = a[k * C_ + c];
 
-    const Index block = rows_of_block(n_, K * dim_);
-    const Index blocks = (n_ + block - 1) / block;
+    const Index block = rows_of_block(last - first, K * dim_);
+    const Index blocks = (last - first + block - 1) / block;
     std::vector<PassSums> partial(blocks);
     const Index padded_outputs = kernel.padded(C_), padded_columns = kernel.padded(d_);
-    in_team(threads_for(2 * n_ * K * dim_, threads_), blocks, [&](Tasks& tasks) {
+    in_team(threads_for(2 * (last - first) * K * dim_, threads_), blocks, [&](Tasks& tasks) {
         Tile<T> tile;
         tile.slope.resize(K * paths_ * kPassRows);
         tile.root.resize(K * kPassRows);
@@ -84,8 +88,8 @@ void TreePass<X>::each_tile(const Trees& trees, const double* A, bool backward, 
                 sums.G.assign(K * dim_, 0.0);
                 sums.squares.assign(K, 0.0);
             }
-            const Index end = std::min((task + 1) * block, n_);
-            for (Index begin = task * block; begin < end; begin += kPassRows) {
+            const Index end = std::min(first + (task + 1) * block, last);
+            for (Index begin = first + task * block; begin < end; begin += kPassRows) {
                 const Index count = std::min(kPassRows, end - begin);
                 const T* x = tiles.data() + begin * d_;
                 kernel.product(W.data(), K * paths_, d_, x, tile.slope.data());
@@ -112,9 +116,10 @@ void TreePass<X>::each_tile(const Trees& trees, const double* A, bool backward, 
                         tile.theta[c * kPassRows + i] = static_cast<T>(tile.duals[i * C_ + c]);
                 kernel.product(a.data(), K, C_, tile.theta.data(), tile.side.data());
                 kernel.weigh(tile.side.data(), K, paths_, tile.slope.data());
-                for (Index i = 0; i < count; ++i)
-                    for (Index j = 0; j < d_; ++j)
-                        tile.rows[i * padded_columns + j] = static_cast<T>(rows_(begin + i, j));
+                for (Index i = 0; i < count; ++i) {
+                    const X* own = row(begin + i);
+                    for (Index j = 0; j < d_; ++j) tile.rows[i * padded_columns + j] = static_cast<T>(own[j]);
+                }
                 kernel.contract(tile.slope.data(), K * paths_, tile.rows.data(), d_, sums.G.data());
             }
         }
@@ -133,9 +138,9 @@ void TreePass<X>::each_tile(const Trees& trees, const double* A, bool backward, 
 
 template <class X>
 template <class T>
-void TreePass<X>::descend(const Trees& trees, const double* A, const double* intercept, const Loss& loss,
-                          PassSums& out) {
-    each_tile<T>(trees, A, true, out, [&](Index begin, Index count, Tile<T>& tile, PassSums&) {
+void TreePass<X>::descend_on(const Trees& trees, const double* A, const double* intercept, const Loss& loss,
+                             Index first, Index last, PassSums& out) {
+    each_tile<T>(trees, A, true, first, last, out, [&](Index begin, Index count, Tile<T>& tile, PassSums&) {
         for (Index i = 0; i < count; ++i)
             for (Index c = 0; c < C_; ++c) tile.outputs[i * C_ + c] += intercept[c];
         return loss.value_and_dual_point(begin, count, tile.outputs.data(), tile.duals.data());
@@ -145,35 +150,37 @@ void TreePass<X>::descend(const Trees& trees, const double* A, const double* int
 
 template <class X>
 void TreePass<X>::correlate(const Trees& trees, const double* A, const double* theta, PassSums& out) {
-    each_tile<double>(trees, A, true, out, [&](Index begin, Index count, Tile<double>& tile, PassSums& sums) {
-        std::copy_n(theta + begin * C_, count * C_, tile.duals.data());
-        for (Index k = 0; k < trees.size(); ++k)
-            for (Index i = 0; i < count; ++i) {
-                const double h = tile.root[k * kPassRows + i];
-                sums.squares[k] += w_[begin + i] * h * h;
-            }
-        return 0.0;
-    });
+    each_tile<double>(trees, A, true, 0, n_, out,
+                      [&](Index begin, Index count, Tile<double>& tile, PassSums& sums) {
+                          std::copy_n(theta + begin * C_, count * C_, tile.duals.data());
+                          for (Index k = 0; k < trees.size(); ++k)
+                              for (Index i = 0; i < count; ++i) {
+                                  const double h = tile.root[k * kPassRows + i];
+                                  sums.squares[k] += w_[begin + i] * h * h;
+                              }
+                          return 0.0;
+                      });
 }
 
 template <class X>
 void TreePass<X>::outputs(const Trees& trees, const double* A, double* f) {
     PassSums none;
-    each_tile<double>(trees, A, false, none, [&](Index begin, Index count, Tile<double>& tile, PassSums&) {
-        std::copy_n(tile.outputs.data(), count * C_, f + begin * C_);
-        return 0.0;
-    });
+    each_tile<double>(trees, A, false, 0, n_, none,
+                      [&](Index begin, Index count, Tile<double>& tile, PassSums&) {
+                          std::copy_n(tile.outputs.data(), count * C_, f + begin * C_);
+                          return 0.0;
+                      });
 }
 
 template class TreePass<float>;
 template class TreePass<double>;
-template void TreePass<float>::descend<float>(const Trees&, const double*, const double*, const Loss&,
-                                              PassSums&);
-template void TreePass<float>::descend<double>(const Trees&, const double*, const double*, const Loss&,
-                                               PassSums&);
-template void TreePass<double>::descend<float>(const Trees&, const double*, const double*, const Loss&,
-                                               PassSums&);
-template void TreePass<double>::descend<double>(const Trees&, const double*, const double*, const Loss&,
-                                                PassSums&);
+template void TreePass<float>::descend_on<float>(const Trees&, const double*, const double*, const Loss&,
+                                                 Index, Index, PassSums&);
+template void TreePass<float>::descend_on<double>(const Trees&, const double*, const double*, const Loss&,
+                                                  Index, Index, PassSums&);
+template void TreePass<double>::descend_on<float>(const Trees&, const double*, const double*, const Loss&,
+                                                  Index, Index, PassSums&);
+template void TreePass<double>::descend_on<double>(const Trees&, const double*, const double*, const Loss&,
+                                                   Index, Index, PassSums&);
 
 }  // namespace pathrelu

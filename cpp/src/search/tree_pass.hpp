@@ -22,13 +22,22 @@ struct PassSums {
 template <class X>
 class TreePass {
   public:
-    TreePass(Rows<X> rows, const TreeShape& shape, VecView<const double> w, Index outputs, int threads);
+    /// Over the rows in this order, which those of the loss and the weights have already; as they are if it
+    /// is empty.
+    TreePass(Rows<X> rows, const TreeShape& shape, VecView<const double> w, Index outputs, int threads,
+             VecView<const Index> order = {});
 
     /// Loss of f = sum_k h_k a_k + intercept and its derivatives, with theta the dual point there: that in
     /// a_k is -S_k, in V_k -G_k, in the intercept that of row K. A (K, C), intercept (C).
     template <class T>
     void descend(const Trees& trees, const double* A, const double* intercept, const Loss& loss,
-                 PassSums& out);
+                 PassSums& out) {
+        descend_on<T>(trees, A, intercept, loss, 0, n_, out);
+    }
+    /// What the rows first .. last - 1 have in it; first is a multiple of kPassRows.
+    template <class T>
+    void descend_on(const Trees& trees, const double* A, const double* intercept, const Loss& loss,
+                    Index first, Index last, PassSums& out);
     /// The sums at a theta (n, C) that is given.
     void correlate(const Trees& trees, const double* A, const double* theta, PassSums& out);
     /// f (n, C) <- sum_k h_k a_k.
@@ -38,11 +47,14 @@ class TreePass {
     template <class T>
     struct Tile;
     template <class T, class Visit>
-    void each_tile(const Trees& trees, const double* A, bool backward, PassSums& out, Visit visit);
+    void each_tile(const Trees& trees, const double* A, bool backward, Index first, Index last, PassSums& out,
+                   Visit visit);
+    const X* row(Index i) const { return rows_.row(order_.size == 0 ? i : order_[i]); }
     template <class T>
     const std::vector<T>& packed();
 
     Rows<X> rows_;
+    VecView<const Index> order_;
     const TreeShape& shape_;
     VecView<const double> w_;
     Index n_, d_, C_, paths_, dim_;
