@@ -269,3 +269,39 @@ def test_cross_validation_rescales_columns():
     new, target = noisy_columns(2000, seed=1)
     assert model.score(new, target) > plain.score(new, target)
     assert plain.column_factors_ is None
+
+
+def test_a_warm_start_goes_on_from_the_last_alpha_and_network():
+    X, y = noisy_columns(500)
+    new, target = noisy_columns(2000, seed=1)
+    model = PathReLURegressor(random_state=0, warm_start=True).fit(X, y)
+    factors, alpha, points, before = (
+        model.column_factors_,
+        model.alpha_,
+        model.path_,
+        model.score(new, target),
+    )
+    assert factors is not None
+    again = model.fit(X, y)
+    assert again.path_["alpha"][0] == alpha
+    assert len(again.path_["alpha"]) < len(points["alpha"])
+    assert set(again.path_["encoding"]) == {again.network_.encoder.numeric_}
+    assert again.path_["held_out_loss"][0] < points["held_out_loss"][points["n_rescalings"] == 0].min()
+    assert again.score(new, target) > before - 0.03
+    cold = PathReLURegressor(random_state=0).fit(X[:, :5], y)
+    other = model.fit(X[:, :5], y)  # other columns: from nothing
+    np.testing.assert_array_equal(other.path_["held_out_loss"], cold.path_["held_out_loss"])
+
+
+def test_a_search_starts_warm_from_rescaled_columns():
+    X, y = noisy_columns(500)
+    model = PathReLURegressor(random_state=0, encode="linear", warm_start=True).fit(X, y)
+    outputs = model.predict(X)
+    assert model.column_factors_ is not None
+    with pytest.warns(ConvergenceWarning, match="stopped"):
+        model.set_params(alpha=model.alpha_, max_seconds=1e-9).fit(X, y)
+    assert model.column_factors_ is None
+    np.testing.assert_allclose(model.predict(X), outputs, atol=0.05 * np.std(y))
+    fitted = PathReLURegressor(random_state=0, encode="linear", warm_start=True, alpha=0.1).fit(X, y)
+    fitted.set_params(alpha="auto").fit(X, y)
+    assert fitted.path_["alpha"][0] == 0.1

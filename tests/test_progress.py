@@ -60,7 +60,7 @@ def test_records_of_a_solve_are_typed_and_count(data, sampled):
     records = []
     solution = pr.solve(*data, sampled, 1e-3, callback=records.append)
     assert records == solution.history
-    kinds = {"int": int, "float": float, "bool": bool}
+    kinds = {"int": int, "float": float, "bool": bool, "str": str}
     for record in records:
         assert all(type(getattr(record, field.name)) is kinds[field.type] for field in fields(Record))
     assert [record.round for record in records] == list(range(len(records)))
@@ -90,7 +90,7 @@ def test_records_are_stored_and_read_without_what_older_files_lack(estimator, da
         arrays = dict(file)
     header = json.loads(arrays["header"].tobytes())
     for _, record in (entry["record"] for entry in header["attributes"]["history_"]):
-        for name in ("round", "n_groups", "target_gap", "searching"):
+        for name in ("round", "n_groups", "target_gap", "searching", "phase", "alpha", "held_out_loss"):
             del record[name]
     for name in ("on_interrupt", "max_seconds"):
         del header["parameters"][name]
@@ -101,6 +101,22 @@ def test_records_are_stored_and_read_without_what_older_files_lack(estimator, da
     assert [record.gap for record in old.history_] == [record.gap for record in model.history_]
     assert old.history_[-1].target_gap == 0
     assert old.on_interrupt == "raise"
+
+
+def test_records_of_a_path_are_what_held_out_rows_say(data):
+    X, y = data
+    records = []
+    model = pr.PathReLURegressor(random_state=0, callback=records.append).fit(X, y)
+    path = [record for record in records if record.phase == "path"]
+    assert [record.phase for record in records[len(path) :]] == ["search"] * (len(records) - len(path))
+    np.testing.assert_array_equal([record.alpha for record in path], model.path_["alpha"])
+    np.testing.assert_array_equal([record.held_out_loss for record in path], model.path_["held_out_loss"])
+    assert [record.n_active for record in path] == [round(size) for size in model.path_["n_subnetworks"]]
+    assert (np.diff([record.seconds for record in path]) >= 0).all()
+    assert (path[0].n_iter, path[0].round, path[1].n_iter, path[1].round) == (1, 1, 2, 2)
+    plain = pr.PathReLURegressor(random_state=0).fit(X, y)
+    np.testing.assert_array_equal(model.network_.leaf_weights, plain.network_.leaf_weights)
+    assert all(record.phase == "search" for record in model.history_)
 
 
 # ---- Stopped by a callback or the clock --------------------------------------
@@ -157,6 +173,30 @@ def test_a_path_ends_where_it_is_stopped(data, sampled):
         path = pr.solve_path(*data, sampled, n_alphas=20, callback=callback)
     assert 0 < len(path) == len(path.alphas) < 20
     assert [solution.interrupted for solution in path.solutions] == [False] * (len(path) - 1) + [True]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_stop_on_a_path_keeps_the_best_so_far(data, count):
+    X, y = data
+    full = pr.PathReLURegressor(random_state=0).fit(X, y)
+    callback, records = stop_at(count)
+    model = pr.PathReLURegressor(callback=callback, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="stopped by its callback"):
+        model.fit(X, y)
+    assert len(records) == count
+    for name, column in model.path_.items():
+        np.testing.assert_array_equal(column, full.path_[name][:count])
+    assert model.alpha_ == model.path_["alpha"][np.argmin(model.path_["held_out_loss"])]
+    assert model.network_.n_subnetworks > 0
+    assert model.score(X, y) > 0.5
+
+
+def test_what_a_callback_raises_on_a_path_is_raised(data):
+    def callback(record):
+        raise LookupError(record.phase)
+
+    with pytest.raises(LookupError, match="path"):
+        pr.PathReLURegressor(callback=callback, random_state=0).fit(*data)
 
 
 @pytest.mark.parametrize("arrangements", ["search", "sample"])
@@ -332,6 +372,26 @@ def test_the_line_has_the_numbers_of_the_last_record(terminal, data, sampled):
         assert part in text
     assert text.endswith("\n") or text.endswith("\x1b[?25h")  # the cursor is back
     assert not live.shown
+
+
+def test_the_line_and_the_log_have_the_path(terminal, data, caplog):
+    records = []
+    with Live(terminal) as live:
+        pr.PathReLURegressor(
+            random_state=0, callback=lambda record: (records.append(record), live(record))
+        ).fit(*data)
+        path = [record for record in records if record.phase == "path"]
+        least = min(record.held_out_loss for record in path[:4])
+        again = Live(terminal)
+        for record in path[:4]:
+            again(record)
+        assert f"alpha {path[3].alpha:.3g}  held-out loss {path[3].held_out_loss:.6g}" in again.line()
+        assert f"least {least:.6g}  {path[3].n_active} sub-networks" in again.line()
+    with caplog.at_level("INFO", logger="pathrelu"):
+        pr.PathReLURegressor(random_state=0, verbose=2).fit(*data)
+    logged = [message for message in caplog.messages if message.startswith("alpha ")]
+    assert len(logged) == len(path)
+    assert f"held-out loss {path[0].held_out_loss:.6g}" in logged[0]
 
 
 def test_no_second_line_and_no_records_in_the_log_beside_the_first(terminal, caplog):

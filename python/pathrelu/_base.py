@@ -22,6 +22,7 @@ from pathrelu.alpha import (
     LAST_STREAM,
     Candidate,
     Choice,
+    Start,
     choose_by_held_out,
     held_out_folds,
     multiplied,
@@ -38,7 +39,7 @@ from pathrelu.inspection import feature_importance
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 from pathrelu.program._problem import Problem
 from pathrelu.program._projection import Projection
-from pathrelu.program._search import pruned, run_search
+from pathrelu.program._search import pruned, run_search, trees_of
 from pathrelu.program._slide import Slides, Trees
 from pathrelu.program._solution import Solution
 from pathrelu.program._solve import largest_alpha, run, solver_options, warn_of_float32, warn_of_gap
@@ -156,6 +157,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     guarantee_: float | None
     column_factors_: NDArray[np.float64] | None
     path_: dict[str, NDArray[Any]] | None
+    _previous: tuple[list[Solution], NDArray[np.float64] | None] | None = None  # and factors of their columns
     _path: Path | None = None  # of slides, which cross-validation follows
 
     def __sklearn_tags__(self) -> Tags:
@@ -227,6 +229,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                         "none" if table.encoder is None else table.encoder.numeric_,
                         programs,
                         table.X.shape[1] if settings.adapt_columns and projection is None else 0,
+                        self._start(settings, programs),
                     )
                     for table, programs in zip(encodings, problems, strict=True)
                 ]
@@ -355,8 +358,26 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                 )
             found = self._solve_over(settings, problem, alpha, last, LAST_STEPS)
             solutions.append(_logged(settings, found))
-        self._previous = solutions if settings.warm_start else None
+        self._keep(settings, solutions)
         return solutions
+
+    def _keep(self, settings: Settings, solutions: list[Solution]) -> None:
+        """For a fit with `warm_start` that follows."""
+        self._previous = (solutions, self.column_factors_) if settings.warm_start else None
+
+    def _start(self, settings: Settings, problems: list[Problem]) -> Start | None:
+        """Alphas and trees of the previous fit, if `warm_start` can start from them."""
+        previous = self._alike(settings, problems)
+        trees = [trees_of(solution) for solution in previous or []]
+        if previous is None or any(of is None for of in trees):
+            return None
+        assert self._previous is not None
+        factors, given = np.ones(problems[0].X.shape[1]), self._previous[1]
+        if given is not None:
+            factors[: len(given)] = given
+        return Start(
+            [solution.alpha for solution in previous], [of for of in trees if of is not None], factors
+        )
 
     def _slide_along(
         self, settings: Settings, training: TrainingProblem, path: Path
@@ -414,7 +435,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                 shared=settings.shared,
             )
 
-            def search(problem: Problem, alpha: float, start: Solution | None) -> Solution:
+            def search(problem: Problem, alpha: float, start: Solution | Trees | None) -> Solution:
                 return run_search(problem, alpha, settings.width, settings.options, options, watch, start)
 
             rough_options = _core.SearchOptions(
@@ -425,17 +446,20 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                 shared=options.shared,
             )
 
-            def rough(problem: Problem, alpha: float, start: Solution | None) -> Solution:
+            def rough(problem: Problem, alpha: float, start: Solution | Trees | None) -> Solution:
                 return run_search(
                     problem, alpha, settings.width, settings.options, rough_options, watch, start
                 )
 
-            starts: Sequence[Solution | None] = self._alike(settings, problems) or [None] * len(problems)
+            start = self._start(settings, problems)
+            starts: Sequence[Trees | None] = [None] * len(problems)
+            if start is not None:
+                starts = [multiplied(trees, start.factors) for trees in start.trees]
             solutions = [
                 _fit(settings, problem, rough, search, start)
                 for problem, start in zip(problems, starts, strict=True)
             ]
-            self._previous = solutions if settings.warm_start else None
+            self._keep(settings, solutions)
             return solutions
 
         arrangements, init = self._sample(settings, problems)
@@ -447,14 +471,14 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             _fit(settings, problem, solve, solve, start)
             for problem, start in zip(problems, init, strict=True)
         ]
-        self._previous = solutions if settings.warm_start else None
+        self._keep(settings, solutions)
         return solutions
 
     def _alike(self, settings: Settings, problems: list[Problem]) -> list[Solution] | None:
         """Solutions of the previous fit, if `warm_start` can start from them."""
-        previous: list[Solution] | None = getattr(self, "_previous", None)
-        if previous is None or not settings.warm_start or settings.low_rank is not None:
+        if self._previous is None or not settings.warm_start or settings.low_rank is not None:
             return None  # principal scores have axes of their own
+        previous, _ = self._previous
         old = previous[0].arrangements
         alike = (
             [np.size(solution.intercept) for solution in previous]
@@ -518,7 +542,7 @@ def _fit(
     problem: Problem,
     rough: Callable[[Problem, float, Any], Solution],
     solve: Callable[[Problem, float, Any], Solution],
-    start: Solution | check.Rows | None = None,
+    start: Solution | Trees | check.Rows | None = None,
 ) -> Solution:
     """Solve at the given alpha, or at the automatic one, which rough fits find."""
 

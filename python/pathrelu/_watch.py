@@ -37,8 +37,14 @@ class Record:
         The gap at which this program counts as solved.
     searching : bool
         Whether the record is of a search, whose end the gap does not tell.
+    phase : str
+        "solve", "search", "certify" or, where estimators choose alpha by held-out rows, "path": after each
+        value of alpha on the way. Of this there is no objective and no gap (NaN), `n_iter` and `round` count
+        values of alpha, and `seconds` is since the start of the fit.
+    alpha, held_out_loss : float
+        Of a path, else 0.
 
-    The last four are 0 and False in records from files of versions without them.
+    Since `round`, they are 0, False and "" in records from files of versions without them.
     """
 
     n_iter: int
@@ -51,6 +57,9 @@ class Record:
     n_groups: int = 0
     target_gap: float = 0.0
     searching: bool = False
+    phase: str = ""
+    alpha: float = 0.0
+    held_out_loss: float = 0.0
 
 
 def record_of(found: _core.Record, searching: bool) -> Record:
@@ -66,6 +75,7 @@ def record_of(found: _core.Record, searching: bool) -> Record:
         n_groups=found.n_groups,
         target_gap=found.target_gap,
         searching=searching,
+        phase="search" if searching else "solve",
     )
 
 
@@ -129,17 +139,30 @@ class Watch:
 
         return _core.Watch(record, wanted, left)
 
+    def report(self, record: Record) -> None:
+        """What the core does not find, to the callback, unless there was a stop."""
+        if self.callback is None or self.stopped_by:
+            return
+        try:
+            self.callback(record)
+        except StopIteration:
+            self.stop("its callback")
+
+    @property
+    def seconds_so_far(self) -> float:
+        return time.monotonic() - self.begin
+
     @property
     def left(self) -> float:
         """Seconds until the time is up; 0 after a stop."""
-        return 0.0 if self.stopped_by else max(0.0, self.limit - (time.monotonic() - self.begin))
+        return 0.0 if self.stopped_by else max(0.0, self.limit - self.seconds_so_far)
 
     def stop(self, cause: str) -> None:
         if not self.stopped_by:
             self.stopped_by = cause
-            self.seconds = time.monotonic() - self.begin
+            self.seconds = self.seconds_so_far
 
     def note(self, stopped: bool) -> None:
         if stopped:
-            late = time.monotonic() - self.begin >= self.limit
+            late = self.seconds_so_far >= self.limit
             self.stop(f"max_seconds={self.limit:g}" if late else "an interrupt")

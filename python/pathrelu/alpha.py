@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pathrelu import _core
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
+from pathrelu._watch import Record
 from pathrelu.program._problem import Problem
 from pathrelu.program._slide import Slides, Trees
 from pathrelu.program._solution import Solution
@@ -127,6 +128,16 @@ class Candidate:
     encoding: str
     problems: Sequence[Problem]
     n_free: int = 0  # the first ones of the programs; the others are constants
+    start: Start | None = None  # of all candidates those with one are followed, if there are any
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a path starts: for each program an alpha and trees, over the columns times factors."""
+
+    alphas: list[float]
+    trees: list[Trees]
+    factors: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -152,15 +163,22 @@ def choose_by_held_out(
 
     `fold` gives each row, the same ones for all candidates, its fold; -1 is held out by none.
     """
+    started = [candidate.start is not None for candidate in candidates]
     best, choice = math.inf, None
     rows: list[tuple[str, int, float, float, float, int]] = []
     for place, candidate in enumerate(candidates):
         if slides.watch.stopped_by and choice is not None:
             break
-        views = [_View.of(candidate.problems[0].X)]
+        start = candidate.start
+        if start is None and any(started):
+            continue
+        views = [_View.of(candidate.problems[0].X, None if start is None else start.factors)]
         walks = [_Walk(problem, fold, slides, seed, views) for problem in candidate.problems]
-        for walk in walks:
-            walk.run()
+        for program, walk in enumerate(walks):
+            if start is None:
+                walk.run()
+            else:
+                walk.run(start.alphas[program], views[0].lowered(start.trees[program]))
         rows += _points(candidate, walks, 0)
         held_out = sum(walk.best for walk in walks)
         if held_out < best or choice is None:
@@ -184,8 +202,8 @@ def choose_by_held_out(
     names = ("encoding", "program", "alpha", "held_out_loss", "n_subnetworks", "n_rescalings")
     path = {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=False)}
     factors, trees = None, [views[0].lifted(walk.trees) for walk in walks]
-    if rescalings > 0:
-        of_folds = np.stack([view.factors for view in views])
+    of_folds = np.stack([view.factors for view in views])
+    if (of_folds != 1).any():
         factors = np.sqrt((of_folds**2).mean(axis=0))
         trees = [multiplied(of, of_folds[0] / factors) for of in trees]
         factors = factors[: chosen.n_free]
@@ -351,28 +369,33 @@ class _Walk:
             some[np.random.default_rng(seed).permutation(trained)[:PATH_ROWS]] = True
             self.few = [(part_of(self.parts[0][0], some), self.parts[0][1])]
 
-    def run(self) -> None:
-        """Down from the first alpha, and up if that is the best."""
+    def run(self, alpha: float | None = None, trees: Trees | None = None) -> None:
+        """Down from the first alpha, or from one of all rows and its trees, and up if that is the best."""
         parts = self.few or self.parts
-        found = self._along(
-            parts, [self.first * STEP**k for k in range(LONGEST)], [None] * len(parts), PATIENCE
-        )
+        first = self.first if alpha is None else alpha / self.share
+        starts: list[Trees | None] = [trees] * len(parts)
+        found = self._along(parts, [first * STEP**k for k in range(LONGEST)], starts, PATIENCE)
         if found == 0:
-            start = [self.trees] * len(parts)
-            self._along(parts, [self.first / STEP**k for k in range(1, WIDER + 1)], start, 1)
+            starts = [self.trees] * len(parts)
+            self._along(parts, [first / STEP**k for k in range(1, WIDER + 1)], starts, 1)
+
+    @property
+    def share(self) -> float:
+        """Of alpha for some of the rows, that is right for all: it falls as the noise of a mean."""
+        return LESS * math.sqrt(PATH_ROWS / len(self.parts[0][0].X)) if self.few else 1.0
 
     def run_from(self, alpha: float, trees: list[Trees]) -> None:
         """Down from an alpha and trees of each fold."""
         self._along(self.few or self.parts, [alpha * STEP**k for k in range(LONGEST)], list(trees), 1)
 
     def run_on_all_rows(self) -> None:
-        """Further down where the first rows were some: the best alpha falls as the noise of a mean."""
+        """Further down where the first rows were some."""
         slides, start = self.slides, self.trees
         if not self.few or start is None:
             return
         train, test = self.parts[0]
         rows = ShuffledRows(train, slides)
-        alpha = LESS * self.alpha * math.sqrt(PATH_ROWS / len(train.X))
+        alpha = self.alpha * self.share
         self.best = math.inf
         for k in range(len(RATES) + FURTHER_SLIDES):
             further = k >= len(RATES)
@@ -386,7 +409,8 @@ class _Walk:
             gain = self.best - held_out
             if gain > 0:
                 self.best, self.alpha, self.trees, self.rate = held_out, alpha, after, rate
-            if further and gain < LEAST_GAIN * self.at_constant:
+            slides.watch.report(self._record(k, len(after[0])))
+            if slides.watch.stopped_by or (further and gain < LEAST_GAIN * self.at_constant):
                 return
 
     def _held_out(self, test: Problem, trees: Trees) -> float:
@@ -419,9 +443,26 @@ class _Walk:
                 self.of_folds = [of for of in trees if of is not None]
             since = 0 if held_out < mark - LEAST_GAIN * self.at_constant else since + 1
             mark = min(mark, held_out)
-            if since >= patience:
+            slides.watch.report(self._record(k, size))
+            if since >= patience or slides.watch.stopped_by:
                 break
         return found
+
+    def _record(self, k: int, size: float) -> Record:
+        alpha, held_out, _ = self.points[-1]
+        return Record(
+            n_iter=len(self.points),
+            objective=math.nan,
+            dual_objective=math.nan,
+            gap=math.nan,
+            n_active=round(size),
+            seconds=self.slides.watch.seconds_so_far,
+            round=k + 1,
+            searching=True,
+            phase="path",
+            alpha=alpha,
+            held_out_loss=held_out,
+        )
 
 
 def slide_along(

@@ -104,7 +104,8 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
     warm_start : bool, default=False
         Keep the sub-networks of this fit, or all trees and blocks with ``arrangements="sample"``, and start
         the next one from them if depth, width, activation, `arrangements` and numbers of columns and outputs
-        are the same. A fit of `low_rank` starts afresh.
+        are the same. Where held-out rows choose alpha, the path starts at that of this fit, in its encoding;
+        rows that are held out then and were trained on now tell less. A fit of `low_rank` starts afresh.
     random_state : int, RandomState, Generator or None, default=None
         Where random trees come from.
     verbose : int, default=0
@@ -112,8 +113,9 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         `pathrelu.progress.Live`; and it logs each program solved, 2 each check of the gap too, at level INFO
         of the logger "pathrelu".
     callback : callable, optional
-        Called with a `Record` at every check of the gap, in a search after every program solved. What it
-        raises stops the fit and is raised again, except StopIteration: then the best network so far is kept.
+        Called with a `Record` at every check of the gap, in a search after every program solved, and where
+        held-out rows choose alpha after every value on the way. What it raises stops the fit and is raised
+        again, except StopIteration: then the best network so far is kept.
     on_interrupt : {"raise", "return"}, default="raise"
         What Ctrl-C does: raise KeyboardInterrupt, or end the fit with the best network so far.
     max_seconds : float, optional

@@ -135,6 +135,11 @@ class Live:
         if not records:
             return f"pathrelu  {duration(now - self._begin)}"
         last = records[-1]
+        if last.phase == "path":
+            best = min(record.held_out_loss for record in records if record.phase == "path")
+            parts = [f"alpha {last.alpha:.3g}", f"held-out loss {last.held_out_loss:.6g}"]
+            parts += [f"least {best:.6g}", f"{last.n_active} sub-networks"]
+            return "  ".join([*parts, duration(now - self._begin)])
         parts = [f"objective {last.objective:.6g}", f"gap {last.gap:.1e}"]
         if last.target_gap > 0:
             parts[-1] += f" (target {last.target_gap:.1e})"
@@ -148,6 +153,15 @@ class Live:
 
 def log(record: Record) -> None:
     """The record as a message."""
+    if record.phase == "path":
+        logger.info(
+            "alpha %.4g: held-out loss %.6g, %d sub-networks, %.1f s",
+            record.alpha,
+            record.held_out_loss,
+            record.n_active,
+            record.seconds,
+        )
+        return
     logger.info(
         "iteration %d: objective %.6g, gap %.2e, %d active, %.1f s",
         record.n_iter,

@@ -226,6 +226,7 @@ def certify(
             seconds=time.perf_counter() - begin,
             round=bound.n_rounds,
             target_gap=(tol or 0.0) * upper,
+            phase="certify",
         )
         try:
             callback(record)
