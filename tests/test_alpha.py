@@ -95,6 +95,12 @@ def test_of_many_rows_a_part_is_held_out(n, used):
     assert np.mean(fold == 0) == pytest.approx(1 / FOLDS, abs=2 / n)
 
 
+def test_of_some_rows_with_many_columns_fewer_folds_are_used():
+    X = np.arange(2000.0)[:, np.newaxis]
+    assert len(set(held_out_folds(X, None, 0))) == 4
+    assert len(set(held_out_folds(X, None, 0, columns=1000))) == 3
+
+
 def test_alpha_is_the_one_of_least_held_out_loss():
     X, y = make_friedman1(300, noise=1, random_state=0)
     model = PathReLURegressor(random_state=0).fit(X, y)

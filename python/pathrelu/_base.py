@@ -222,7 +222,8 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                 problems = [[projection.project(problem) for problem in problems[0]]]
             self.path_, self.column_factors_ = None, None
             place, choice = 0, None
-            fold = self._held_out(settings, data) if settings.chooses_by_held_out else None
+            widest = max(table.X.shape[1] for table in encodings)
+            fold = self._held_out(settings, data, widest) if settings.chooses_by_held_out else None
             if fold is not None:
                 candidates = [
                     Candidate(
@@ -338,10 +339,10 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         """The checked data in the form of `canonical`, in one encoding or in all that there are to choose."""
         raise NotImplementedError
 
-    def _held_out(self, settings: Settings, data: Data) -> NDArray[np.intp] | None:
-        """Which rows each fold holds out; None for too few rows."""
+    def _held_out(self, settings: Settings, data: Data, columns: int) -> NDArray[np.intp] | None:
+        """Which rows each fold holds out; None for too few rows. `columns` tell the work."""
         classes = None if data.labels is None else np.unique(data.y, axis=0, return_inverse=True)[1].ravel()
-        return held_out_folds(data.X, classes, check.seed(settings.random_state))
+        return held_out_folds(data.X, classes, check.seed(settings.random_state), columns)
 
     def _solve_chosen(self, settings: Settings, problems: list[Problem], choice: Choice) -> list[Solution]:
         """Solutions, on all rows, of the programs that held-out rows have chosen."""

@@ -22,6 +22,7 @@ from pathrelu.program._stochastic import Rows, ShuffledRows, stochastic_slide
 FOLDS = 5
 LEAST_ROWS = 20  # distinct ones, below which folds say nothing and the rule without decides
 FEW_ROWS, MORE_ROWS = 1000, 3000  # distinct rows up to which five and three of the folds are used, else one
+WIDE_ENTRIES = 500_000  # rows times columns, from which it is two instead of three, to save time
 PATH_ROWS = 5000  # rows that a path goes along, chosen at random; with more its end does, from there
 FIRST_SHARE = 0.3  # of the score of a linear function at the best constant
 STEP = 0.5  # from alpha to alpha
@@ -507,12 +508,14 @@ def part_of(problem: Problem, rows: NDArray[np.bool_]) -> Problem:
     )
 
 
-def held_out_folds(X: check.Rows, codes: NDArray[np.intp] | None, seed: int) -> NDArray[np.intp] | None:
+def held_out_folds(
+    X: check.Rows, codes: NDArray[np.intp] | None, seed: int, columns: int | None = None
+) -> NDArray[np.intp] | None:
     """The fold of each row, or -1, with equal rows together and classes (`codes`) spread evenly.
 
     None for too few rows that differ.
     A class of one row is in no fold. Few rows are held out in turns, so that each is once; of many, one part
-    is enough.
+    is enough, and of some where the `columns` of training are many, two.
     """
     key = np.ascontiguousarray(X).view(np.dtype((np.void, X.shape[1] * X.itemsize)))[:, 0]
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
@@ -526,6 +529,8 @@ def held_out_folds(X: check.Rows, codes: NDArray[np.intp] | None, seed: int) -> 
     if codes is not None:
         counts = np.bincount(codes[first])
         fold[counts[codes[first]] == 1] = -1
-    used = FOLDS if len(first) <= FEW_ROWS else 3 if len(first) <= MORE_ROWS else 1
+    wide = len(first) * (X.shape[1] if columns is None else columns) > WIDE_ENTRIES
+    some = 2 if wide else 3
+    used = FOLDS if len(first) <= FEW_ROWS else some if len(first) <= MORE_ROWS else 1
     fold[fold >= used] = -1
     return fold[group] if (fold >= 0).any() else None
