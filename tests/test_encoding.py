@@ -1,5 +1,6 @@
 """Encoding of raw tables: against NumPy's quantiles, weights against repeated rows, refusals by column."""
 
+import copy
 import datetime
 import json
 import pickle
@@ -16,6 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import pathrelu as pr
 from pathrelu import TableEncoder
+from pathrelu.network import _predict
 
 
 @parametrize_with_checks([TableEncoder(), TableEncoder(numeric="ramps", n_ramps=3, min_frequency=0.1)])
@@ -343,3 +345,20 @@ def test_rows_that_were_read_once_are_encoded_in_parts():
     assert state(encoder) == state(alone)
     np.testing.assert_array_equal(encoder.encode(raw.take(half + 30)), alone.transform(frame.iloc[30:]))
     assert pr.TableEncoder is TableEncoder
+
+
+def test_rows_are_encoded_some_at_a_time_when_they_are_predicted(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((500, 2)).astype(np.float32)
+    model = pr.PathReLURegressor(encode="ramps", alpha=0.01, random_state=0).fit(X, np.abs(X[:, 0]))
+    network = copy.deepcopy(model.network_)
+    network.output_weights[:] *= 1e39
+    outputs, errors = [], []
+    for rows in (500, 64):
+        monkeypatch.setattr(_predict, "ENCODED_ROWS", rows)
+        outputs.append(model.predict(X))
+        with pytest.raises(ValueError, match="are too large for it") as found:
+            network.predict(X)
+        errors.append(str(found.value))
+    np.testing.assert_array_equal(*outputs)
+    assert errors[0] == errors[1]

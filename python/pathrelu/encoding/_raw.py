@@ -132,8 +132,8 @@ class RawTable:
             return self.block.shape[0], self.block.shape[1]
         return len(self.parts[0].values), len(self.parts)
 
-    def take(self, rows: NDArray[Any]) -> Self:
-        """Some rows, by place or by a mask."""
+    def take(self, rows: NDArray[Any] | slice) -> Self:
+        """Some rows, by place, by a mask or in a row."""
         if self.block is not None:
             return self.of_block(np.ascontiguousarray(self.block[rows]), self.names)
         return replace(

@@ -13,7 +13,7 @@ from pathrelu import _validation as check
 from pathrelu._registry import NETWORKS
 from pathrelu.network._data import double
 from pathrelu.network._portable import PortableNetwork
-from pathrelu.network._predict import network_outputs
+from pathrelu.network._predict import encoded_outputs, network_outputs
 from pathrelu.network._prune import fewest_subnetworks, with_factors
 
 
@@ -42,8 +42,12 @@ class Network(PortableNetwork):
             dtype: the row is named, and float32 rows may be passed as float64. Rows for which only sums on
             the way to their outputs are too large for float32 are computed in float64.
         """
-        table = self.columns_of(X, must_be_finite=False)  # the core looks while it reads them anyway
-        outputs = network_outputs(self, table, check.threads(n_threads), check.column_names(X))
+        threads, names = check.threads(n_threads), check.column_names(X)
+        if self.encoder is not None and not self.encoder.plain:
+            outputs = encoded_outputs(self, self.raw_table(X), threads, names)
+        else:
+            table = self.columns_of(X, must_be_finite=False)  # the core looks while it reads them anyway
+            outputs = network_outputs(self, table, threads, names)
         return outputs[:, 0] if self.n_outputs == 1 else outputs
 
     def prune(self, X: Any, *, n_threads: int | None = None) -> Self:

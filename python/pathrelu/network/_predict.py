@@ -8,7 +8,10 @@ import numpy as np
 
 from pathrelu import _core
 from pathrelu import _validation as check
+from pathrelu.encoding import RawTable
 from pathrelu.network._data import NetworkData, double
+
+ENCODED_ROWS = 65_536  # at a time: of some hundred columns, some 100 MB
 
 
 def network_outputs(
@@ -23,6 +26,26 @@ def network_outputs(
         check.finite_columns(table, "X", names)
         raise AssertionError("the core found an entry that is not finite")
     return outputs
+
+
+def encoded_outputs(
+    network: NetworkData, raw: RawTable, threads: int, names: Sequence[str] | None = None
+) -> check.Rows:
+    """As `network_outputs`, of raw rows, some of which are encoded at a time."""
+    assert network.encoder is not None
+    blocks = [slice(begin, begin + ENCODED_ROWS) for begin in range(0, len(raw), ENCODED_ROWS)]
+    try:
+        return np.concatenate(
+            [
+                network_outputs(network, network.encoder.encode(raw.take(block)), threads, names)
+                for block in blocks
+            ]
+        )
+    except ValueError:
+        if len(blocks) == 1:
+            raise
+        # Again with all rows, for the error to have the number of the row among them.
+        return network_outputs(network, network.encoder.encode(raw), threads, names)
 
 
 def root_outputs(network: NetworkData, table: check.Doubles, threads: int) -> check.Doubles:
