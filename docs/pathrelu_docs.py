@@ -43,6 +43,7 @@ TITLES = {
     "files": "Files",
     "certificate": "Certificates",
     "inspection": "Inspection",
+    "summary": "Summaries",
     "progress": "Progress",
     "plotting": "Plots",
     "export": "Export",

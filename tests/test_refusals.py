@@ -86,6 +86,8 @@ CALLS = {
     "ParallelReLUNetwork.save": (NETWORK.save, {"path": "model"}),
     "ParallelReLUNetwork.to_onnx": (NETWORK.to_onnx, {"path": "model"}),
     "ParallelReLUNetwork.to_torch": (NETWORK.to_torch, {}),
+    "PathReLURegressor.summary": (REGRESSOR.summary, {}),
+    "ParallelReLUNetwork.summary": (NETWORK.summary, {}),
     "ParallelReLUNetwork.to_text": (NAMED_NETWORK.to_text, {"language": "sql"}),
     "subnetwork_formulas": (pr.inspection.subnetwork_formulas, {"model": NETWORK}),
     "ParallelReLUNetwork.from_dict": (pr.ParallelReLUNetwork.from_dict, {"content": NETWORK.to_dict()}),

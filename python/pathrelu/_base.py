@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pathrelu import _core
 from pathrelu import _validation as check
+from pathrelu._measures import training_scores, variance_shares
 from pathrelu._sklearn import Tags
 from pathrelu._watch import Callback, Record, Watch
 from pathrelu.alpha import (
@@ -154,6 +155,8 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     n_iter_: int
     n_subnetworks_: int
     history_: list[Record]
+    training_scores_: dict[str, float]
+    variance_shares_: NDArray[np.float64]
     guarantee_: float | None
     column_factors_: NDArray[np.float64] | None
     path_: dict[str, NDArray[Any]] | None
@@ -267,6 +270,9 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         self.dual_gap_ = sum(solution.gap for solution in solutions)
         self.n_iter_ = sum(max(1, solution.n_iter) for solution in solutions)
         self.n_subnetworks_ = self.network_.n_subnetworks
+        if self._path is None or self._path.before is not None:  # nobody looks at those of folds
+            self.training_scores_ = training_scores(self.network_, data, settings.options.threads)
+            self.variance_shares_ = variance_shares(self.network_, data, settings.options.threads)
         self.history_ = [record for solution in solutions for record in solution.history]
         self.guarantee_ = max(
             (solution.low_rank.guarantee for solution in solutions if solution.low_rank is not None),

@@ -143,6 +143,11 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         the way.
     column_factors_ : ndarray of shape (n_encoded,) or None
         What `adapt_columns` has multiplied scaled, encoded columns by; None for nothing.
+    training_scores_ : dict
+        On the training rows: "r2", "rmse" and "mae", means over the targets.
+    variance_shares_ : ndarray of shape (`n_subnetworks_`,)
+        Share of each sub-network in the variance of the outputs on these rows, see
+        `pathrelu.inspection.subnetwork_importance`; over 10,000 of them, at most.
     guarantee_ : float or None
         With `low_rank`, a bound on the ratio of the optima with and without it; see `LowRank`.
     feature_importances_ : ndarray of shape (`n_features_in_`,)
@@ -340,7 +345,9 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         Of the solver, at least 1.
     n_subnetworks_ : int
     history_ : list of Record
-    guarantee_, path_, column_factors_
+    training_scores_ : dict
+        On the training rows: "accuracy" and "log_loss".
+    guarantee_, path_, column_factors_, variance_shares_
         As of `PathReLURegressor`.
     feature_importances_ : ndarray of shape (`n_features_in_`,)
         Share of each column in the path norm, over the paths that begin there.
@@ -502,7 +509,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        return log_probabilities(self._outputs(X))
+        return losses.log_probabilities(self._outputs(X))
 
     def predict_proba(self, X: ArrayLike) -> check.Rows:
         """Probabilities of the classes: the sigmoid of the log-odds, or the softmax of the logits.
@@ -530,13 +537,6 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         """
         index = winners(self._outputs(X))  # first: it checks that there is a fit
         return self.classes_[index]
-
-
-def log_probabilities(outputs: check.Rows) -> check.Rows:
-    """Log-probabilities (n, classes) of log-odds (n,) or logits (n, classes)."""
-    if outputs.ndim == 1:
-        return -np.logaddexp(0, np.stack([outputs, -outputs], axis=1))
-    return outputs - np.logaddexp.reduce(outputs, axis=1, keepdims=True)
 
 
 def winners(outputs: check.Rows) -> NDArray[np.intp]:

@@ -77,6 +77,13 @@ def check_targets(y: Doubles, w: Doubles, loss: str) -> None:
         raise ValueError(f"y is 0 in every row of weight above 0; loss={loss!r} expects a mean above 0")
 
 
+def log_probabilities(outputs: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Log-probabilities (n, classes) of log-odds (n,) or logits (n, classes)."""
+    if outputs.ndim == 1:
+        return -np.logaddexp(0, np.stack([outputs, -outputs], axis=1))
+    return outputs - np.logaddexp.reduce(outputs, axis=1, keepdims=True)
+
+
 def means(outputs: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Means of a loss with a log link: exponentials of outputs, refused where too large for their dtype."""
     with np.errstate(over="ignore"):

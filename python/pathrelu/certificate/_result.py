@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from pathrelu.summary import Summary, of_certificate
+
 
 @dataclass(frozen=True, repr=False)
 class Certificate:
@@ -94,6 +96,19 @@ class Certificate:
             f"objective {self.upper:.6g}, global optimum{of} at least {self.lower:.6g}: "
             f"gap {self.gap:.2g}, {100 * self.relative_gap:.2g} % of the objective ({how})"
         )
+
+    def summary(self) -> Summary:
+        """The bounds, what they are for, and what they say in a sentence.
+
+        Returns
+        -------
+        Summary
+            `print` shows it as text, and a notebook as a table.
+        """
+        return of_certificate(self)
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
 
 
 @dataclass

@@ -33,7 +33,7 @@ from pathrelu.cli.tables import (
     refuse,
 )
 from pathrelu.encoding._columns import Categories
-from pathrelu.estimators import PathReLUClassifier, PathReLURegressor, log_probabilities, winners
+from pathrelu.estimators import PathReLUClassifier, PathReLURegressor, winners
 from pathrelu.files.loading import load
 from pathrelu.inspection import feature_importance, network_of, subnetwork_importance
 from pathrelu.model_selection import PathReLUClassifierCV, PathReLURegressorCV
@@ -165,7 +165,7 @@ def measured_on(
         return metrics.of_values(y, outputs, weight, loss, losses.parameter(loss, *options))
     places = {label: place for place, label in enumerate(network.classes)}
     place = np.array([places[label] for label in y.tolist()])
-    return metrics.of_classes(place, np.exp(log_probabilities(outputs)), weight)
+    return metrics.of_classes(place, np.exp(losses.log_probabilities(outputs)), weight)
 
 
 def loss_options(loss: str | None, quantile: float | None, threshold: float | None) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def predict_file(
     if network.classes is not None:
         result = {name: [network.classes[k] for k in winners(outputs)]}
         if proba:
-            share = np.exp(log_probabilities(outputs))
+            share = np.exp(losses.log_probabilities(outputs))
             result |= {f"probability of {label}": share[:, k] for k, label in enumerate(network.classes)}
     elif outputs.ndim == 1:
         result = {name: outputs}

@@ -16,6 +16,7 @@ from pathrelu.files.archive import archive_bytes, json_bytes, to_plain
 from pathrelu.files.networks import network_from_dict, network_parts
 from pathrelu.files.reading import save_content
 from pathrelu.network._data import NetworkData
+from pathrelu.summary import Summary, of_network
 
 
 class PortableNetwork(NetworkData):
@@ -219,3 +220,40 @@ class PortableNetwork(NetworkData):
             + max(0, a - 2*b)
         """
         return to_text(self, language, digits=digits, table=table, keep=keep)
+
+    def summary(self, *, max_shown: int = 10, digits: int = 3) -> Summary:
+        """What the network is: its size, sub-networks and columns by share of the path norm.
+
+        Parameters
+        ----------
+        max_shown : int, default=10
+            Rows of each table, at most.
+        digits : int, default=3
+            Significant digits in formulas.
+
+        Returns
+        -------
+        Summary
+            `print` shows it as text, and a notebook as tables.
+
+        Examples
+        --------
+        >>> from pathrelu import ParallelReLUNetwork
+        >>> ParallelReLUNetwork([[[1.0, -2.0]], [[0.0, 3.0]]], feature_names=["a", "b"]).summary()
+        2 sub-networks of depth 2, 2 columns, 1 output
+        path norm  5.236
+        <BLANKLINE>
+        Sub-networks by path norm
+          path norm  of it  adds in raw units
+          3          57.3%  + max(0, 3*b)
+          2.236      42.7%  + max(0, a - 2*b)
+        <BLANKLINE>
+        Columns by share of the path norm
+          share  column
+          83.3%  b
+          16.7%  a
+        """
+        return of_network(self, None, max_shown, digits)
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()

@@ -13,8 +13,9 @@ from sklearn.inspection import DecisionBoundaryDisplay as _DecisionBoundaryDispl
 from pathrelu import _validation as check
 from pathrelu.encoding import RawTable
 from pathrelu.encoding._raw import EMPTY, TEXT
-from pathrelu.estimators import log_probabilities, winners
+from pathrelu.estimators import winners
 from pathrelu.inspection import Network, network_of, preactivations
+from pathrelu.losses import log_probabilities
 from pathrelu.network import GatedReLUNetwork
 from pathrelu.plotting._axes import Grid, class_labels, feature_names, pyplot
 
@@ -268,7 +269,8 @@ class _ClassificationSlice(ClassifierMixin, _Slice):  # type: ignore[misc]
         return self.outputs(points)
 
     def predict_proba(self, points: Grid) -> check.Rows:
-        return np.exp(log_probabilities(self.outputs(points)))
+        shares: check.Rows = np.exp(log_probabilities(self.outputs(points)))
+        return shares
 
     def predict(self, points: Grid) -> NDArray[Any]:
         result: NDArray[Any] = self.classes_[winners(self.outputs(points))]

@@ -13,6 +13,7 @@ from pathrelu.arrangements import Arrangements
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 from pathrelu.network._assembly import assemble
 from pathrelu.program._low_rank import LowRank
+from pathrelu.summary import Summary, of_solution
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +103,26 @@ class Solution:
             intercept=np.atleast_1d(self.intercept),
             directions=self.directions,
         )
+
+    def summary(self, *, max_shown: int = 10, digits: int = 3) -> Summary:
+        """What the solution came to: its objective and gap, and what its network is.
+
+        Parameters
+        ----------
+        max_shown : int, default=10
+            Rows of each table, at most.
+        digits : int, default=3
+            Significant digits in formulas.
+
+        Returns
+        -------
+        Summary
+            `print` shows it as text, and a notebook as tables.
+        """
+        return of_solution(self, max_shown, digits)
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
 
 
 @dataclass(frozen=True, eq=False)
