@@ -311,3 +311,71 @@ def test_a_search_starts_warm_from_rescaled_columns():
     fitted = PathReLURegressor(random_state=0, encode="linear", warm_start=True, alpha=0.1).fit(X, y)
     fitted.set_params(alpha="auto").fit(X, y)
     assert fitted.path_["alpha"][0] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("estimator", "options"),
+    [
+        (PathReLURegressor, {"alpha": 0.02}),
+        (PathReLURegressor, {"alpha": 0.02, "depth": 3, "skip_connection": True}),
+        (PathReLURegressor, {"alpha": 0.02, "outputs": "separate"}),
+        (PathReLUClassifier, {"alpha": 0.02}),
+        (PathReLUClassifier, {"alpha": 0.02, "activation": "gated"}),
+        (PathReLUClassifier, {"alpha": 0.02, "arrangements": "sample", "n_arrangements": 40}),
+        (PathReLURegressor, {"alpha": 0.02, "low_rank": 2, "prune": True}),
+    ],
+)
+def test_the_mean_of_networks_is_a_network(estimator, options):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 3))
+    score = np.abs(X[:, 0]) - X[:, 1]
+    y = np.digitize(score, [0, 1]) if estimator is PathReLUClassifier else np.c_[score, -score]
+    model = estimator(n_networks=3, random_state=5, **options).fit(X, y)
+    seeds = [5, *np.random.default_rng(5).integers(2**31, size=2).tolist()]
+    ones = [estimator(random_state=seed, **options).fit(X, y) for seed in seeds]
+    np.testing.assert_allclose(
+        model.network_.predict(X),
+        np.mean([one.network_.predict(X) for one in ones], axis=0),
+        rtol=1e-9,
+        atol=1e-12,
+    )
+    assert model.n_subnetworks_ == sum(one.n_subnetworks_ for one in ones)
+    assert model.network_.path_norm() == pytest.approx(np.mean([one.network_.path_norm() for one in ones]))
+    assert len({one.network_.leaf_weights.sum() for one in ones}) == 3
+    given = {"alpha": 0.02}
+    if estimator is PathReLUClassifier:
+        y, given["loss"] = np.eye(3)[y], "log_loss"
+    assert model.objective_ == pytest.approx(model.network_.objective(X, y, **given), rel=1e-9)
+    assert model.objective_ <= np.mean([one.objective_ for one in ones]) * (1 + 1e-12)  # it is convex
+    assert model.dual_gap_ == np.inf
+
+
+@pytest.mark.parametrize("n", [300, 6500])
+def test_networks_of_different_folds_share_encoding_columns_and_alpha(n, tmp_path):
+    X, y = noisy_columns(n, columns=2 if n > 5000 else 8)
+    single = PathReLURegressor(random_state=0).fit(X, y)
+    model = PathReLURegressor(n_networks=3, random_state=0).fit(X, y)
+    path = model.path_
+    assert set(path["network"]) == {0, 1, 2}
+    of_first = path["network"] == 0
+    np.testing.assert_array_equal(path["held_out_loss"][of_first], single.path_["held_out_loss"])
+    assert set(path["encoding"][~of_first]) == {model.network_.encoder.numeric_}
+    np.testing.assert_array_equal(model.network_.scale, single.network_.scale)
+    chosen = [single.alpha_]
+    for k in (1, 2):
+        one = {name: column[path["network"] == k] for name, column in path.items()}
+        last = one["alpha"] == one["alpha"][-1] if n > 5000 else np.ones(len(one["alpha"]), bool)
+        chosen.append(one["alpha"][last][np.argmin(one["held_out_loss"][last])])
+    assert model.alpha_ == pytest.approx(np.prod(chosen) ** (1 / 3))
+    new, target = noisy_columns(2000, columns=X.shape[1], seed=1)
+    assert model.score(new, target) > single.score(new, target)
+    assert model.objective_ == pytest.approx(model.network_.objective(X, y, alpha=model.alpha_))
+    model.save(tmp_path / "model.npz")
+    np.testing.assert_array_equal(load(tmp_path / "model.npz").predict(new), model.predict(new))
+
+
+def test_time_that_runs_out_leaves_the_networks_there_are():
+    X, y = noisy_columns(300)
+    with pytest.warns(ConvergenceWarning, match="max_seconds"):
+        model = PathReLURegressor(n_networks=10**4, random_state=0, max_seconds=1.0).fit(X, y)
+    assert np.isfinite(model.predict(X)).all()

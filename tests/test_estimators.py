@@ -96,6 +96,7 @@ def test_a_fit_changes_no_parameter(estimator):
 
 
 BAD_PARAMETERS = [
+    ("n_networks", 0, ValueError, "n_networks is 0"),
     ("adapt_columns", True, ValueError, "adapt_columns is True; expected 'auto' or False"),
     ("adapt_columns", "no", ValueError, "adapt_columns is 'no'; expected 'auto' or False"),
     ("adapt_columns", 1, TypeError, "adapt_columns is 1; expected 'auto' or False"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,7 +27,9 @@ from pathrelu.alpha import (
     Choice,
     Start,
     choose_by_held_out,
+    geometric_means,
     held_out_folds,
+    mean_objective,
     multiplied,
     rescaling,
     slide_along,
@@ -38,6 +42,7 @@ from pathrelu.encoding._validation import read_table
 from pathrelu.files.portable import Portable
 from pathrelu.inspection import feature_importance
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
+from pathrelu.network._assembly import mean_network
 from pathrelu.program._problem import Problem
 from pathrelu.program._projection import Projection
 from pathrelu.program._search import pruned, run_search, trees_of
@@ -75,6 +80,7 @@ class Settings:
     shared: bool
     prune: bool
     low_rank: int | None
+    n_networks: int
     warm_start: bool
     verbose: int
     options: _core.SolveOptions
@@ -90,6 +96,13 @@ class Settings:
     def chooses_by_held_out(self) -> bool:
         """Whether held-out rows choose alpha; other networks have a rule without."""
         return self.alpha is None and self.searches
+
+    def of_each_network(self) -> Iterator[Settings]:
+        """Settings of each network; the seed of the first is `random_state`, and only it starts warm."""
+        first = check.seed(self.random_state)
+        yield self
+        for seed in np.random.default_rng(first).integers(2**31, size=self.n_networks - 1).tolist():
+            yield replace(self, random_state=seed, warm_start=False)
 
     def slides(self) -> Slides:
         seed = check.seed(self.random_state)
@@ -137,6 +150,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     outputs: str
     prune: bool
     low_rank: int | None
+    n_networks: int = 1
     tol: float | None
     max_iter: int
     n_threads: int | None
@@ -197,6 +211,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             shared=outputs != "separate" and not sampled,
             prune=check.switch(self.prune, "prune"),
             low_rank=None if self.low_rank is None else check.count(self.low_rank, "low_rank"),
+            n_networks=check.count(self.n_networks, "n_networks"),
             warm_start=check.switch(self.warm_start, "warm_start"),
             verbose=check.count(self.verbose, "verbose", 0),
             options=solver_options(tol, self.max_iter, self.fit_intercept, self.n_threads),
@@ -239,35 +254,52 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                 ]
                 slides = settings.slides()
                 choice = choose_by_held_out(candidates, fold, slides, slides.seed)
-                self.path_, place = choice.path, choice.place
+                place = choice.place
             training, chosen, data = trainings[place], problems[place], encodings[place]
             if choice is not None and choice.factors is not None:
                 self.column_factors_ = choice.factors
                 training = training.times(choice.factors)
                 chosen = training.programs()
             if choice is not None:
-                solutions = self._solve_chosen(settings, chosen, choice)
+                networks = self._solve_chosen(settings, data, candidates[place].encoding, chosen, choice)
             elif self._path is not None:
                 training, chosen, solutions = self._slide_along(settings, training, self._path)
+                networks = [solutions]
             else:
-                solutions = self._solve(settings, chosen)
+                networks = self._solve_several(settings, chosen)
         if settings.prune:
-            solutions = [
-                pruned(problem, solution, settings.options.threads, settings.watch)
-                for problem, solution in zip(chosen, solutions, strict=True)
+            networks = [
+                [
+                    pruned(problem, solution, settings.options.threads, settings.watch)
+                    for problem, solution in zip(chosen, of_one, strict=True)
+                ]
+                for of_one in networks
             ]
         if projection is not None:
-            solutions = [
-                projection.lift(solution, problem, settings.options.threads)
-                for solution, problem in zip(solutions, chosen, strict=True)
+            networks = [
+                [
+                    projection.lift(solution, problem, settings.options.threads)
+                    for solution, problem in zip(of_one, chosen, strict=True)
+                ]
+                for of_one in networks
             ]
-        self.network_ = training.network(solutions, getattr(self, "feature_names_in_", None))
-        alphas = [solution.alpha for solution in solutions]
+            chosen = training.programs()
+        names = getattr(self, "feature_names_in_", None)
+        self.network_ = mean_network([training.network(of_one, names) for of_one in networks])
+        alphas = [solution.alpha for solution in networks[0]]
         self.alpha_ = alphas[0] if len(alphas) == 1 else np.array(alphas)
+        solutions = [solution for of_one in networks for solution in of_one]
         alone = len(solutions) == 1 and data.present is None
         self.intercept_ = solutions[0].intercept if alone else self.network_.intercept
-        self.objective_ = sum(solution.objective for solution in solutions)
-        self.dual_gap_ = sum(solution.gap for solution in solutions)
+        if len(networks) == 1:
+            self.objective_ = sum(solution.objective for solution in solutions)
+            self.dual_gap_ = sum(solution.gap for solution in solutions)
+        else:
+            self.objective_ = sum(
+                mean_objective(problem, found, settings.options.threads)
+                for problem, found in zip(chosen, zip(*networks, strict=True), strict=True)
+            )
+            self.dual_gap_ = math.inf  # bounds are over the arrangements of one network
         self.n_iter_ = sum(max(1, solution.n_iter) for solution in solutions)
         self.n_subnetworks_ = self.network_.n_subnetworks
         if self._path is None or self._path.before is not None:  # nobody looks at those of folds
@@ -350,11 +382,41 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         classes = None if data.labels is None else np.unique(data.y, axis=0, return_inverse=True)[1].ravel()
         return held_out_folds(data.X, classes, check.seed(settings.random_state), columns)
 
-    def _solve_chosen(self, settings: Settings, problems: list[Problem], choice: Choice) -> list[Solution]:
-        """Solutions, on all rows, of the programs that held-out rows have chosen."""
+    def _solve_chosen(
+        self, settings: Settings, data: Data, encoding: str, problems: list[Problem], choice: Choice
+    ) -> list[list[Solution]]:
+        """Solutions, on all rows, of the programs that held-out rows have chosen, for each network.
+
+        Further networks have folds and trees of their own, and the same alpha: the geometric mean of what
+        all have chosen.
+        """
+        choices = [(settings, choice)]
+        for one in itertools.islice(settings.of_each_network(), 1, None):
+            if settings.watch.stopped_by:
+                break
+            fold = self._held_out(one, data, data.X.shape[1])
+            assert fold is not None  # there were rows enough for the first
+            slides = one.slides()
+            given = [Candidate(encoding, problems)]
+            choices.append((one, choose_by_held_out(given, fold, slides, slides.seed)))
+        paths = [of_one.path for _, of_one in choices]
+        self.path_ = {name: np.concatenate([path[name] for path in paths]) for name in choice.path}
+        self.path_["network"] = np.repeat(np.arange(len(paths)), [len(path["alpha"]) for path in paths])
+        alphas = geometric_means([of_one.alphas for _, of_one in choices])
+        networks: list[list[Solution]] = []
+        for one, of_one in choices:
+            if networks and settings.watch.stopped_by:
+                break
+            networks.append(self._solve_one_chosen(one, problems, of_one, alphas))
+        self._keep(settings, networks[0])
+        return networks
+
+    def _solve_one_chosen(
+        self, settings: Settings, problems: list[Problem], choice: Choice, alphas: list[float]
+    ) -> list[Solution]:
         slides, solutions = settings.slides(), []
         for problem, alpha, trees, rate, at_constant in zip(
-            problems, choice.alphas, choice.trees, choice.rates, choice.at_constant, strict=True
+            problems, alphas, choice.trees, choice.rates, choice.at_constant, strict=True
         ):
             if rate is None or trees is None:
                 last = slides.descend(problem, alpha, trees, evaluations=LAST_EVALUATIONS)
@@ -365,7 +427,6 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                 )
             found = self._solve_over(settings, problem, alpha, last, LAST_STEPS)
             solutions.append(_logged(settings, found))
-        self._keep(settings, solutions)
         return solutions
 
     def _keep(self, settings: Settings, solutions: list[Solution]) -> None:
@@ -433,8 +494,22 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         )
         return run_search(problem, alpha, settings.width, given, options, settings.watch, trees)
 
-    def _solve(self, settings: Settings, problems: list[Problem]) -> list[Solution]:
+    def _solve_several(self, settings: Settings, problems: list[Problem]) -> list[list[Solution]]:
+        """Solutions of the programs, for each network: an automatic alpha is that of the first."""
+        networks: list[list[Solution]] = []
+        for one in settings.of_each_network():
+            if networks and settings.watch.stopped_by:
+                break
+            alphas = [solution.alpha for solution in networks[0]] if networks else None
+            networks.append(self._solve(one, problems, alphas))
+        self._keep(settings, networks[0])
+        return networks
+
+    def _solve(
+        self, settings: Settings, problems: list[Problem], alphas: list[float] | None = None
+    ) -> list[Solution]:
         watch = settings.watch
+        given: Sequence[float | None] = alphas or [settings.alpha] * len(problems)
         if not settings.sampled:
             options = _core.SearchOptions(
                 seed=check.seed(settings.random_state),
@@ -462,24 +537,20 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             starts: Sequence[Trees | None] = [None] * len(problems)
             if start is not None:
                 starts = [multiplied(trees, start.factors) for trees in start.trees]
-            solutions = [
-                _fit(settings, problem, rough, search, start)
-                for problem, start in zip(problems, starts, strict=True)
+            return [
+                _fit(settings, problem, alpha, rough, search, start)
+                for problem, alpha, start in zip(problems, given, starts, strict=True)
             ]
-            self._keep(settings, solutions)
-            return solutions
 
         arrangements, init = self._sample(settings, problems)
 
         def solve(problem: Problem, alpha: float, start: Solution | check.Rows | None) -> Solution:
             return run(problem, arrangements, alpha, settings.options, start, watch)
 
-        solutions = [
-            _fit(settings, problem, solve, solve, start)
-            for problem, start in zip(problems, init, strict=True)
+        return [
+            _fit(settings, problem, alpha, solve, solve, start)
+            for problem, alpha, start in zip(problems, given, init, strict=True)
         ]
-        self._keep(settings, solutions)
-        return solutions
 
     def _alike(self, settings: Settings, problems: list[Problem]) -> list[Solution] | None:
         """Solutions of the previous fit, if `warm_start` can start from them."""
@@ -547,6 +618,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
 def _fit(
     settings: Settings,
     problem: Problem,
+    alpha: float | None,
     rough: Callable[[Problem, float, Any], Solution],
     solve: Callable[[Problem, float, Any], Solution],
     start: Solution | Trees | check.Rows | None = None,
@@ -559,8 +631,8 @@ def _fit(
     def logged_rough(alpha: float, start: Any) -> Solution:
         return _logged(settings, rough(problem, alpha, start))
 
-    if settings.alpha is not None:
-        return logged(settings.alpha, start)
+    if alpha is not None:
+        return logged(alpha, start)
     return solve_at_automatic_alpha(
         problem,
         logged_rough,

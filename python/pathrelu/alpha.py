@@ -122,6 +122,23 @@ def _loss_gradient(problem: Problem, outputs: NDArray[np.float64]) -> NDArray[np
     return _core.dual_point(outputs, problem.y, equal, problem.core_loss, False) * -float(len(outputs))
 
 
+def geometric_means(rows: Sequence[Sequence[float]]) -> list[float]:
+    """Of each column, by the functions of the C library: those of NumPy depend on the instruction set."""
+    if len(rows) == 1:
+        return list(rows[0])
+    return [math.exp(math.fsum(map(math.log, column)) / len(column)) for column in zip(*rows, strict=True)]
+
+
+def mean_objective(problem: Problem, solutions: Sequence[Solution], threads: int) -> float:
+    """The objective of the network that is the mean of those of solutions at one alpha."""
+    rows = problem.X.astype(np.float64)
+    each = [solution.network().predict(rows, n_threads=threads) for solution in solutions]
+    outputs = np.mean(each, axis=0).reshape(problem.y.shape)
+    norm = math.fsum(solution.network().path_norm() for solution in solutions) / len(solutions)
+    loss = _core.mean_loss(np.ascontiguousarray(outputs), problem.y, problem.w, problem.core_loss)
+    return loss + solutions[0].alpha * norm
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One way to see the rows: its programs, what to call it, and how many columns may be rescaled."""

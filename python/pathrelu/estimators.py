@@ -93,6 +93,10 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
     low_rank : int, optional
         Train on so many leading principal scores of the rows, as they are for training (scaled, with the
         column of ones), and map the weights back; see `solve_low_rank`.
+    n_networks : int, default=1
+        So many networks, of different folds and random trees, at one alpha: their mean is one network, of all
+        their sub-networks. The first one chooses encoding and columns; alpha is the geometric mean of what
+        each chooses. They predict a little better, for as many times the time; `prune` is of each.
     tol : float, optional
         Stop when the duality gap is at most `tol` times the objective of the best constant. None for 1e-4,
         and where held-out rows choose alpha for 1e-2, within a bounded number of steps: predictions do not
@@ -130,7 +134,8 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
     objective_ : float
         Of the training problem, on the training data.
     dual_gap_ : float
-        Upper bound on how far `objective_` is above the optimum over the arrangements used.
+        Upper bound on how far `objective_` is above the optimum over the arrangements used; infinite with
+        `n_networks` above 1, as nothing is known over the arrangements of all of them: see `certify`.
     n_iter_ : int
         Of the solver, over all programs; at least 1 for each.
     n_subnetworks_ : int
@@ -140,7 +145,7 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
     path_ : dict of ndarrays or None
         What held-out rows have said where they chose `alpha_`: "encoding", "program" (0, or the output),
         "alpha", "held_out_loss", "n_subnetworks" and "n_rescalings" (of `adapt_columns`), of each network on
-        the way.
+        the way to each "network" (0, or the place among `n_networks`).
     column_factors_ : ndarray of shape (n_encoded,) or None
         What `adapt_columns` has multiplied scaled, encoded columns by; None for nothing.
     training_scores_ : dict
@@ -197,6 +202,7 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         outputs: str = "auto",
         prune: bool = False,
         low_rank: int | None = None,
+        n_networks: int = 1,
         tol: float | None = None,
         max_iter: int = 10_000,
         n_threads: int | None = None,
@@ -225,6 +231,7 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         self.outputs = outputs
         self.prune = prune
         self.low_rank = low_rank
+        self.n_networks = n_networks
         self.tol = tol
         self.max_iter = max_iter
         self.n_threads = n_threads
@@ -320,7 +327,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         probabilities less labels are the residuals.
     activation, arrangements, n_arrangements, bias, fit_intercept
         As for `PathReLURegressor`.
-    standardize, encode, adapt_columns, skip_connection, outputs, prune, low_rank
+    standardize, encode, adapt_columns, skip_connection, outputs, prune, low_rank, n_networks
         As for `PathReLURegressor`.
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, at least 0, which multiply those of samples; "balanced" gives all classes the same
@@ -340,7 +347,8 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
     objective_ : float
         Of the training problem, on the training data.
     dual_gap_ : float
-        Upper bound on how far `objective_` is above the optimum over the arrangements used.
+        Upper bound on how far `objective_` is above the optimum over the arrangements used; infinite with
+        `n_networks` above 1, as nothing is known over the arrangements of all of them: see `certify`.
     n_iter_ : int
         Of the solver, at least 1.
     n_subnetworks_ : int
@@ -383,6 +391,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         outputs: str = "auto",
         prune: bool = False,
         low_rank: int | None = None,
+        n_networks: int = 1,
         class_weight: Mapping[Any, float] | str | None = None,
         tol: float | None = None,
         max_iter: int = 10_000,
@@ -409,6 +418,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         self.outputs = outputs
         self.prune = prune
         self.low_rank = low_rank
+        self.n_networks = n_networks
         self.class_weight = class_weight
         self.tol = tol
         self.max_iter = max_iter

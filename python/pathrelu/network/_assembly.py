@@ -93,3 +93,41 @@ def assemble(
     gate[..., no_weight] = 0
     gate_bias = gate[..., -1] if bias else None
     return GatedReLUNetwork(weights[..., :columns], gates=gate[..., :columns], gate_bias=gate_bias, **shared)
+
+
+def mean_network(
+    networks: Sequence[ParallelReLUNetwork | GatedReLUNetwork],
+) -> ParallelReLUNetwork | GatedReLUNetwork:
+    """The network of all sub-networks of networks alike, whose outputs are the mean of theirs.
+
+    Outputs and the path norm of a sub-network are homogeneous in its leaves.
+    """
+    first, n = networks[0], len(networks)
+    if n == 1:
+        return first
+
+    def joined(name: str, share: float = 1.0) -> check.Rows:
+        parts = np.concatenate([getattr(network, name) for network in networks])
+        return (parts * share).astype(parts.dtype)
+
+    shared: dict[str, Any] = {
+        "leaf_bias": joined("leaf_bias", 1 / n),
+        "edge_signs": joined("edge_signs"),
+        "output_weights": joined("output_weights"),
+        "intercept": np.mean([network.intercept for network in networks], axis=0),
+        "center": first.center,
+        "scale": first.scale,
+        "bias_scale": first.bias_scale,
+        "width": first.width,
+        "classes": first.classes,
+        "feature_names": first.feature_names,
+        "encoder": first.encoder,
+    }
+    if first.skip_connection:
+        for name in ("skip_weights", "skip_bias"):
+            parts = np.stack([getattr(network, name) for network in networks])
+            shared[name] = parts.mean(axis=0, dtype=np.float64).astype(parts.dtype)
+    leaves = joined("leaf_weights", 1 / n)
+    if isinstance(first, ParallelReLUNetwork):
+        return ParallelReLUNetwork(leaves, **shared)
+    return GatedReLUNetwork(leaves, gates=joined("gates"), gate_bias=joined("gate_bias"), **shared)
