@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 TITLES = {
     "estimators": "Estimators",
     "model_selection": "Model selection",
+    "rows": "Rows in pieces",
+    "dask": "Dask",
     "encoding": "Tables",
     "program": "Training on arrays",
     "arrangements": "Arrangements",

@@ -101,6 +101,19 @@ def test_levels_of_text_are_told_by_what_they_say():
     assert sorted(complete.sample.w.tolist()) == sorted(counted.tolist())
 
 
+def test_rare_classes_have_rows_in_the_sample_and_their_weight():
+    X, _, w = table(1000)
+    y = np.where(np.arange(1000) % 250 == 0, 2, np.arange(1000) % 2)
+    whole = LocalBlocks(cut_at(X, y, w, 100, 700), labels=True)
+    found = summarize(whole, 60, 0, labels=True)
+    assert (found.sample.y == 2).sum() == 4
+    for label, weight in zip(found.labels, found.label_weights, strict=True):
+        assert found.sample.w[found.sample.y == label].sum() == pytest.approx(weight)
+    order = np.random.default_rng(2).permutation(1000)
+    other = summarize(LocalBlocks(ArraySource(X[order], y[order], w[order]), labels=True), 60, 0, labels=True)
+    np.testing.assert_array_equal(other.keys, found.keys)
+
+
 @pytest.mark.parametrize("labels", [np.array(["b", "a", "c"]), np.array([3, -1, 7]), np.array([True, False])])
 def test_labels_and_their_weights(labels):
     X, _, w = table(300)

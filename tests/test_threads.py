@@ -7,6 +7,7 @@ import os
 import pkgutil
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 import pathrelu as pr
 from pathrelu import _core
 from pathrelu import _validation as check
+from pathrelu.rows import ArraySource, _training
 
 
 @pytest.fixture
@@ -99,6 +101,12 @@ def fitted(estimator, y, **options):
     return lambda n: of_model(estimator(random_state=0, n_threads=n, **options).fit(X, y), y)
 
 
+def of_source(n):
+    model = pr.PathReLURegressor(alpha=0.02, random_state=0, n_threads=n)
+    with mock.patch.object(_training, "SAMPLE_ROWS", 1000):  # so that all rows have a slide of their own
+        return of_model(model.fit(ArraySource(MANY, MANY_Y, chunk_rows=4000)), MANY_Y)
+
+
 def searched(activation, **options):
     return lambda n: of_solution(found(activation, n_threads=n, **options))
 
@@ -174,6 +182,7 @@ CASES = {
     "GatedReLUNetwork.prune": lambda n: of_network(GATED.prune(X[:5], n_threads=n)),
     "PathReLURegressor": fitted(pr.PathReLURegressor, Y),
     "PathReLURegressor: automatic alpha": fitted(pr.PathReLURegressor, Y, alpha="auto"),
+    "PathReLURegressor: source": of_source,
     "PathReLURegressor: sampled, gated": fitted(
         pr.PathReLURegressor, Y, arrangements="sample", n_arrangements=60, activation="gated"
     ),
@@ -209,7 +218,8 @@ def public_callables():
     modules = [pr] + [
         importlib.import_module(f"pathrelu.{module.name}")
         for module in pkgutil.iter_modules(pr.__path__)
-        if not module.name.startswith("_") and module.name != "cli"
+        # Fits of Dask are compared with those of sources in test_dask_estimators.py, bit by bit.
+        if not module.name.startswith("_") and module.name not in ("cli", "dask")
     ]
     for module in modules:
         for name in getattr(module, "__all__", dir(module)):

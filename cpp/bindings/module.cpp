@@ -14,4 +14,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     pathrelu::register_certificate(m);
     pathrelu::register_relaxation(m);
     pathrelu::register_linear_algebra(m);
+    pathrelu::register_rows(m);
 }

@@ -127,5 +127,6 @@ void register_caratheodory(py::module_& m);
 void register_certificate(py::module_& m);
 void register_relaxation(py::module_& m);
 void register_linear_algebra(py::module_& m);
+void register_rows(py::module_& m);
 
 }  // namespace pathrelu

@@ -223,7 +223,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         scaling = Scaling.fit(data.X, data.w, standardize=settings.standardize, bias=settings.bias)
         return TrainingProblem(data, scaling, settings.activation, shared=settings.shared)
 
-    def _train(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Self:
+    def _train(self, X: Any, y: Any, sample_weight: ArrayLike | None) -> Self:
         """Train on data in the one of its encodings that held-out rows choose."""
         settings = self._settings()
         # Projected rows have axes of their own.
@@ -331,6 +331,8 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         encoder = self._encoder()
         if encoder is not None:
             return read_table(self, encoder, X, *y, **options)
+        if isinstance(X, RawTable):
+            return (X, y[0]) if y else X
         checked = check.table(self, X, *y, **options)
         names = check.column_names(X)
         return (RawTable.of_block(checked[0], names), checked[1]) if y else RawTable.of_block(checked, names)

@@ -283,6 +283,9 @@ def slide_variables(
 def trees_at(
     x: NDArray[np.float64], kinds: _Trees, width: list[int], shared: bool, fit_intercept: bool, unit: float
 ) -> _Trees: ...
+def block_sums(
+    problem: Problem, width: list[int], trees: _Trees, single: bool, threads: int
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]: ...
 def tree_outputs(X: _Rows, width: list[int], trees: _Trees, threads: int) -> NDArray[np.float64]: ...
 def search(
     problem: Problem,

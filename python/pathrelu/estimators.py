@@ -17,6 +17,8 @@ from pathrelu._registry import ESTIMATORS
 from pathrelu._sklearn import Tags
 from pathrelu._watch import Callback
 from pathrelu.encoding import TableEncoder
+from pathrelu.rows import Source
+from pathrelu.rows._training import train_on_source
 from pathrelu.training import Data, labelled_weights
 
 
@@ -142,6 +144,8 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         Without the skip connection.
     history_ : list of Record
         Of one program for all outputs, or of one for each target after the other.
+    n_passes_ : int
+        Over all rows, of a fit to a source.
     path_ : dict of ndarrays or None
         What held-out rows have said where they chose `alpha_`: "encoding", "program" (0, or the output),
         "alpha", "held_out_loss", "n_subnetworks" and "n_rescalings" (of `adapt_columns`), of each network on
@@ -247,14 +251,18 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         tags.target_tags.multi_output = True
         return tags
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self, X: ArrayLike | Source, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train the network.
 
         Parameters
         ----------
-        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
-            float32 is solved as float32, other numbers as float64. Sparse rows are made dense, which takes
-            ``n_samples * n_features`` numbers of that kind, in `predict` too.
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features), or Source
+            A `pathrelu.rows.Source` has rows, targets and weights in pieces, and comes alone: see the guide
+            to rows that do not fit in memory. float32 is solved as float32, other numbers as float64.
+            Sparse rows are made dense, which takes ``n_samples * n_features`` numbers of that kind, in
+            `predict` too.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), optional
             Not negative, not all zero; only ratios matter.
@@ -274,6 +282,9 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         ConvergenceWarning
             If a gap is still above `tol` after `max_iter` iterations or a stop; ``dual_gap_`` says how far.
         """
+        if isinstance(X, Source):
+            train_on_source(self, X, y, sample_weight)
+            return self
         return self._train(X, y, sample_weight)
 
     @property
@@ -430,14 +441,18 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         self.on_interrupt = on_interrupt
         self.max_seconds = max_seconds
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self, X: ArrayLike | Source, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train the network.
 
         Parameters
         ----------
-        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
-            float32 is solved as float32, other numbers as float64. Sparse rows are made dense, which takes
-            ``n_samples * n_features`` numbers of that kind, in `predict` too.
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features), or Source
+            A `pathrelu.rows.Source` has rows, targets and weights in pieces, and comes alone: see the guide
+            to rows that do not fit in memory. float32 is solved as float32, other numbers as float64.
+            Sparse rows are made dense, which takes ``n_samples * n_features`` numbers of that kind, in
+            `predict` too.
         y : array-like of shape (n_samples,)
             Labels of at least two classes.
         sample_weight : array-like of shape (n_samples,), optional
@@ -459,6 +474,9 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         ConvergenceWarning
             If a gap is still above `tol` after `max_iter` iterations or a stop; ``dual_gap_`` says how far.
         """
+        if isinstance(X, Source):
+            train_on_source(self, X, y, sample_weight)
+            return self
         return self._train(X, y, sample_weight)
 
     def _data(

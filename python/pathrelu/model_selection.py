@@ -16,7 +16,7 @@ from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
 
 
 @ESTIMATORS.named("PathReLURegressorCV")
-class PathReLURegressorCV(AlphaCV, PathReLURegressor):
+class PathReLURegressorCV(AlphaCV, PathReLURegressor):  # type: ignore[misc]
     """`PathReLURegressor` with the alpha of the best cross-validation score.
 
     In every fold the values of alpha are fitted from the largest down, each fit from the one before it, the
@@ -175,7 +175,7 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):
 
 
 @ESTIMATORS.named("PathReLUClassifierCV")
-class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):
+class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):  # type: ignore[misc]
     """`PathReLUClassifier` with the alpha of the best cross-validation score.
 
     In every fold the values of alpha are fitted from the largest down, each fit from the one before it, the

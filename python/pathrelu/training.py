@@ -177,7 +177,7 @@ class TrainingProblem:
             center=scaling.center,
             scale=scaling.scale,
             empty=scaling.empty,
-            classes=None if data.labels is None else _plain(data.labels),
+            classes=None if data.labels is None else plain_labels(data.labels),
             feature_names=feature_names,
             encoder=data.encoder,
         )
@@ -241,7 +241,7 @@ def class_weights(
     return factor[code]
 
 
-def _plain(labels: NDArray[Any]) -> list[Label] | None:
+def plain_labels(labels: NDArray[Any]) -> list[Label] | None:
     """Labels for the file of a network, or None if it cannot hold them."""
     plain = labels.tolist()
     return plain if all(isinstance(label, str | int | float) for label in plain) else None

@@ -19,8 +19,8 @@ def read_table(estimator: Any, encoder: TableEncoder, X: Any, *y: Any, **options
     Sparse rows are made dense.
     """
     reset = options.pop("reset", True)
-    if isinstance(X, RawTable):
-        return X
+    if isinstance(X, RawTable):  # which has been read, and has targets that have been
+        return (X, y[0]) if y else X
     names = None if check.is_lazy(X) else check.column_names(X)
     if names is None and _of_numbers(X):
         checked = check.table(estimator, X, *y, gaps=True, reset=reset, **options)

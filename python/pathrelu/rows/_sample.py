@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -18,6 +18,8 @@ from pathrelu.rows._reading import Part, join, join_targets
 
 # Keys that say which rows are held out have nothing to do with those that say which are in the sample.
 HELD_OUT_STREAM = 0x5EED
+# Distinct rows of each class that every sample has, if there are so many, for a class may be rare.
+OF_EACH_CLASS = 200
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,22 @@ def summarize(blocks: RowBlocks, n_sampled: int, seed: int, *, labels: bool) -> 
     """One pass over all rows, which checks each of them; `n_sampled` rows at most are kept.
 
     Each of the distinct rows is as likely to be in the sample as any other, whatever its weight: sums over
-    the sample, with its weights, estimate those over all rows up to a factor.
+    the sample, with its weights, estimate those over all rows up to a factor. Of `labels`, so is each of its
+    class, and rare classes have more rows than their share.
     """
     check.count(n_sampled, "n_sampled")
-    found: Summary = blocks.reduce_blocks(_of_block, partial(_combined, n_sampled), n_sampled, seed, labels)
+    found: Summary = blocks.reduce_blocks(
+        _of_block, partial(_combined, n_sampled, labels), n_sampled, seed, labels
+    )
     if found.n_weighted == 0:
         raise ValueError("sample_weight is zero for every row; expected at least one above 0")
-    return found
+    if not labels or found.complete:
+        return found
+    # Rare classes have a larger share of their rows in the sample: each gets its part of the weight.
+    places = np.searchsorted(found.labels, found.sample.y)
+    parts = np.bincount(places, found.sample.w, len(found.labels))
+    weight = found.sample.w * (found.label_weights / np.where(parts > 0, parts, 1.0))[places]
+    return replace(found, sample=found.sample._replace(w=weight))
 
 
 def held_out(X: RawTable, seed: int, one_in: int) -> NDArray[np.bool_]:
@@ -116,19 +127,26 @@ def _of_block(
         totals = np.bincount(places, w).astype(np.float64)
     used = np.flatnonzero(w > 0)
     keys = row_keys([*_contents(X), *_target_contents(y)], seed)[used]
-    sample, keys, complete = _smallest(Part(X, y, w), used, keys, n_sampled)
+    sample, keys, complete = _smallest(Part(X, y, w), used, keys, n_sampled, labels)
     return Summary(len(w), len(used), float(w.sum()), sample, keys, complete, names, totals)
 
 
 def _smallest(
-    part: Part, rows: NDArray[np.intp], keys: NDArray[np.uint64], n_sampled: int
+    part: Part, rows: NDArray[np.intp], keys: NDArray[np.uint64], n_sampled: int, labels: bool
 ) -> tuple[Part, NDArray[np.uint64], bool]:
     """Of some `rows` of a part those of the smallest keys, equal ones as one, and whether these are all."""
     distinct, first, group = np.unique(keys, return_index=True, return_inverse=True)
     weight = np.bincount(group, part.w[rows], len(distinct)).astype(np.float64)
-    places = rows[first[:n_sampled]]
-    kept = Part(_taken(part.X, places), part.y[places], weight[:n_sampled])
-    return kept, distinct[:n_sampled], len(distinct) <= n_sampled
+    kept = np.arange(len(distinct)) < n_sampled
+    if labels and not kept.all():
+        names, of = np.unique(part.y[rows[first]], return_inverse=True)
+        order = np.argsort(of, kind="stable")
+        begin = np.cumsum(np.bincount(of)) - np.bincount(of)
+        least = max(1, min(OF_EACH_CLASS, n_sampled // len(names)))
+        kept[order] |= np.arange(len(order)) - begin[of[order]] < least
+    places = rows[first[kept]]
+    sample = Part(_taken(part.X, places), part.y[places], weight[kept])
+    return sample, distinct[kept], bool(kept.all())
 
 
 def _taken(X: RawTable, places: NDArray[np.intp]) -> RawTable:
@@ -137,7 +155,7 @@ def _taken(X: RawTable, places: NDArray[np.intp]) -> RawTable:
     return join([X.take(places)]) if len(places) else X.take(places)
 
 
-def _combined(n_sampled: int, left: Summary, right: Summary) -> Summary:
+def _combined(n_sampled: int, labels: bool, left: Summary, right: Summary) -> Summary:
     names, places = np.unique(join_targets([left.labels, right.labels]), return_inverse=True)
     totals = np.bincount(places, np.concatenate([left.label_weights, right.label_weights]), len(names))
     part = Part(
@@ -146,7 +164,7 @@ def _combined(n_sampled: int, left: Summary, right: Summary) -> Summary:
         np.concatenate([left.sample.w, right.sample.w]),
     )
     keys = np.concatenate([left.keys, right.keys])
-    sample, keys, complete = _smallest(part, np.arange(len(keys)), keys, n_sampled)
+    sample, keys, complete = _smallest(part, np.arange(len(keys)), keys, n_sampled, labels)
     return Summary(
         left.n_rows + right.n_rows,
         left.n_weighted + right.n_weighted,

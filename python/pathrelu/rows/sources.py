@@ -20,6 +20,19 @@ class Source(Protocol):
 
     All chunks must have the same columns, and the same rows in each pass. Estimators find the same network
     whatever the chunks are, as long as the order of rows is the same.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathrelu.rows import Source
+    >>> class Simulated:
+    ...     n_chunks = 100
+    ...
+    ...     def chunk(self, k):
+    ...         X = np.random.default_rng(k).standard_normal((10_000, 5))
+    ...         return X, np.abs(X[:, 0]), None
+    >>> isinstance(Simulated(), Source)
+    True
     """
 
     @property
@@ -124,6 +137,18 @@ class ParquetSource:
         Column of weights of samples.
     columns : sequence of str, optional
         Columns of X in their order, by default all others.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from pathrelu.rows import ParquetSource
+    >>> with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+    ...     pd.DataFrame({"a": [1.0, 2.0], "b": ["u", "v"], "y": [3.0, 4.0]}).to_parquet(file.name)
+    ...     source = ParquetSource(file.name, target="y")
+    ...     rows, targets, _ = source.chunk(0)
+    >>> source.n_rows, source.columns, targets.tolist()
+    (2, ['a', 'b'], [3.0, 4.0])
     """
 
     def __init__(
