@@ -45,6 +45,7 @@ TITLES = {
     "files": "Files",
     "certificate": "Certificates",
     "inspection": "Inspection",
+    "dependence": "Partial dependence",
     "summary": "Summaries",
     "progress": "Progress",
     "plotting": "Plots",

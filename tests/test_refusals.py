@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import pathrelu as pr
+from pathrelu.dependence import partial_dependence
+from pathrelu.inspection import subnetwork_formulas
 
 N, D = 12, 3
 RNG = np.random.default_rng(0)
@@ -89,7 +91,8 @@ CALLS = {
     "PathReLURegressor.summary": (REGRESSOR.summary, {}),
     "ParallelReLUNetwork.summary": (NETWORK.summary, {}),
     "ParallelReLUNetwork.to_text": (NAMED_NETWORK.to_text, {"language": "sql"}),
-    "subnetwork_formulas": (pr.inspection.subnetwork_formulas, {"model": NETWORK}),
+    "partial_dependence": (partial_dependence, {"model": NETWORK, "X": X, "columns": 0}),
+    "subnetwork_formulas": (subnetwork_formulas, {"model": NETWORK}),
     "ParallelReLUNetwork.from_dict": (pr.ParallelReLUNetwork.from_dict, {"content": NETWORK.to_dict()}),
     "TableEncoder": (encoded_with, {}),
     "TableEncoder.fit": (pr.TableEncoder().fit, {"X": TABLE}),

@@ -170,8 +170,12 @@ class RawTable:
 
     def repeated(self, n: int, values: Mapping[int, check.Doubles]) -> Self:
         """The first row n times, with other values in some columns."""
+        return self.take(np.zeros(n, np.intp)).replaced(values)
+
+    def replaced(self, values: Mapping[int, check.Doubles]) -> Self:
+        """The rows with other values in some columns."""
         columns = [
-            replace(column, values=values[k] if k in values else np.repeat(column.values[:1], n))
+            replace(column, values=values[k]) if k in values else column
             for k, column in enumerate(self.columns)
         ]
         return self._of(columns)

@@ -9,6 +9,7 @@ from pathrelu.plotting._axes import BESIDE, NEUTRAL, PALETTE, Grid, Share  # noq
 from pathrelu.plotting._convergence import ConvergenceDisplay
 from pathrelu.plotting._decision_boundary import DecisionBoundaryDisplay
 from pathrelu.plotting._feature_importance import FeatureImportanceDisplay
+from pathrelu.plotting._partial_dependence import PartialDependenceDisplay
 from pathrelu.plotting._regularization_path import RegularizationPathDisplay
 from pathrelu.plotting._reliability import ReliabilityDisplay
 from pathrelu.plotting._subnetwork_importance import SubnetworkImportanceDisplay
@@ -18,6 +19,7 @@ __all__ = [
     "ConvergenceDisplay",
     "DecisionBoundaryDisplay",
     "FeatureImportanceDisplay",
+    "PartialDependenceDisplay",
     "RegularizationPathDisplay",
     "ReliabilityDisplay",
     "SubnetworkImportanceDisplay",
