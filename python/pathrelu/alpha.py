@@ -270,7 +270,7 @@ def _rescaled(
             starts[program].append(view.lowered(multiplied(of, before.factors / factors)))
     found = [_Walk(problem, fold, slides, seed, seen) for problem in candidate.problems]
     for walk, last, start in zip(found, walks, starts, strict=True):
-        walk.run_from(last.alpha, start)
+        walk.run_from(last.alpha, start, last.best)
     return found, seen
 
 
@@ -402,9 +402,9 @@ class _Walk:
         """Of alpha for some of the rows, that is right for all: it falls as the noise of a mean."""
         return LESS * math.sqrt(PATH_ROWS / len(self.parts[0][0].X)) if self.few else 1.0
 
-    def run_from(self, alpha: float, trees: list[Trees]) -> None:
-        """Down from an alpha and trees of each fold."""
-        self._along(self.few or self.parts, [alpha * STEP**k for k in range(LONGEST)], list(trees), 1)
+    def run_from(self, alpha: float, trees: list[Trees], mark: float) -> None:
+        """Down from an alpha and trees of each fold, while the held-out loss falls, from `mark` on."""
+        self._along(self.few or self.parts, [alpha * STEP**k for k in range(LONGEST)], list(trees), 1, mark)
 
     def run_on_all_rows(self) -> None:
         """Further down where the first rows were some."""
@@ -441,9 +441,10 @@ class _Walk:
         alphas: Sequence[float],
         trees: list[Trees | None],
         patience: int,
+        mark: float = math.inf,
     ) -> int:
         """The place of the best alpha."""
-        slides, since, found, mark = self.slides, 0, 0, self.best
+        slides, since, found, mark = self.slides, 0, 0, min(mark, self.best)
         for k, alpha in enumerate(alphas):
             held_out, size = 0.0, 0.0
             for i, (train, test) in enumerate(parts):
