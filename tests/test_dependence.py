@@ -227,4 +227,5 @@ def test_levels_have_names_and_times_dates():
     assert [tick.get_text() for tick in axes[0].get_xticklabels()] == names
     assert [tick.get_text() for tick in axes[2].get_xticklabels()] == names
     assert any(tick.get_text() in ("2020", "2021", "2022") for tick in axes[1].get_xticklabels())
+    assert axes[2].get_yticks().tolist() == [0, 1, 2, 3]
     assert len(axes[0].containers) == 1  # of bars that show how far rows are apart

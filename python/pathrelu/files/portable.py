@@ -130,7 +130,7 @@ class Portable:
 
         See Also
         --------
-        ParallelReLUNetwork.to_onnx : The same for a network; what it says of gated networks holds here too.
+        pathrelu.ParallelReLUNetwork.to_onnx : The same for a network; its note on gates holds here too.
         """
         check_is_fitted(self)
         estimator_labels(self)  # refuses those that ONNX does not have

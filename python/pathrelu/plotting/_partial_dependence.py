@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_BESIDE = 3  # panels in a row
+MOST_TICKS = 6  # of values, each with its tick: numbers of more digits would run into each other
 SHOWN = 4  # columns, if none are asked for
 
 
@@ -198,6 +199,8 @@ def _ticks(axis: Any, result: PartialDependence, place: int) -> None:
     if grid.dtype == object:
         turned = {"rotation": 45, "ha": "right"} if axis.axis_name == "x" else {}
         axis.set_ticks(np.arange(len(grid)), grid.tolist(), **turned)
+    elif len(grid) <= MOST_TICKS and not result.is_time[place]:
+        axis.set_ticks(grid)
     elif result.is_time[place]:
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
