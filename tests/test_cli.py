@@ -24,6 +24,7 @@ from interrupt import IMPORT
 
 import pathrelu as pr
 from pathrelu.cli.commands import commands
+from pathrelu.inspection import subnetwork_formulas
 
 RUNNER = CliRunner()
 
@@ -1221,6 +1222,16 @@ def test_export_writes_models_as_text(csv, tmp_path):
     assert run("export", model, "--to", "sql", *given).stdout == f"wrote {tmp_path / 'm.sql'}\n"
     expected = loaded.to_text("sql", digits=3, table="t", keep=["id", "b b"])
     assert (tmp_path / "m.sql").read_text() == expected
+
+
+def test_inspect_shows_what_subnetworks_add(csv):
+    _, model = train(csv, "--skip-connection")
+    formulas = subnetwork_formulas(pr.load(model))
+    document = as_json(run("inspect", model, "--json"))
+    assert [part.get("formula") for part in document["subnetworks"]] == [*formulas, None]
+    assert "max(0, " not in run("inspect", model).stdout
+    shown = run("inspect", model, "--formulas", "--top", 1000).stdout
+    assert all(formula in shown for formula in formulas)
 
 
 def test_text_that_a_language_cannot_hold_is_refused_before_anything_is_written(tmp_path):

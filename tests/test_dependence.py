@@ -115,7 +115,7 @@ def test_columns_of_every_kind_have_a_grid():
     frame["text"] = frame["text"].astype(object)
     y = 2.0 * (frame["text"] == "red") + frame["count"] + np.abs(frame["size"].fillna(0))
     model = pr.PathReLURegressor(alpha=0.05, encode="ramps", random_state=0).fit(frame, y)
-    frame.loc[0, "text"] = "never seen"
+    frame.loc[[0, 1], "text"] = ["never seen", "nor this"]
     found = partial_dependence(model, frame, "text")
     assert found.grid[0].tolist() == ["blue", "green", "rare", "red", "other", "missing"]
     for name, value in zip(found.grid[0], found.values[0], strict=True):
@@ -123,10 +123,9 @@ def test_columns_of_every_kind_have_a_grid():
         given["text"] = given["text"].astype(object)
         difference = model.predict(given).mean() - model.predict(frame.assign(text="red")).mean()
         assert value - found.values[0, 3] == pytest.approx(difference, abs=1e-9)
-    own = [
-        found.grid[0].tolist().index({"never seen": "other"}.get(v, v) if isinstance(v, str) else "missing")
-        for v in frame["text"]
-    ]
+    names = {"never seen": "other", "nor this": "other"}
+    shown = [names.get(v, v) if isinstance(v, str) else "missing" for v in frame["text"]]
+    own = [found.grid[0].tolist().index(name) for name in shown]
     assert found.values[0, own].mean() == pytest.approx(0, abs=1e-9)
     found = partial_dependence(model, frame, "day", grid_resolution=20)
     assert found.is_time == (True,)

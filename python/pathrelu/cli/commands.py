@@ -378,9 +378,10 @@ def evaluate(
 @click.argument("model", type=PATH)
 @click.argument("data", type=PATH, required=False)
 @click.option("--top", default=10, show_default=True, help="Sub-networks and features to show.")
+@click.option("--formulas", is_flag=True, help="Show what each sub-network adds, in raw units.")
 @layout_options
 @as_json
-def inspect(model: Path, data: Path | None, layout: Layout, top: int, as_json: bool) -> None:
+def inspect(model: Path, data: Path | None, layout: Layout, top: int, formulas: bool, as_json: bool) -> None:
     """Show what a MODEL is: its kind, sub-networks, important features, objective and duality gap.
 
     With a table DATA, also the share that each sub-network has in the variance of its output on these rows,
@@ -410,6 +411,8 @@ def inspect(model: Path, data: Path | None, layout: Layout, top: int, as_json: b
                 line += f"  {'-' if math.isnan(part) else f'{part:.1%}':>11}"
             end = f"  {'#' * round(30 * share)}" if fed is None else fed.of(entry)
             click.echo(f"{line}{end}".rstrip())
+            if formulas and "formula" in entry:
+                click.echo(f"{'':<{width}}  {entry['formula']}")
         if len(ranked) > top:
             click.echo(f"and {len(ranked) - top} more")
 

@@ -35,7 +35,12 @@ from pathrelu.cli.tables import (
 from pathrelu.encoding._columns import Categories
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor, winners
 from pathrelu.files.loading import load
-from pathrelu.inspection import feature_importance, network_of, subnetwork_importance
+from pathrelu.inspection import (
+    feature_importance,
+    network_of,
+    subnetwork_formulas,
+    subnetwork_importance,
+)
 from pathrelu.model_selection import PathReLUClassifierCV, PathReLURegressorCV
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 
@@ -306,6 +311,8 @@ def inspected(path: Path, data: Path | None, layout: Layout = AS_FOUND) -> dict[
                 zip(np.eye(network.n_outputs).tolist(), linear.tolist(), strict=True)
             )
         ]
+    for unit, formula in zip(units, subnetwork_formulas(network), strict=False):
+        unit["formula"] = formula
     if importance.variance_share is not None:
         shares = [importance.variance_share]
         if importance.skip_variance_share is not None:
