@@ -147,6 +147,13 @@ def test_each_way_to_choose_alpha_is_said():
     assert "R²" in text.partition("training rows")[2].splitlines()[0]
 
 
+def test_a_mean_of_networks_has_no_gap_to_tell():
+    X = rows(60)
+    model = pr.PathReLURegressor(alpha=0.05, n_networks=2, random_state=0).fit(X, np.abs(X[:, 0]))
+    assert f"{model.objective_:.6g}, of the mean of several networks" in str(model.summary())
+    assert model.training_scores_["r2"] == pytest.approx(r2_score(np.abs(X[:, 0]), model.predict(X)))
+
+
 def test_summaries_of_networks_solutions_and_certificates():
     X = rows(40, 2)
     y = np.abs(X[:, 0])

@@ -173,6 +173,8 @@ TITLES = {"accuracy": "accuracy", "log_loss": "log-loss", "r2": "R²", "rmse": "
 
 
 def _gap(objective: float, gap: float) -> str:
+    if not math.isfinite(gap):
+        return f"{objective:.6g}, of the mean of several networks: gaps are of one"
     share = f" ({gap / objective:.2g} of it)" if objective > 0 else ""
     return f"{objective:.6g}, at most {gap:.2g}{share} above the optimum over the arrangements used"
 
