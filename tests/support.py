@@ -10,6 +10,9 @@ from reference import Groups, Program, random_trees
 import pathrelu as pr
 from pathrelu import _core
 
+#: Tests that take long and seldom say more than others do; PATHRELU_SLOW_TESTS=1 runs them too.
+slow = pytest.mark.skipif(not os.environ.get("PATHRELU_SLOW_TESTS"), reason="slow: PATHRELU_SLOW_TESTS=1")
+
 CLARABEL_ERROR = 1e-7  # absolute, of the optimal values of programs whose objective at zero is about 1
 
 

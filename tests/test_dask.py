@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from support import slow as is_slow
 
 distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
@@ -133,6 +134,25 @@ def test_blocks_are_those_of_the_local_rows(client, chunks):
 
 def doubled_array(X, y, w, factor):
     return factor * X, y, w
+
+
+def steps(X, y, w, state, k):
+    return [*state, (k, float(X.block[:, 0].sum()))]
+
+
+def last_of_each(states):
+    return [*states[0][:-1], tuple(state[-1] for state in states)]
+
+
+@pytest.mark.parametrize("size", [1, 4, 16])
+def test_folds_are_those_of_the_local_rows(client, monkeypatch, size):
+    X, y, w = table(3000)
+    monkeypatch.setattr(dask_blocks.Cluster, "threads", lambda self: 2)
+    held = DaskBlocks(da.from_array(X, chunks=700), da.from_array(y), da.from_array(w), client)
+    assert held._size == 4
+    local = LocalBlocks(ArraySource(X, y, w))
+    found = held.fold_blocks(steps, last_of_each, [], size)
+    assert found == local.fold_blocks(steps, last_of_each, [], size)
 
 
 @pytest.mark.parametrize("threads", [1, 4, 1000])
@@ -365,6 +385,7 @@ def where(X, y, w, seconds):
     return os.getpid()
 
 
+@is_slow
 def test_a_worker_that_comes_later_is_used():
     with start(1) as cluster, distributed.Client(cluster) as client:
         held = DaskBlocks(*lazily(X, y), client=client)
@@ -416,6 +437,7 @@ def test_a_scheduler_that_goes_away_ends_the_pass(own_scheduler):
     thread.join()
 
 
+@is_slow
 def test_without_any_worker_the_pass_ends(own_scheduler, monkeypatch):
     monkeypatch.setattr(dask_blocks, "PATIENCE", 3.0)
     _, worker, client = own_scheduler

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from support import slow
 
 distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
@@ -52,7 +53,7 @@ def assert_same_fit(found, expected):
 
 
 @pytest.mark.parametrize(("distributed_class", "local_class"), BOTH)
-@pytest.mark.parametrize("alpha", [0.01, "auto"])
+@pytest.mark.parametrize("alpha", [0.01, pytest.param("auto", marks=slow)])
 def test_fits_are_those_of_the_local_source(client, distributed_class, local_class, alpha):  # noqa: F811
     X, y, w = problem(classes=3 if local_class is PathReLUClassifier else None)
     local = local_class(alpha=alpha, random_state=0).fit(ArraySource(X, y, w))
@@ -109,6 +110,7 @@ def kill_once(part, flag):
     return part
 
 
+@slow
 def test_a_killed_worker_costs_no_bits(client, tmp_path):  # noqa: F811
     X, y, _ = problem()
     killed = []

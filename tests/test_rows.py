@@ -73,6 +73,25 @@ def test_results_combine_in_one_tree_whoever_combines_aligned_groups(n, size):
     assert reduced(items, name).replace("(", "").replace(")", "") == "".join(items)
 
 
+def steps(X, y, w, state, k):
+    return [*state, (k, len(y), float(X.block[0, 0]))]
+
+
+def last_of_each(states):
+    before = states[0][:-1]
+    return [*before, tuple(state[-1] for state in states)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_groups_of_a_fold_start_from_the_same_state(size, threads):
+    X, y, w = table(300)
+    held = LocalBlocks(cut_at(X, y, w, 100, 170), threads=threads)
+    found = held.fold_blocks(steps, last_of_each, [], size)
+    blocks_of = [(k, min(64, 300 - 64 * k), X[64 * k, 0]) for k in range(5)]
+    assert found == [tuple(blocks_of[k : k + size]) for k in range(0, 5, size)]
+
+
 def test_frames_with_text_have_the_levels_of_all_their_pieces():
     frame = pd.DataFrame({"a": np.arange(130.0), "b": [None] * 40 + ["x"] * 30 + ["u"] * 60})
     y = np.arange(130.0)

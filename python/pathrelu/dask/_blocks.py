@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from distributed.client import FutureCancelledError
 
 from pathrelu.encoding._raw import RawTable
 from pathrelu.rows import _blocks
-from pathrelu.rows._blocks import joined, piece_of, reduced
+from pathrelu.rows._blocks import State, joined, piece_of, reduced
 from pathrelu.rows._reading import (
     BadRow,
     Columns,
@@ -136,6 +137,21 @@ class DaskBlocks:
             results = [self._cluster.submit(reduced, fan, combine) for fan in fans]
         parts: list[Result] = self._cluster.results(results, "groups of blocks were done")
         return reduced(parts, combine)
+
+    def fold_blocks(
+        self, function: Callable[..., State], combine: Callable[[list[State]], State], state: State, size: int
+    ) -> State:
+        """As `RowBlocks.fold_blocks`; the blocks of a group are worked on at the same time."""
+        self._cluster.passes += 1
+        for begin in range(0, self.n_blocks, size):
+            end = min(self.n_blocks, begin + size)
+            call = self._cluster.submit(Call, function, (state,))
+            tasks = [
+                self._cluster.submit(fold_group, self._groups[k // self._size], k, low, self._size, call)
+                for k, low in _cuts(begin, end, self._size)
+            ]
+            state = combine(_flat(self._cluster.results(tasks, "parts of a group of blocks were done")))
+        return state
 
     def prepared(self, function: Callable[..., Any], *arguments: Any) -> DaskBlocks:
         """Blocks of what the function makes of each, which workers keep."""
@@ -329,6 +345,11 @@ def reduce_group(group: list[Any], call: Call) -> Any:
     return reduced((call.function(*part, *call.arguments) for part in group), call.combine)
 
 
+def fold_group(group: list[Any], begin: int, end: int, size: int, call: Call) -> list[Any]:
+    """Results of some blocks of a group, by their numbers among all blocks."""
+    return [call.function(*group[k % size], *call.arguments, k) for k in range(begin, end)]
+
+
 def prepare_group(group: list[Any], call: Call) -> list[Any]:
     """A group of what the function makes of each block."""
     return [tuple(call.function(*part, *call.arguments)) for part in group]
@@ -397,6 +418,12 @@ def _grouped(n_rows: int, columns: Columns, threads: int) -> int:
     room = LARGEST_GROUP // (_blocks.BLOCK_ROWS * columns.n_columns * size)
     most = min(MOST_GROUPED, n_blocks // (GROUPS_PER_THREAD * threads), room)
     return 1 << (max(1, most).bit_length() - 1)
+
+
+def _cuts(begin: int, end: int, size: int) -> list[tuple[int, int]]:
+    """The numbers from begin to end, cut at multiples of the size."""
+    edges = [begin, *range((begin // size + 1) * size, end, size), end]
+    return list(pairwise(edges))
 
 
 def _flat(lists: Sequence[Sequence[Any]]) -> list[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -30,6 +32,7 @@ from pathrelu.rows.sources import Source
 BLOCK_ROWS = 65_536
 
 Result = TypeVar("Result")
+State = TypeVar("State")
 
 
 class RowBlocks(Protocol):
@@ -60,6 +63,14 @@ class RowBlocks(Protocol):
         Results are combined where they are made: no list of them is held by anyone.
         """
 
+    def fold_blocks(
+        self, function: Callable[..., State], combine: Callable[[list[State]], State], state: State, size: int
+    ) -> State:
+        """The last of the states ``combine([function(X, y, w, state, k) for each block k of a group])``.
+
+        Groups are of `size` consecutive blocks, and each starts from the state that the one before has left.
+        """
+
     def prepared(self, function: Callable[..., Any], *arguments: Any) -> RowBlocks:
         """Blocks of what the function makes of each: (X, y, w), of as many rows.
 
@@ -87,6 +98,29 @@ def reduced(results: Iterable[Result], combine: Callable[[Result, Result], Resul
     return total
 
 
+def folded(
+    parts: Iterable[tuple[Any, Any, Any]],
+    function: Callable[..., State],
+    combine: Callable[[list[State]], State],
+    state: State,
+    size: int,
+    threads: int,
+) -> State:
+    """As `RowBlocks.fold_blocks`, with as many blocks in memory as there are threads."""
+    at_work: deque[Future[State]] = deque()
+    done: list[State] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for k, part in enumerate(parts):
+            if k % size == 0 and k > 0:
+                state = combine([*done, *(task.result() for task in at_work)])
+                at_work.clear()
+                done = []
+            at_work.append(pool.submit(function, *part, state, k))
+            if len(at_work) == threads:
+                done.append(at_work.popleft().result())
+        return combine([*done, *(task.result() for task in at_work)])
+
+
 def added(left: Any, right: Any) -> Any:
     """Sums of numbers and arrays, in tuples or alone: what `reduce_blocks` takes to combine partial sums."""
     if isinstance(left, tuple):
@@ -106,12 +140,21 @@ class LocalBlocks:
         Whether rows may have missing values and columns that are no numbers.
     labels : bool
         Whether targets are labels of classes.
+    threads : int
+        That work on blocks of a fold.
     """
 
     def __init__(
-        self, source: Source, read: Read = RawTable.read, *, gaps: bool = True, labels: bool = False
+        self,
+        source: Source,
+        read: Read = RawTable.read,
+        *,
+        gaps: bool = True,
+        labels: bool = False,
+        threads: int = 1,
     ) -> None:
         self.source = source
+        self.threads = threads
         self.passes = 0  # over all rows
         self._read, self._gaps, self._labels = read, gaps, labels
         self._n_chunks = check.count(source.n_chunks, "n_chunks of the source", 1)
@@ -138,6 +181,11 @@ class LocalBlocks:
         self, function: Callable[..., Result], combine: Callable[[Result, Result], Result], *arguments: Any
     ) -> Result:
         return reduced((function(*part, *arguments) for part in self.parts()), combine)
+
+    def fold_blocks(
+        self, function: Callable[..., State], combine: Callable[[list[State]], State], state: State, size: int
+    ) -> State:
+        return folded(self.parts(), function, combine, state, size, self.threads)
 
     def prepared(self, function: Callable[..., Any], *arguments: Any) -> RowBlocks:
         return PreparedBlocks(self, function, arguments)
@@ -199,6 +247,7 @@ class PreparedBlocks:
 
     def __init__(self, blocks: LocalBlocks | PreparedBlocks, function: Callable[..., Any], arguments: Any):
         self.blocks = blocks
+        self.threads: int = blocks.threads
         self._function, self._arguments = function, arguments
 
     @property
@@ -216,6 +265,11 @@ class PreparedBlocks:
         self, function: Callable[..., Result], combine: Callable[[Result, Result], Result], *arguments: Any
     ) -> Result:
         return reduced((function(*part, *arguments) for part in self.parts()), combine)
+
+    def fold_blocks(
+        self, function: Callable[..., State], combine: Callable[[list[State]], State], state: State, size: int
+    ) -> State:
+        return folded(self.parts(), function, combine, state, size, self.threads)
 
     def prepared(self, function: Callable[..., Any], *arguments: Any) -> RowBlocks:
         return PreparedBlocks(self, function, arguments)
