@@ -292,8 +292,12 @@ def calibration(results: Results, names: Sequence[str]) -> str:
 
 def apart(records: Sequence[Record], results: Results, stage: str) -> str:
     """Each method that has not done all tables, beside every other on the evaluation tables it has done."""
-    lines = []
+    lines, missing = [], []
     for name in results.partial:
+        done = {r["table"] for r in records if r["stage"] == stage and r["method"] == name and r["fold"] == 0}
+        left = [each for each in (*tables.CLASSIFICATION, *tables.REGRESSION) if each not in done]
+        count = len(tables.CLASSIFICATION) + len(tables.REGRESSION)
+        missing.append(f"{METHODS[name].label}: {len(done)} of {count} first folds; not {', '.join(left)}.")
         for other in results.methods:
             pair = Results(records, stage, [other, name])
             for quantity, (title, task, higher) in MEASURES.items():
@@ -315,8 +319,9 @@ def apart(records: Sequence[Record], results: Results, stage: str) -> str:
                     ]
                 )
     if not lines:
-        return "Fewer than three tables of any measure so far.\n"
-    return table(["method", "against", "measure", "wins / ties / loses", "p (Wilcoxon)", "time ratio"], lines)
+        return "\n\n".join([*missing, "Fewer than three tables of any measure so far.\n"])
+    columns = ["method", "against", "measure", "wins / ties / loses", "p (Wilcoxon)", "time ratio"]
+    return "\n\n".join([*missing, table(columns, lines)])
 
 
 def sources(names: Sequence[str]) -> str:
