@@ -164,11 +164,17 @@ def test_a_callback_may_end_the_slide_and_so_may_the_clock():
             raise StopIteration
 
     model = PathReLURegressor(random_state=0, alpha=0.01, callback=follow).fit(ArraySource(X, Y))
-    assert model.n_passes_ < 20
+    assert model.n_passes_ < 9
+    assert seen[-1].phase in ("path", "passes", "search", "solve")
     assert model.score(X, Y) > 0.5
+    told = []
+    whole = PathReLURegressor(random_state=0, callback=told.append).fit(ArraySource(X, Y))
+    passes = [record for record in told if record.phase == "passes"]
+    assert [record.n_iter for record in passes] == list(range(1, passes[0].round + 1))
+    assert whole.n_passes_ == 3 + len(passes)
     with pytest.warns(ConvergenceWarning, match="stopped by max_seconds"):
         quick = PathReLURegressor(random_state=0, alpha=0.01, max_seconds=1e-3).fit(ArraySource(X, Y))
-    assert quick.n_passes_ < 10
+    assert quick.n_passes_ < 9
 
 
 def test_what_sources_come_with_and_what_takes_none():
@@ -187,3 +193,17 @@ def test_what_sources_come_with_and_what_takes_none():
     bad[1812, 2] = np.nan
     with pytest.raises(ValueError, match=r"missing value .NaN. in column 2 of row 1812"):
         PathReLURegressor(encode=None).fit(cut_at(bad, Y, None, 500, 1700))
+
+
+def test_passes_that_end_above_the_network_of_the_sample_are_told_of_and_left(monkeypatch):
+    def worse(*_, **__):
+        trees = slide(*_, **__)
+        return (3 * trees[0], *trees[1:])
+
+    slide = _training.stochastic_slide
+    monkeypatch.setattr(_training, "stochastic_slide", worse)
+    with pytest.warns(ConvergenceWarning, match="which is kept: .* shuffle them"):
+        model = PathReLURegressor(random_state=0).fit(ArraySource(X, Y))
+    assert model.score(X, Y) > 0.9
+    objective = model.network_.objective(X, Y, model.alpha_)
+    assert model.objective_ == pytest.approx(objective, rel=1e-6)

@@ -55,14 +55,11 @@ def test_steps_are_those_of_adam(classes, dtype):
     mean, square = np.zeros_like(x), np.zeros_like(x)
     for k in range(3):  # blocks of fewer rows than a batch: one step each
         options = _core.StochasticOptions(first_rate=rate, shared=classes > 1, stream=k)
-        state, stopped = _core.descend_stochastically(
-            some.core, alpha, [], options, _core.Watch(), trees, state
-        )
+        state = _core.descend_stochastically(some.core, alpha, [], options, trees, state)
         gradient = gradient_of_objective(some, alpha, x, trees)
         mean, square = 0.9 * mean + 0.1 * gradient, 0.99 * square + 0.01 * gradient**2
         root = np.sqrt(square / (1 - 0.99 ** (k + 1)))
         x = x - rate * mean / (1 - 0.9 ** (k + 1)) / (root + 1e-8)
-        assert not stopped
         assert state[3] == k + 1
         sure = root > 1e-4  # smaller gradients are rounding, whose sign decides
         np.testing.assert_allclose(state[0][sure], x[sure], rtol=2e-3, atol=2e-3 * rate)
@@ -115,9 +112,9 @@ def test_every_row_is_in_one_block():
     rows = ShuffledRows(problem(5001), slides())
     seen = []
 
-    def note(X, y, w, state, k, watch):
+    def note(X, y, w, state, k):
         seen.append(X[:, 0])
-        return state + len(X), False
+        return state + len(X)
 
     total = rows.fold_blocks(note, lambda states: states[0], 0, 1)
     assert total == 5001
@@ -134,7 +131,7 @@ def test_a_limit_of_time_ends_a_stochastic_slide():
         at_constant=1.0, rate=0.02, passes=1000, stream=0,
     )  # fmt: skip
     assert slide.watch.stopped_by == "max_seconds=1e-09"
-    np.testing.assert_allclose(slide.outputs(some.X, after), slide.outputs(some.X, trees), rtol=1e-9)
+    assert np.isfinite(slide.outputs(some.X, after)).all()
 
 
 def test_a_state_of_other_variables_is_refused():
@@ -143,7 +140,7 @@ def test_a_state_of_other_variables_is_refused():
     wrong = np.zeros(3)
     with pytest.raises(ValueError, match="the state has 3 variables; expected"):
         _core.descend_stochastically(
-            some.core, 0.01, [], _core.StochasticOptions(), _core.Watch(), trees, (wrong, wrong, wrong, 0)
+            some.core, 0.01, [], _core.StochasticOptions(), trees, (wrong, wrong, wrong, 0)
         )
     with pytest.raises(ValueError, match="x has 3 variables; expected"):
         _core.trees_at(wrong, trees, [], False, True, 1.0)

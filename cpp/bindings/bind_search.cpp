@@ -77,15 +77,13 @@ py::tuple slide_arrays(const ProblemArrays& problem, double alpha, std::vector<I
 /// The variables of slides, Adam's means of gradients and of their squares, and steps so far.
 using StateArrays = std::tuple<Array<double>, Array<double>, Array<double>, Index>;
 
-std::pair<StateArrays, bool> descend_arrays(const ProblemArrays& problem, double alpha,
-                                            std::vector<Index> width, const StochasticOptions& options,
-                                            const CallerWatch& watch, const TreeArrays& kinds,
-                                            const StateArrays& from) {
+StateArrays descend_arrays(const ProblemArrays& problem, double alpha, std::vector<Index> width,
+                           const StochasticOptions& options, const TreeArrays& kinds,
+                           const StateArrays& from) {
     require(problem.relu, "a slide is of relu networks");
     const auto targets = matrix(problem.y, "y");
     const auto weights = vector(problem.w, "w");
     const TreeShape shape(std::move(width));
-    const Observer observer = watch.observer();
     const StartTrees trees = view_of(kinds);
     const auto values = [](const Array<double>& part) {
         const auto view = vector(part, "the state");
@@ -96,13 +94,11 @@ std::pair<StateArrays, bool> descend_arrays(const ProblemArrays& problem, double
     const auto descend = [&](const auto& X) {
         const auto rows = matrix(X, "X");
         const WithoutGil nogil;
-        return descend_stochastically(rows, targets, weights, alpha, problem.loss, shape, trees, options,
-                                      observer, state);
+        descend_stochastically(rows, targets, weights, alpha, problem.loss, shape, trees, options, state);
     };
-    const bool stopped = !std::visit(descend, problem.X);
+    std::visit(descend, problem.X);
     const std::vector<Index> size{static_cast<Index>(state.x.size())};
-    return {{copy_of(state.x, size), copy_of(state.mean, size), copy_of(state.square, size), state.steps},
-            stopped};
+    return {copy_of(state.x, size), copy_of(state.mean, size), copy_of(state.square, size), state.steps};
 }
 
 Array<double> variables_of(const TreeArrays& trees, std::vector<Index> width, bool shared, bool fit_intercept,
@@ -188,8 +184,8 @@ void register_search(py::module_& m) {
              py::arg("fit_intercept") = stochastic_defaults.fit_intercept,
              py::arg("threads") = stochastic_defaults.threads);
     m.def("descend_stochastically", &descend_arrays, py::arg("problem"), py::arg("alpha"), py::arg("width"),
-          py::arg("options"), py::arg("watch"), py::arg("kinds"), py::arg("state"),
-          "((variables, means of gradients, means of their squares, steps) after a pass of Adam, stopped)");
+          py::arg("options"), py::arg("kinds"), py::arg("state"),
+          "(variables, means of gradients, means of their squares, steps) after a pass of Adam.");
     m.def("slide_variables", &variables_of, py::arg("trees"), py::arg("width"), py::arg("shared"),
           py::arg("fit_intercept"), py::arg("unit"), "The variables of slides for trees.");
     m.def("trees_at", &trees_at_variables, py::arg("x"), py::arg("kinds"), py::arg("width"),

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
@@ -56,6 +57,7 @@ from pathrelu.training import Data, Scaling, TrainingProblem, canonical
 logger = logging.getLogger("pathrelu")
 
 SOURCES = ("search", "sample")
+MANY_ROWS = 100_000  # above which alpha, encoding and scales are those of a sample
 ENCODINGS = ("auto", "linear", "ramps")
 # Default tolerances: where held-out rows choose alpha, one that predictions do not notice.
 TOL, HELD_OUT_TOL = 1e-4, 1e-2
@@ -175,6 +177,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     column_factors_: NDArray[np.float64] | None
     path_: dict[str, NDArray[Any]] | None
     _previous: tuple[list[Solution], NDArray[np.float64] | None] | None = None  # and factors of their columns
+    _rate: float | None = None  # of stochastic slides, which held-out rows have chosen
     _path: Path | None = None  # of slides, which cross-validation follows
 
     def __sklearn_tags__(self) -> Tags:
@@ -316,6 +319,23 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             warn_of_gap(solutions, tol, settings.watch, stacklevel=4)
         return self
 
+    def _many(self, X: Any) -> bool:
+        """Whether rows are so many that most of the work is done on some, and the rest in blocks."""
+        shape = getattr(X, "shape", None)
+        n_rows = shape[0] if shape else len(X) if hasattr(X, "__len__") else 0
+        if n_rows <= MANY_ROWS or issparse(X):
+            return False
+        settings = self._settings()
+        only_some = settings.low_rank or settings.prune or settings.warm_start or settings.n_networks > 1
+        by_slides = settings.chooses_by_held_out and settings.shared and self.tol is None
+        return by_slides and not only_some and self._path is None
+
+    def _checked(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[RawTable, NDArray[Any], NDArray[np.float64]]:
+        """Raw rows, targets or labels, and weights."""
+        raise NotImplementedError
+
     def _largest_alpha(self, settings: Settings, data: Data) -> float:
         """Smallest alpha at which constant outputs are optimal over `n_arrangements` random arrangements."""
         problems = self._problem(settings, data).programs()
@@ -420,6 +440,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         for problem, alpha, trees, rate, at_constant in zip(
             problems, alphas, choice.trees, choice.rates, choice.at_constant, strict=True
         ):
+            self._rate = rate
             if rate is None or trees is None:
                 last = slides.descend(problem, alpha, trees, evaluations=LAST_EVALUATIONS)
             else:

@@ -273,10 +273,9 @@ def descend_stochastically(
     alpha: float,
     width: list[int],
     options: StochasticOptions,
-    watch: Watch,
     kinds: _Trees,
     state: _State,
-) -> tuple[_State, bool]: ...
+) -> _State: ...
 def slide_variables(
     trees: _Trees, width: list[int], shared: bool, fit_intercept: bool, unit: float
 ) -> NDArray[np.float64]: ...

@@ -12,6 +12,8 @@ LAST_PLACES = 4  # that sums of a few terms, added in another order, differ by
 LARGEST_NOISE = 2.0**-30  # rounding of a constant of 4 million
 NOISE_STEPS = 2**10  # last places by which a mean of some 1e6 rows is off
 
+TOGETHER = 32  # columns that are in double precision at a time
+
 
 def moments(
     X: check.Rows, w: NDArray[np.float64], center: bool
@@ -24,6 +26,15 @@ def moments(
     """
     share = w / w.max()
     share = share / share.sum()
+    groups = range(0, X.shape[1], TOGETHER)
+    found = [_moments_of(X[:, k : k + TOGETHER], share, center) for k in groups]
+    middle, scale, constant = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return middle, scale, constant
+
+
+def _moments_of(
+    X: check.Rows, share: NDArray[np.float64], center: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     table = X.astype(np.float64)
     # Divided by the largest entry first, so that neither very large nor very small columns leave the range.
     reach = _nonzero(np.abs(table).max(axis=0))

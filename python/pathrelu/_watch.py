@@ -40,9 +40,11 @@ class Record:
     phase : str
         "solve", "search", "certify" or, where estimators choose alpha by held-out rows, "path": after each
         value of alpha on the way. Of this there is no objective and no gap (NaN), `n_iter` and `round` count
-        values of alpha, and `seconds` is since the start of the fit.
+        values of alpha, and `seconds` is since the start of the fit. Of many rows or rows in pieces "passes"
+        too: after each of the last passes over all of them, which `n_iter` counts and of which there are
+        `round`.
     alpha, held_out_loss : float
-        Of a path, else 0.
+        Of a path, else 0; alpha of passes too.
 
     Since `round`, they are 0, False and "" in records from files of versions without them.
     """

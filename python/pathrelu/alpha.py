@@ -110,6 +110,12 @@ def _constant(problem: Problem) -> NDArray[np.float64]:
     return constant
 
 
+def loss_at_constant(problem: Problem) -> float:
+    """The mean loss of the best constant outputs."""
+    outputs = np.ascontiguousarray(np.broadcast_to(_constant(problem), problem.y.shape))
+    return _core.mean_loss(outputs, problem.y, problem.w, problem.core_loss)
+
+
 def _fitted(problem: Problem, solution: Solution, threads: int) -> NDArray[np.float64]:
     return (
         solution.network().predict(problem.X, n_threads=threads).astype(np.float64).reshape(problem.y.shape)
@@ -367,12 +373,7 @@ class _Walk:
         self.of_folds: list[Trees] | None = None  # the best ones, once each has some
         self.rate: float | None = None  # of stochastic slides
         constant = _constant(problem)
-        self.at_constant = _core.mean_loss(
-            np.ascontiguousarray(np.broadcast_to(constant, problem.y.shape)),
-            problem.y,
-            problem.w,
-            problem.core_loss,
-        )
+        self.at_constant = loss_at_constant(problem)
         gradient = _loss_gradient(problem, constant) * (problem.w / len(problem.w))[:, np.newaxis]
         seen = [view.problem(problem) for view in views]
         score = algebra.product(np.ascontiguousarray(seen[0].X.T, np.float64), gradient)

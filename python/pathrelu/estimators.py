@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,10 +16,24 @@ from pathrelu._base import BasePathReLU
 from pathrelu._registry import ESTIMATORS
 from pathrelu._sklearn import Tags
 from pathrelu._watch import Callback
-from pathrelu.encoding import TableEncoder
+from pathrelu.encoding import RawTable, TableEncoder
 from pathrelu.rows import Source
-from pathrelu.rows._training import train_on_source
+from pathrelu.rows._training import train_on_rows, train_on_source
 from pathrelu.training import Data, labelled_weights
+
+Model = TypeVar("Model", bound=BasePathReLU)
+
+
+def _fitted(estimator: Model, X: Any, y: Any, sample_weight: ArrayLike | None) -> Model:
+    """The estimator, trained on rows in pieces, on many in memory, or on some."""
+    if isinstance(X, Source):
+        train_on_source(estimator, X, y, sample_weight)
+    elif estimator._many(X):
+        checked = estimator._checked(X, y, sample_weight)
+        train_on_rows(estimator, estimator._settings(), *checked)
+    else:
+        estimator._train(X, y, sample_weight)
+    return estimator
 
 
 @ESTIMATORS.named("PathReLURegressor")
@@ -282,25 +296,30 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         ConvergenceWarning
             If a gap is still above `tol` after `max_iter` iterations or a stop; ``dual_gap_`` says how far.
         """
-        if isinstance(X, Source):
-            train_on_source(self, X, y, sample_weight)
-            return self
-        return self._train(X, y, sample_weight)
+        return _fitted(self, X, y, sample_weight)
 
     @property
     def log_link(self) -> bool:
         """Whether outputs of the network are logarithms of what `predict` gives."""
         return losses.TABLE[self.loss].log_link
 
+    def _checked(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[RawTable, NDArray[Any], NDArray[np.float64]]:
+        loss = check.choice(self.loss, "loss", losses.REGRESSION)
+        losses.parameter(loss, self.quantile, self.threshold)
+        raw, y = self._read(X, y, y_numeric=True, multi_output=True)
+        target, _ = check.targets(y, len(raw), loss)
+        weight = check.raw_weights(sample_weight, len(raw))
+        losses.check_targets(target, weight, loss)
+        return raw, target, weight
+
     def _data(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, to_choose: bool = False
     ) -> list[Data]:
         loss = check.choice(self.loss, "loss", losses.REGRESSION)
         parameter = losses.parameter(loss, self.quantile, self.threshold)
-        raw, y = self._read(X, y, y_numeric=True, multi_output=True)
-        target, _ = check.targets(y, len(raw), loss)
-        weight = check.raw_weights(sample_weight, len(raw))
-        losses.check_targets(target, weight, loss)
+        raw, target, weight = self._checked(X, y, sample_weight)
         tables, target, weight = self._tables(raw, target, weight, to_choose)
         return [Data(rows, target, weight, loss, parameter=parameter, encoder=of) for of, rows in tables]
 
@@ -474,14 +493,11 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         ConvergenceWarning
             If a gap is still above `tol` after `max_iter` iterations or a stop; ``dual_gap_`` says how far.
         """
-        if isinstance(X, Source):
-            train_on_source(self, X, y, sample_weight)
-            return self
-        return self._train(X, y, sample_weight)
+        return _fitted(self, X, y, sample_weight)
 
-    def _data(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, to_choose: bool = False
-    ) -> list[Data]:
+    def _checked(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[RawTable, NDArray[Any], NDArray[np.float64]]:
         given = self.class_weight
         if not (
             given is None or isinstance(given, Mapping) or (isinstance(given, str) and given == "balanced")
@@ -490,7 +506,13 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
             raise TypeError(f"class_weight is {shown}; expected a dict, 'balanced' or None")
         raw, y = self._read(X, y)
         check_classification_targets(y)
-        weight, labels, code = labelled_weights(sample_weight, np.asarray(y), self.class_weight)
+        return raw, np.asarray(y), check.raw_weights(sample_weight, len(raw))
+
+    def _data(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, to_choose: bool = False
+    ) -> list[Data]:
+        raw, y, _ = self._checked(X, y, sample_weight)
+        weight, labels, code = labelled_weights(sample_weight, y, self.class_weight)
         total = np.bincount(code, weight > 0)
         present = np.flatnonzero(total > 0)
         if len(present) < 2:

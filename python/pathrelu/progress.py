@@ -140,6 +140,9 @@ class Live:
             parts = [f"alpha {last.alpha:.3g}", f"held-out loss {last.held_out_loss:.6g}"]
             parts += [f"least {best:.6g}", f"{last.n_active} sub-networks"]
             return "  ".join([*parts, duration(now - self._begin)])
+        if last.phase == "passes":
+            parts = [f"pass {last.n_iter} of {last.round} over all rows", f"{last.n_active} sub-networks"]
+            return "  ".join([*parts, duration(now - self._begin)])
         parts = [f"objective {last.objective:.6g}", f"gap {last.gap:.1e}"]
         if last.target_gap > 0:
             parts[-1] += f" (target {last.target_gap:.1e})"
@@ -161,6 +164,10 @@ def log(record: Record) -> None:
             record.n_active,
             record.seconds,
         )
+        return
+    if record.phase == "passes":
+        message = "pass %d of %d over all rows, %.1f s"
+        logger.info(message, record.n_iter, record.round, record.seconds)
         return
     logger.info(
         "iteration %d: objective %.6g, gap %.2e, %d active, %.1f s",

@@ -35,6 +35,9 @@ class Data:
     encoder: TableEncoder | None = None  # which the rows come from
 
 
+SCALED_ROWS = 4096  # at a time, in double precision
+
+
 @dataclass(frozen=True)
 class Scaling:
     """How raw rows become those of training: centered, scaled, and with a constant for biases of units."""
@@ -68,11 +71,14 @@ class Scaling:
 
     def rows(self, X: check.Rows) -> check.Rows:
         """Rows of training, in the dtype of raw ones."""
-        with np.errstate(over="ignore"):  # to infinity, which is refused with its place
-            scaled = (X - self.center) / self.scale
-        scaled[:, self.empty] = 0  # so that no weight, however large, makes a feature of noise
-        columns = [scaled] if self.constant is None else [scaled, np.full((len(X), 1), self.constant)]
-        table = np.ascontiguousarray(np.concatenate(columns, axis=1), dtype=X.dtype)
+        n, d = X.shape
+        table = np.empty((n, d + (self.constant is not None)), X.dtype)
+        for begin in range(0, n, SCALED_ROWS):
+            some = slice(begin, begin + SCALED_ROWS)
+            with np.errstate(over="ignore"):  # to infinity, which is refused with its place
+                table[some, :d] = (X[some] - self.center) / self.scale
+        table[:, :d][:, self.empty] = 0  # so that no weight, however large, makes a feature of noise
+        table[:, d:] = 1.0 if self.constant is None else self.constant
         check.finite(table, "X after standardization")
         return table
 

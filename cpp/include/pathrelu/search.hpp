@@ -84,10 +84,9 @@ struct StochasticOptions {
 /// signs and, unless outputs are shared, directions hold throughout. In single precision but for the state.
 /// False if the observer has ended it.
 template <class X>
-bool descend_stochastically(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
+void descend_stochastically(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
                             const LossSpec& loss, const TreeShape& shape, const StartTrees& kinds,
-                            const StochasticOptions& options, const Observer& observer,
-                            StochasticState& state);
+                            const StochasticOptions& options, StochasticState& state);
 
 /// The variables of slides for trees with their intercept, and back: then without negligible ones.
 std::vector<double> slide_variables(const StartTrees& from, const TreeShape& shape, bool shared,

@@ -9,7 +9,6 @@
 #include "search/slider.hpp"
 #include "search/variables.hpp"
 #include "support/random.hpp"
-#include "support/stopwatch.hpp"
 
 namespace pathrelu {
 namespace {
@@ -54,10 +53,9 @@ SlideResult trees_at(VecView<const double> x, const StartTrees& from, const Tree
 }
 
 template <class X>
-bool descend_stochastically(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
+void descend_stochastically(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
                             const LossSpec& loss_spec, const TreeShape& shape, const StartTrees& kinds,
-                            const StochasticOptions& options, const Observer& observer,
-                            StochasticState& state) {
+                            const StochasticOptions& options, StochasticState& state) {
     require(rows.rows == y.rows, "y has ", y.rows, " rows; X has ", rows.rows);
     const Index n = rows.rows, C = y.cols;
     const std::vector<Index> order = shuffled(n, Random(options.seed, options.stream));
@@ -78,12 +76,10 @@ bool descend_stochastically(Rows<X> rows, MatView<const double> y, VecView<const
                 " variables; expected ", size);
     Map x(state.x.data(), size), mean(state.mean.data(), size), square(state.square.data(), size);
 
-    Stopwatch watch(observer.poll);
     PassSums sums;
     Vector gradient;
     const Index batches = std::max<Index>(1, n / options.batch);  // the last one takes what is left over
     for (Index step = 0; step < batches; ++step) {
-        if (!watch.until_stop([&] { watch.poll(); })) return false;
         const Index first = step * options.batch, last = step + 1 == batches ? n : first + options.batch;
         variables.factors(x, u, a);
         pass.template descend_on<float>(u, a.data(), intercept.data(), *loss, first, last, sums);
@@ -101,14 +97,13 @@ bool descend_stochastically(Rows<X> rows, MatView<const double> y, VecView<const
         square = kSquare * square + (1 - kSquare) * gradient.cwiseAbs2();
         x.array() -= rate / mean_bias * mean.array() / ((square.array() / square_bias).sqrt() + kLeastRoot);
     }
-    return true;
 }
 
-template bool descend_stochastically<float>(Rows<float>, MatView<const double>, VecView<const double>, double,
+template void descend_stochastically<float>(Rows<float>, MatView<const double>, VecView<const double>, double,
                                             const LossSpec&, const TreeShape&, const StartTrees&,
-                                            const StochasticOptions&, const Observer&, StochasticState&);
-template bool descend_stochastically<double>(Rows<double>, MatView<const double>, VecView<const double>,
+                                            const StochasticOptions&, StochasticState&);
+template void descend_stochastically<double>(Rows<double>, MatView<const double>, VecView<const double>,
                                              double, const LossSpec&, const TreeShape&, const StartTrees&,
-                                             const StochasticOptions&, const Observer&, StochasticState&);
+                                             const StochasticOptions&, StochasticState&);
 
 }  // namespace pathrelu

@@ -18,8 +18,9 @@ from pathrelu.program._slide import Slides, Trees
 BATCH = 256  # rows of a step
 BLOCKS = 16  # of rows in memory, at least, but for blocks of few steps
 FEWEST_STEPS, MOST_STEPS = 8, 64  # of a block of rows in memory
-# Blocks of a group, whose results are averaged: one while rows are few, for the mean of several is slower.
-GROUP, GROUPED_ROWS = 4, 131_072
+# Blocks of a group, whose results are averaged: one while rows are few, for the mean of several is slower;
+# else a power of two up to a 32nd of all blocks, for as many may work on them at the same time.
+FEWEST_GROUPED, MOST_GROUPED, GROUPS, GROUPED_ROWS = 4, 64, 32, 131_072
 
 # Variables of slides, means of gradients and of their squares, and how many steps there were.
 State = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]
@@ -40,6 +41,7 @@ class Rows(Protocol):
         """The last of the states ``combine([function(X, y, w, state, k) for each block k of a group])``.
 
         Groups are of `size` consecutive blocks, and each starts from the state that the one before has left.
+        What `combine` raises ends it.
         """
 
 
@@ -67,9 +69,8 @@ class Step:
         w: NDArray[np.float64],
         state: State,
         k: int,
-        watch: _core.Watch | None = None,
-    ) -> tuple[State, bool]:
-        """The state after a pass over block k, and whether the watch ended it."""
+    ) -> State:
+        """The state after a pass over block k."""
         group = (self.first_block + k) // self.size * self.size
         rates = [self.rate * max(0.0, 1 - done / self.n_blocks) for done in (group, group + self.size)]
         options = _core.StochasticOptions(
@@ -83,9 +84,7 @@ class Step:
             fit_intercept=self.fit_intercept,
         )
         problem = _core.Problem(X, y, w, self.loss, True)
-        return _core.descend_stochastically(
-            problem, self.alpha, self.width, options, watch or _core.Watch(), self.kinds, state
-        )
+        return _core.descend_stochastically(problem, self.alpha, self.width, options, self.kinds, state)
 
 
 def averaged(states: Sequence[State]) -> State:
@@ -100,6 +99,10 @@ def averaged(states: Sequence[State]) -> State:
     return means[0], means[1], means[2], states[0][3]
 
 
+class _Stopped(Exception):
+    """A watch has ended a slide, at this state."""
+
+
 def stochastic_slide(
     slides: Slides,
     rows: Rows,
@@ -111,12 +114,13 @@ def stochastic_slide(
     rate: float,
     passes: int,
     stream: int,
+    follow: Callable[[int], None] | None = None,
 ) -> Trees:
     """The trees after so many passes of Adam over all rows, at rates that fall to zero.
 
     Local SGD (Stich 2019): the blocks of a group start from the same state, and their results are averaged,
     so that it does not matter who works on which. `at_constant` is the loss of constant outputs, by which
-    rates are scaled.
+    rates are scaled; `follow` is told how many passes have been made.
     """
     options = slides.options
     shared = slides.shared and trees[2].shape[1] > 1
@@ -125,16 +129,29 @@ def stochastic_slide(
     shape = (slides.width, shared, options.fit_intercept, unit)
     x = _core.slide_variables(trees, *shape)
     state: State = (x, np.zeros_like(x), np.zeros_like(x), 0)
-    size = GROUP if rows.n_rows >= GROUPED_ROWS else 1
+    size = 1
+    if rows.n_rows >= GROUPED_ROWS:
+        size = 1 << (min(MOST_GROUPED, max(FEWEST_GROUPED, rows.n_blocks // GROUPS)).bit_length() - 1)
     blocks_of_pass = -(-rows.n_blocks // size) * size
-    for k in range(passes):
-        step = Step(
-            trees, alpha, loss, slides.width, shared, options.fit_intercept, unit, slides.seed + stream,
-            k * blocks_of_pass, passes * blocks_of_pass, rate, size,
-        )  # fmt: skip
-        state = rows.fold_blocks(step, averaged, state, size)
+
+    def after_group(states: Sequence[State]) -> State:
+        mean = averaged(states)
+        slides.watch.note(slides.watch.left == 0)
         if slides.watch.stopped_by:
-            break
+            raise _Stopped(mean)
+        return mean
+
+    try:
+        for k in range(passes):
+            step = Step(
+                trees, alpha, loss, slides.width, shared, options.fit_intercept, unit, slides.seed + stream,
+                k * blocks_of_pass, passes * blocks_of_pass, rate, size,
+            )  # fmt: skip
+            state = rows.fold_blocks(step, after_group, state, size)
+            if follow is not None:
+                follow(k + 1)
+    except _Stopped as stopped:
+        (state,) = stopped.args
     return _core.trees_at(state[0], trees, *shape)
 
 
@@ -155,20 +172,14 @@ class ShuffledRows:
     def fold_blocks(
         self, function: Callable[..., Any], combine: Callable[[Sequence[Any]], Any], state: Any, size: int
     ) -> Any:
-        watch = self.slides.watch
         threads = min(size, self.slides.options.threads)
-
-        def apply(k: int) -> Any:
-            rows = np.sort(self.order[k * self.block_rows : (k + 1) * self.block_rows])
-            problem = self.problem
-            return function(problem.X[rows], problem.y[rows], problem.w[rows], state, k, watch.core(True))
-
         with ThreadPoolExecutor(threads) as pool:
             over: Callable[..., Any] = map if threads == 1 else pool.map
             for begin in range(0, self.n_blocks, size):
-                results = list(over(apply, range(begin, min(begin + size, self.n_blocks))))
-                state = combine([after for after, _ in results])
-                watch.note(any(stopped for _, stopped in results))
-                if watch.stopped_by:
-                    break
+                group = range(begin, min(begin + size, self.n_blocks))
+                state = combine(list(over(lambda k, state=state: function(*self._block(k), state, k), group)))
         return state
+
+    def _block(self, k: int) -> tuple[check.Rows, NDArray[np.float64], NDArray[np.float64]]:
+        rows = np.sort(self.order[k * self.block_rows : (k + 1) * self.block_rows])
+        return self.problem.X[rows], self.problem.y[rows], self.problem.w[rows]

@@ -3,46 +3,39 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
 
 from pathrelu import _core, losses
 from pathrelu import _validation as check
 from pathrelu._base import Path, Settings
 from pathrelu._moments import LAST_PLACES, rounding_noise
-from pathrelu._watch import Record, Watch
+from pathrelu._watch import Record
+from pathrelu.alpha import LAST_STREAM, RATES, loss_at_constant
 from pathrelu.encoding import TableEncoder
 from pathrelu.encoding._raw import RawTable
 from pathrelu.network import ParallelReLUNetwork
+from pathrelu.program._problem import Problem
 from pathrelu.program._slide import Trees
-from pathrelu.program._stochastic import State, Step, averaged
+from pathrelu.program._stochastic import stochastic_slide
 from pathrelu.rows._blocks import LocalBlocks, RowBlocks, added
+from pathrelu.rows._memory import MemoryBlocks
 from pathrelu.rows._sample import Summary, summarize
 from pathrelu.rows.sources import Source
 from pathrelu.training import Scaling, class_weights, plain_labels
 
-# Rows that alpha, encoding and the first trees are found on, in memory: of 30 columns, of which encodings as
-# ramps and their copies take some 0.5 GB, and enough for the network to be that of all rows but for details.
-SAMPLE_ROWS = 50_000
+# Rows that alpha, encoding and the first trees are found on, in memory: as many as let the fit of 30 columns
+# with ramps take no more memory than 1,000,000 rows of single precision have.
+SAMPLE_ROWS = 16_000
+PASSED_ROWS, FEWEST_PASSES, MOST_PASSES = 6_000_000, 6, 10  # of the last slide: so many rows, within bounds
 ABOVE = (8.0, 4.0, 2.0)  # times a given alpha, where the sample's slides begin
-# Passes over all rows: of Adam from the sample's trees, and of the slide from there, whose sums do not depend
-# on how rows are ordered. On 300,000 x 15 rows two passes of Adam get further than 40 of L-BFGS.
-STOCHASTIC_PASSES, EVALUATIONS = 4, 10
-RATE = 0.004  # of Adam's first steps: the lower one of those tried in memory, for the sample's trees are near
-# Blocks whose results are averaged are an eighth of all, so that a pass has at least as many states one after
-# the other; a power of two, and not more than this.
-STATES_OF_PASS, MOST_AVERAGED = 8, 64
-MOST_TRIALS = 10  # passes of one line search
-MEMORY = 12  # pairs that L-BFGS keeps, as in slides in memory
-NEGLIGIBLE = 1e-3  # trees below this share of the largest norm are dropped
-# A slide ends where an iteration gains less than this share of the objective, which single precision has.
-LEAST_GAIN = 1e-6
 MOMENT = 1e-3  # seconds that are left for the sample where there are none
 
 
@@ -54,13 +47,15 @@ class Recipe:
     ----------
     encoder : TableEncoder or None
     scaling : Scaling
-    unit : float
-        Times which weights have the mean 1.
     labels : ndarray or None
         Of all classes.
     factors : ndarray
         Of the weights of each label; 0 for one that is not trained on.
     loss : str
+    weight : float
+        Of all rows, the mean of one of which becomes 1.
+    n_rows : int
+        Of all.
     """
 
     encoder: TableEncoder | None
@@ -68,7 +63,8 @@ class Recipe:
     labels: NDArray[Any] | None
     factors: check.Doubles
     loss: str
-    unit: float = 1.0
+    weight: float = 1.0
+    n_rows: int = 1
 
     def columns(self, X: RawTable) -> check.Rows:
         """Encoded columns."""
@@ -102,7 +98,7 @@ def prepared_block(
 ) -> tuple[check.Rows, NDArray[np.float64], check.Doubles]:
     """Rows, targets and weights of training."""
     rows = recipe.scaling.rows(recipe.columns(X))
-    targets, weights = recipe.targets(y), recipe.weights(y, w) * recipe.unit
+    targets, weights = recipe.targets(y), recipe.weights(y, w)
     check.representable(rows, "X", 4)
     check.representable(targets, "y", 2)
     if recipe.labels is None:
@@ -114,7 +110,7 @@ def prepared_block(
             )
         # Rows without weight have no part; what they have for targets, the loss may not be defined for.
         targets = np.where((weights > 0)[:, np.newaxis], targets, 1.0)
-    return rows, targets, weights
+    return rows, targets, weights * (recipe.n_rows / recipe.weight)
 
 
 # ---- Scales --------------------------------------------------------------------
@@ -197,76 +193,43 @@ def scaling_of(found: Moments, *, standardize: bool, bias: bool) -> Scaling:
 # ---- Trees ---------------------------------------------------------------------
 
 
-@dataclass
-class TreesOnBlocks:
-    """Trees whose leaves V (K, paths * columns) and output weights A (K, C) share their norm evenly."""
+def trees_of(network: ParallelReLUNetwork, scaling: Scaling) -> Trees:
+    """The trees of a network, over the columns of another scaling."""
+    factor = scaling.scale / network.scale
+    shift = (scaling.center - network.center) / network.scale
 
-    V: NDArray[np.float64]
-    signs: NDArray[np.int8]
-    A: NDArray[np.float64]
-    linear: NDArray[np.uint8]
-    intercept: NDArray[np.float64]
+    def moved(weights: check.Rows, bias: check.Rows) -> NDArray[np.float64]:
+        leaves = weights.astype(np.float64)
+        if scaling.constant is None:
+            return leaves * factor
+        constant = bias + (leaves * shift).sum(axis=-1)
+        columns: NDArray[np.float64] = np.where(scaling.empty, 0.0, leaves * factor)
+        return np.concatenate([columns, constant[..., np.newaxis] / scaling.constant], axis=-1)
 
-    @classmethod
-    def of(cls, network: ParallelReLUNetwork, scaling: Scaling) -> TreesOnBlocks:
-        """Those of a network, over the columns of another scaling."""
-        factor = scaling.scale / network.scale
-        shift = (scaling.center - network.center) / network.scale
-
-        def moved(weights: check.Rows, bias: check.Rows) -> NDArray[np.float64]:
-            leaves = weights.astype(np.float64)
-            if scaling.constant is None:
-                return leaves * factor
-            constant = bias + (leaves * shift).sum(axis=-1)
-            columns: NDArray[np.float64] = np.where(scaling.empty, 0.0, leaves * factor)
-            return np.concatenate([columns, constant[..., np.newaxis] / scaling.constant], axis=-1)
-
-        own, C = network.output_weights, network.n_outputs
-        leaves = moved(network.leaf_weights, network.leaf_bias)
-        signs, K, paths = network.edge_signs, len(leaves), leaves.shape[1]
-        linear = np.zeros(K, np.uint8)
-        if network.skip_connection:
-            assert network.skip_weights is not None
-            assert network.skip_bias is not None
-            skip = moved(network.skip_weights, network.skip_bias)
-            first = np.zeros((C, paths, skip.shape[1]))
-            first[:, 0] = skip
-            leaves = np.concatenate([leaves, first])
-            own = np.concatenate([own, np.eye(C)])
-            signs = np.concatenate([signs, np.ones((C, signs.shape[1]), np.int8)])
-            linear = np.concatenate([linear, np.ones(C, np.uint8)])
-        V = leaves.reshape(len(leaves), -1)
-        used = V.any(axis=1) & own.any(axis=1)
-        trees = cls(V[used], signs[used], own[used], linear[used], network.intercept)
-        trees.balance()
-        return trees
-
-    def balance(self) -> None:
-        """Give both factors of each tree the same norm."""
-        leaf, root = _norms(self.V), _norms(self.A)
-        even = np.sqrt(leaf * root)
-        self.V = self.V * (even / np.where(leaf > 0, leaf, 1))[:, np.newaxis]
-        self.A = self.A * (even / np.where(root > 0, root, 1))[:, np.newaxis]
-
-    def norms(self) -> NDArray[np.float64]:
-        """Path norms of all trees."""
-        return _norms(self.V) * _norms(self.A)
-
-    def without_negligible(self) -> TreesOnBlocks:
-        norms = self.norms()
-        kept = norms > NEGLIGIBLE * norms.max(initial=0.0)
-        return TreesOnBlocks(self.V[kept], self.signs[kept], self.A[kept], self.linear[kept], self.intercept)
-
-    def directed(self) -> Trees:
-        """As slides in memory have them: all magnitude in the leaves."""
-        root = _norms(self.A)[:, np.newaxis]
-        parts = (self.V * root, self.signs, self.A / root, self.linear, self.intercept)
-        return tuple(np.ascontiguousarray(part) for part in parts)  # type: ignore[return-value]
-
-    def arrays(self) -> tuple[Any, ...]:
-        """As the core takes them."""
-        parts = (self.V, self.signs, self.A, self.linear, self.intercept)
-        return tuple(np.ascontiguousarray(part) for part in parts)
+    own, C = network.output_weights, network.n_outputs
+    leaves = moved(network.leaf_weights, network.leaf_bias)
+    signs, K, paths = network.edge_signs, len(leaves), leaves.shape[1]
+    linear = np.zeros(K, np.uint8)
+    if network.skip_connection:
+        assert network.skip_weights is not None
+        assert network.skip_bias is not None
+        skip = moved(network.skip_weights, network.skip_bias)
+        first = np.zeros((C, paths, skip.shape[1]))
+        first[:, 0] = skip
+        leaves = np.concatenate([leaves, first])
+        own = np.concatenate([own, np.eye(C)])
+        signs = np.concatenate([signs, np.ones((C, signs.shape[1]), np.int8)])
+        linear = np.concatenate([linear, np.ones(C, np.uint8)])
+    root = _norms(own)
+    used = leaves.any(axis=(1, 2)) & (root > 0)
+    own, root, leaves = own[used], root[used], leaves[used]
+    return (
+        np.ascontiguousarray((leaves * root[:, np.newaxis, np.newaxis]).reshape(len(leaves), -1)),
+        np.ascontiguousarray(signs[used], np.int8),
+        np.ascontiguousarray(own / root[:, np.newaxis]),
+        linear[used],
+        np.ascontiguousarray(network.intercept, np.float64),
+    )
 
 
 def _norms(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -274,214 +237,18 @@ def _norms(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return lengths
 
 
-def block_sums(
+def block_losses(
     X: check.Rows,
     y: NDArray[np.float64],
     w: check.Doubles,
     loss: Any,
     width: list[int],
-    trees: tuple[Any, ...],
-    single: bool,
+    networks: Sequence[Trees],
     threads: int,
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Loss and derivatives of a block: see the core."""
-    return _core.block_sums(_core.Problem(X, y, w, loss, True), width, trees, single, threads)
-
-
-@dataclass(frozen=True)
-class BlockPass:
-    """A pass of Adam over one block."""
-
-    step: Step
-
-    def __call__(
-        self, X: check.Rows, y: NDArray[np.float64], w: check.Doubles, state: State, k: int
-    ) -> State:
-        """The state after it."""
-        return self.step(X, y, w, state, k)[0]
-
-
-class SlideOnBlocks:
-    """A descent on the objective of all rows, of which each evaluation is one pass.
-
-    As slides in memory: by L-BFGS over the factors of each tree, whose squares are penalised, and the
-    intercept.
-
-    Parameters
-    ----------
-    blocks : RowBlocks
-        Of rows, targets and weights of training.
-    weight : float
-        Of all rows.
-    """
-
-    def __init__(
-        self,
-        blocks: RowBlocks,
-        weight: float,
-        loss: Any,
-        width: list[int],
-        alpha: float,
-        *,
-        fit_intercept: bool,
-        shared: bool,
-        single: bool,
-        threads: int,
-        watch: Watch,
-    ) -> None:
-        self.blocks, self.weight, self.loss, self.width, self.alpha = blocks, weight, loss, width, alpha
-        self.fit_intercept, self.shared, self.single = fit_intercept, shared, single
-        self.threads, self.watch = threads, watch
-        self.evaluations = 0
-        self.unit = 1.0
-
-    def sums(self, trees: TreesOnBlocks, single: bool) -> tuple[float, Any, Any]:
-        """Mean loss and less its derivatives in output weights and intercept, and in leaves."""
-        self.evaluations += 1
-        loss, S, G = self.blocks.reduce_blocks(
-            block_sums, added, self.loss, self.width, trees.arrays(), single, self.threads
-        )
-        return loss / self.weight, S / self.weight, G / self.weight
-
-    def objective(self, trees: TreesOnBlocks) -> float:
-        """In double precision."""
-        return self.sums(trees, False)[0] + self.alpha * float(trees.norms().sum())
-
-    def run_stochastically(self, trees: TreesOnBlocks, passes: int, seed: int) -> TreesOnBlocks:
-        """The trees after so many passes of Adam, or as they are if that is no better on all rows.
-
-        Blocks of a group start from the same state, and their results are averaged (local SGD, Stich 2019).
-        """
-        loss = self.sums(trees, self.single)[0]
-        before = loss + self.alpha * float(trees.norms().sum())
-        self.unit = math.sqrt(math.sqrt(2 * loss)) if loss > 0 else 1.0
-        shape = (self.width, self.shared, self.fit_intercept, self.unit)
-        kinds = trees.directed()
-        x = _core.slide_variables(kinds, *shape)
-        state: Any = (x, np.zeros_like(x), np.zeros_like(x), 0)
-        n_blocks = self.blocks.n_blocks
-        size = 1 << (max(1, min(MOST_AVERAGED, n_blocks // STATES_OF_PASS)).bit_length() - 1)
-        of_pass = -(-n_blocks // size) * size
-        for k in range(passes):
-            step = Step(
-                kinds, self.alpha, self.loss, self.width, self.shared, self.fit_intercept, self.unit, seed,
-                k * of_pass, passes * of_pass, RATE, size,
-            )  # fmt: skip
-            state = self.blocks.fold_blocks(BlockPass(step), averaged, state, size)
-            self.evaluations += 1
-            if self.watch.left == 0:
-                break
-        V, signs, A, linear, intercept = _core.trees_at(state[0], kinds, *shape)
-        after = TreesOnBlocks(V, signs, A, linear, intercept)
-        after.balance()
-        reached = self.sums(after, self.single)[0] + self.alpha * float(after.norms().sum())
-        return after if reached < before else trees
-
-    def run(
-        self, trees: TreesOnBlocks, evaluations: int, follow: Callable[[int, float], None]
-    ) -> TreesOnBlocks:
-        """The trees after at most so many evaluations."""
-        if len(trees.V) == 0 and not self.fit_intercept:
-            return trees
-        # Directions of single outputs stay, and so do those of a skip connection, which has one for each.
-        fixed = np.ones(len(trees.A), bool) if not self.shared else trees.linear.astype(bool)
-        directions = trees.A / np.maximum(_norms(trees.A), np.finfo(float).tiny)[:, np.newaxis]
-        K, C = trees.A.shape
-        sizes = (trees.A.size, trees.V.size)
-
-        def unpacked(x: NDArray[np.float64]) -> TreesOnBlocks:
-            A, V, b = x[: sizes[0]], x[sizes[0] : sum(sizes)], x[sum(sizes) :]
-            intercept = b * self.unit if self.fit_intercept else trees.intercept
-            return TreesOnBlocks(
-                V.reshape(K, -1) if K else trees.V, trees.signs, A.reshape(K, C), trees.linear, intercept
-            )
-
-        def value(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            now = unpacked(x)
-            loss, S, G = self.sums(now, self.single)
-            slope = self.alpha * now.A - S[:K]
-            slope[fixed] = ((slope * directions).sum(axis=1)[:, np.newaxis] * directions)[fixed]
-            parts = [slope.ravel(), (self.alpha * now.V - G).ravel()]
-            if self.fit_intercept:
-                parts.append(-self.unit * S[K])
-            penalty = self.alpha / 2 * float((now.A**2).sum() + (now.V**2).sum())
-            return loss + penalty, np.concatenate(parts)
-
-        loss = self.sums(trees, self.single)[0]
-        self.unit = math.sqrt(math.sqrt(2 * loss)) if loss > 0 else 1.0
-        start = [trees.A.ravel(), trees.V.ravel()]
-        if self.fit_intercept:
-            start.append(trees.intercept / self.unit)
-        ended = _descend(value, np.concatenate(start), evaluations, lambda: self.watch.left == 0, follow)
-        result = unpacked(ended)
-        result.balance()
-        return result
-
-
-def _descend(
-    value: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]],
-    x: NDArray[np.float64],
-    evaluations: int,
-    stopped: Callable[[], bool],
-    follow: Callable[[int, float], None],
-) -> NDArray[np.float64]:
-    """L-BFGS with a line search for Armijo's and Wolfe's conditions (Nocedal & Wright 2006, section 3.1)."""
-    objective, gradient = value(x)
-    left = evaluations - 1
-    pairs: list[tuple[NDArray[np.float64], NDArray[np.float64], float]] = []
-    while left > 0 and not stopped():
-        direction = _direction(pairs, gradient)
-        slope = float(np.sum(direction * gradient))
-        step, low, high, accepted = 1.0, 0.0, 0.0, None
-        if not pairs:
-            length = math.sqrt(float(np.sum(direction**2)))
-            step = 0.1 * math.sqrt(float(np.sum(x**2))) / length if length > 0 else 0.0
-        for _ in range(min(MOST_TRIALS, left)):
-            if not slope < 0 or step == 0:
-                break
-            trial = x + step * direction
-            reached, of_trial = value(trial)
-            left -= 1
-            if not reached <= objective + 1e-4 * step * slope:
-                high = step
-            else:
-                accepted = (trial, reached, of_trial)
-                if float(np.sum(of_trial * direction)) >= 0.9 * slope:
-                    break
-                low = step
-            step = (low + high) / 2 if high > 0 else 2 * step
-        if accepted is None:
-            if not pairs:
-                break
-            pairs = []
-            continue
-        trial, reached, of_trial = accepted
-        moved, changed = trial - x, of_trial - gradient
-        curvature = float(np.sum(moved * changed))
-        if curvature > 1e-14 * math.sqrt(float(np.sum(moved**2)) * float(np.sum(changed**2))):
-            pairs = [*pairs, (moved, changed, 1 / curvature)][-MEMORY:]
-        gain, x, objective, gradient = objective - reached, trial, reached, of_trial
-        follow(evaluations - left, objective)
-        if gain < LEAST_GAIN * abs(objective):
-            break
-    return x
-
-
-def _direction(
-    pairs: list[tuple[NDArray[np.float64], NDArray[np.float64], float]], gradient: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    d = -gradient
-    factors = []
-    for moved, changed, rho in reversed(pairs):
-        factor = rho * float(np.sum(moved * d))
-        factors.append(factor)
-        d = d - factor * changed
-    if pairs:
-        moved, changed, rho = pairs[-1]
-        d = d / (rho * float(np.sum(changed**2)))
-    for (moved, changed, rho), factor in zip(pairs, reversed(factors), strict=True):
-        d = d + (factor - rho * float(np.sum(changed * d))) * moved
-    return d
+) -> tuple[float, ...]:
+    """The losses of networks, summed over the rows of a block in double precision."""
+    problem = _core.Problem(X, y, w, loss, True)
+    return tuple(_core.block_sums(problem, width, trees, False, threads)[0] for trees in networks)
 
 
 # ---- From a network of the sample to one of all rows ---------------------------
@@ -499,6 +266,13 @@ def train_on_source(estimator: Any, source: Source, y: object, sample_weight: ob
     blocks = LocalBlocks(
         source, read, gaps=encoder is not None, labels=is_classifier(estimator), threads=threads
     )
+    train_on_blocks(estimator, settings, type(estimator), blocks, threads)
+
+
+def train_on_rows(estimator: Any, settings: Settings, X: RawTable, y: NDArray[Any], w: check.Doubles) -> None:
+    """Fit an estimator to many rows in memory."""
+    threads = settings.options.threads
+    blocks = MemoryBlocks(X, y, w, check.seed(settings.random_state), threads)
     train_on_blocks(estimator, settings, type(estimator), blocks, threads)
 
 
@@ -533,7 +307,7 @@ def train_on_blocks(estimator: Any, settings: Settings, plain: type, blocks: Row
             setattr(estimator, name, value)
     estimator.n_passes_ = 1
     if not summary.complete:
-        _refine(estimator, settings, summary, blocks, names, factors, threads)
+        _refine(estimator, settings, summary, blocks, names, factors, threads, coarse._rate or RATES[0])
     if names is not None and len(names) > len(coarse.classes_):
         estimator.classes_ = names
         estimator.network_ = _with_classes(estimator.network_, names, factors > 0)
@@ -579,6 +353,7 @@ def _refine(
     names: NDArray[Any] | None,
     factors: check.Doubles,
     threads: int,
+    rate: float,
 ) -> None:
     """Slide with all rows from the network of the sample."""
     network, sample, watch = estimator.network_, summary.sample, settings.watch
@@ -591,62 +366,74 @@ def _refine(
     scaling = scaling_of(found, standardize=settings.standardize, bias=settings.bias)
     if estimator.column_factors_ is not None:
         scaling = scaling.times(estimator.column_factors_)
-    unit = blocks.n_rows / found.weight
-    recipe = replace(recipe, scaling=scaling, unit=unit)
-    trees = TreesOnBlocks.of(network, scaling)
+    recipe = replace(recipe, scaling=scaling, weight=found.weight, n_rows=blocks.n_rows)
     targets = recipe.targets(sample.y)
-    core_loss = losses.specification(
-        loss, given, targets, check.unit_mean(recipe.weights(sample.y, sample.w))
-    )
+    weights = check.unit_mean(recipe.weights(sample.y, sample.w))
+    core_loss = losses.specification(loss, given, targets, weights)
     alpha = settings.alpha
     if alpha is None:  # the best one falls as the noise of a mean
         alpha = float(estimator.alpha_) * math.sqrt(len(sample.w) / summary.n_weighted)
-    slide = SlideOnBlocks(
-        blocks.prepared(prepared_block, recipe),
-        found.weight * unit,
-        core_loss,
-        list(network.width),
-        alpha,
-        fit_intercept=settings.options.fit_intercept,
-        shared=settings.shared and network.n_outputs > 1,
-        single=found.dtype == np.float32,
-        threads=threads,
-        watch=watch,
-    )
+    rows = blocks.prepared(prepared_block, recipe)
+    slides = replace(settings.slides(), width=list(network.width))
+    some = Problem(np.zeros((len(targets), 0)), targets, True, weights, "relu", loss, core_loss)
+    passes = min(MOST_PASSES, max(FEWEST_PASSES, round(PASSED_ROWS / blocks.n_rows)))
+    before, made = trees_of(network, scaling), 0
 
-    def follow(evaluation: int, objective: float) -> None:
-        if watch.callback is not None:
-            seconds = time.monotonic() - watch.begin
-            record = Record(evaluation, objective, 0.0, objective, len(trees.V), seconds, searching=True)
-            try:
-                watch.callback(record)
-            except StopIteration:
-                watch.stop("its callback")
+    def follow(passed: int) -> None:
+        nonlocal made
+        made = passed
+        record = Record(passed, math.nan, math.nan, math.nan, len(before[0]), watch.seconds_so_far, passes)
+        watch.report(replace(record, searching=True, phase="passes", alpha=alpha))
 
     with watch:
-        trees = slide.run_stochastically(trees, STOCHASTIC_PASSES, check.seed(settings.random_state))
-        trees = slide.run(trees, EVALUATIONS, follow).without_negligible()
-        estimator.objective_ = slide.objective(trees)
+        trees = stochastic_slide(
+            slides,
+            rows,
+            core_loss,
+            alpha,
+            before,
+            at_constant=loss_at_constant(some),
+            rate=rate,
+            passes=passes,
+            stream=LAST_STREAM + 1,
+            follow=follow,
+        )
+        totals = rows.reduce_blocks(block_losses, added, core_loss, slides.width, (before, trees), threads)
+    found_objectives = [
+        total / blocks.n_rows + alpha * float(_norms(leaves).sum())
+        for total, (leaves, *_) in zip(totals, (before, trees), strict=True)
+    ]
+    if found_objectives[0] < found_objectives[1]:
+        trees = before
+        warnings.warn(
+            f"passes over all rows ended at the objective {found_objectives[1]:g}, above "
+            f"{found_objectives[0]:g} of the network of a sample, which is kept: rows next to each other are "
+            "alike; shuffle them",
+            ConvergenceWarning,
+            stacklevel=6,
+        )
+    estimator.objective_ = min(found_objectives)
     # No loss is below 0 but those with a log link, which have no bound here.
     log_link = losses.TABLE[loss].log_link
     estimator.dual_gap_ = math.inf if log_link else estimator.objective_
     estimator.network_ = _network(network, trees, scaling, found.dtype)
     estimator.alpha_ = alpha
     alone = estimator.network_.n_outputs == 1
-    estimator.intercept_ = float(trees.intercept[0]) if alone else estimator.network_.intercept
+    estimator.intercept_ = float(trees[4][0]) if alone else estimator.network_.intercept
     estimator.n_subnetworks_ = estimator.network_.n_subnetworks
-    estimator.n_iter_ = slide.evaluations
-    estimator.n_passes_ = 2 + slide.evaluations
+    estimator.n_iter_ = max(1, made)
+    # With those of the sample, of means and of the objective.
+    estimator.n_passes_ = 3 + made
 
 
 def _network(
-    like: ParallelReLUNetwork, trees: TreesOnBlocks, scaling: Scaling, dtype: np.dtype[Any]
+    like: ParallelReLUNetwork, trees: Trees, scaling: Scaling, dtype: np.dtype[Any]
 ) -> ParallelReLUNetwork:
     """That of the trees, and in all else like the one of the sample."""
     columns, paths = like.n_columns, like.leaf_weights.shape[1]
-    root = _norms(trees.A)[:, np.newaxis]
-    leaves = check.narrowed(trees.V * root, dtype, "weights").reshape(len(trees.V), paths, -1)
-    directions, units = trees.A / root, trees.linear == 0
+    own, signs, directions, linear_trees, intercept = trees
+    leaves = check.narrowed(own, dtype, "weights").reshape(len(own), paths, -1)
+    units = linear_trees == 0
     bias = scaling.constant is not None
     skip: dict[str, Any] = {}
     if like.skip_connection:
@@ -655,9 +442,9 @@ def _network(
     return ParallelReLUNetwork(
         leaves[units][..., :columns],
         leaf_bias=leaves[units][..., -1] if bias else None,
-        edge_signs=trees.signs[units],
+        edge_signs=signs[units],
         output_weights=directions[units],
-        intercept=trees.intercept,
+        intercept=intercept,
         center=scaling.center,
         scale=scaling.scale,
         width=like.width,
