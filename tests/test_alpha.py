@@ -142,9 +142,11 @@ def test_held_out_alpha_does_not_depend_on_the_order_of_rows(n):
 
 def test_a_limit_of_time_ends_the_path_with_a_network():
     X, y = make_friedman1(3000, random_state=0)
-    with pytest.warns(ConvergenceWarning, match="max_seconds"):
-        model = PathReLURegressor(random_state=0, max_seconds=0.05).fit(X, y)
-    assert np.isfinite(model.predict(X)).all()
+    for seconds in (0.05, 1e-9):
+        with pytest.warns(ConvergenceWarning, match="max_seconds"):
+            model = PathReLURegressor(random_state=0, max_seconds=seconds).fit(X, y)
+        assert np.isfinite(model.predict(X)).all()
+    assert len(model.path_["alpha"]) == 0
 
 
 def test_a_tolerance_given_is_reached():

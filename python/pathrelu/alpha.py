@@ -224,7 +224,10 @@ def choose_by_held_out(
         walk.run_on_all_rows()
     rows += _points(chosen, walks, rescalings, tried)
     names = ("encoding", "program", "alpha", "held_out_loss", "n_subnetworks", "n_rescalings")
-    path = {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=False)}
+    columns = list(zip(*rows, strict=True)) or [()] * len(
+        names
+    )  # none where the time was up before the first
+    path = {name: np.array(column) for name, column in zip(names, columns, strict=True)}
     factors, trees = None, [views[0].lifted(walk.trees) for walk in walks]
     of_folds = np.stack([view.factors for view in views])
     if (of_folds != 1).any():
