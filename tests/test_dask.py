@@ -360,6 +360,18 @@ def dying_part(part, flag):
     return part
 
 
+class DyingSteps:
+    """As `steps`, but that a worker dies at block 9."""
+
+    def __init__(self, flag):
+        self.flag = flag
+
+    def __call__(self, X, y, w, state, k):
+        if k == 9:
+            kill_once(self.flag)
+        return steps(X, y, w, state, k)
+
+
 def first_column(X, y, w):
     return X[:, 0].sum()
 
@@ -376,6 +388,9 @@ def test_killed_workers_cost_no_bits(client, tmp_path):
     os.kill(pids[0], signal.SIGKILL)  # between passes
     assert_same(twice.map_blocks(first_column), local.prepared(doubled, 2.0).map_blocks(first_column))
     assert_same(held.reduce_blocks(dying, added, flags[3]), local.reduce_blocks(slow, added, 0))
+    found = held.fold_blocks(DyingSteps(tmp_path / "fold"), last_of_each, [], 4)
+    assert found == local.fold_blocks(steps, last_of_each, [], 4)
+    assert (tmp_path / "fold").exists()
     assert all(flag.exists() for flag in flags)
     client.wait_for_workers(2, timeout=LONGEST)
 
