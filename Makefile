@@ -84,21 +84,23 @@ asan-tools:
 		ldd build/asan-tools | grep -q libasan || { echo "make asan needs a compiler with the sanitizers as shared \
 	libraries, such as GCC with libasan and libubsan; this one is $${CXX:-c++}"; exit 1; }
 
-# In an environment of its own, with everything compiled to count its lines.
+# In an environment of its own, with everything compiled to count its lines: those of templates once, not for each
+# type that they are compiled for.
 coverage:
 	@$(MAKE) --no-print-directory VENV=.venv-coverage coverage-of-all
 
 coverage-of-all: $(VENV)/.tools
 	@echo "building with counters into $(VENV)"
 	@rm -rf build/coverage
-	@$(RUN)/python -m pip install --quiet gcovr
+	@$(RUN)/python -m pip install --quiet "gcovr>=8.8"
 	@$(USE_VENV) python -m pip install --quiet --no-build-isolation -Cbuild-dir=build/coverage \
 		-Ccmake.define.PATHRELU_TESTS=ON -Ccmake.define.PATHRELU_DISPATCH=OFF \
 		-Ccmake.define.CMAKE_CXX_FLAGS="--coverage -fprofile-update=atomic" '.[test]'
 	@$(USE_VENV) ctest --test-dir build/coverage --output-on-failure
 	@$(WORKERS) --cov --cov-report=term-missing:skip-covered $(PYTEST)
 	@$(RUN)/gcovr --root . --filter cpp/src --filter cpp/include --gcov-ignore-errors=no_working_dir_found \
-		--gcov-ignore-parse-errors=suspicious_hits.warn build/coverage
+		--gcov-ignore-parse-errors=suspicious_hits.warn \
+		--merge-lines build/coverage
 
 # GCC's OpenMP runtime does not tell the sanitizer what synchronises; Clang's does, through Archer.
 CLANG ?= $(lastword $(sort $(wildcard /usr/bin/clang++ /usr/bin/clang++-[1-9]*)))
