@@ -48,7 +48,7 @@ __all__ = [
     "solve_path",
 ]
 
-_MODULES = ("cli", "inspection", "plotting")  # imported when first asked for
+_MODULES = ("cli", "dask", "dependence", "inspection", "plotting")  # imported when first asked for
 
 
 def __getattr__(name: str) -> _ModuleType:

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
+from pathrelu._importance import importance_by_feature, path_norms_by_feature, portions
 from pathrelu.export.text import MOST_DIGITS, subnetworks_of
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 from pathrelu.network import _predict as rowwise
@@ -133,23 +134,11 @@ def subnetwork_importance(model: Any, X: Any = None) -> SubnetworkImportance:
         share,
         network.output_index.copy(),
         network.output_sign.copy(),
-        norms[:, np.newaxis] * _portions(network),
+        norms[:, np.newaxis] * portions(network),
         shares,
         skip_norm,
         skip_share,
     )
-
-
-def _portions(network: Network) -> NDArray[np.float64]:
-    """The portion (K, n_outputs) of each output in the path norm of each sub-network.
-
-    A path norm is the norm of those over the paths to one output each: their squares add up to its own.
-    """
-    squares = network.output_weights**2
-    portions: NDArray[np.float64] = squares / np.maximum(
-        squares.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny
-    )
-    return portions
 
 
 def subnetwork_outputs(model: Any, X: Any) -> NDArray[np.float64]:
@@ -245,10 +234,7 @@ def feature_path_norms(model: Any, *, scaled: bool = True) -> NDArray[np.float64
     array([[5., 1.]])
     """
     network = network_of(model)
-    weights = network.leaf_weights * _units(model, network, scaled)
-    norms: NDArray[np.float64] = _by_feature(network, (weights**2).sum(axis=1))
-    norms *= np.sqrt((network.output_weights**2).sum(axis=1))[:, np.newaxis]
-    return norms
+    return path_norms_by_feature(network, _units(model, network, scaled))
 
 
 def _units(model: Any, network: Network, scaled: bool) -> NDArray[np.float64]:
@@ -257,13 +243,6 @@ def _units(model: Any, network: Network, scaled: bool) -> NDArray[np.float64]:
         return 1 / network.scale
     factors: NDArray[np.float64] | None = getattr(model, "column_factors_", None)
     return np.ones(network.n_columns) if factors is None else factors
-
-
-def _by_feature(network: Network, squares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Roots of sums (..., n_features), over the columns made of each, of squared norms (..., n_columns)."""
-    starts = np.flatnonzero(np.diff(network.origin, prepend=-1))  # each has a column, and they are in order
-    roots: NDArray[np.float64] = np.sqrt(np.add.reduceat(squares, starts, axis=-1))
-    return roots
 
 
 def feature_importance(model: Any, *, by_output: bool = False, scaled: bool = True) -> NDArray[np.float64]:
@@ -306,11 +285,7 @@ def feature_importance(model: Any, *, by_output: bool = False, scaled: bool = Tr
     """
     network = network_of(model)
     by_output = check.switch(by_output, "by_output")
-    norms = feature_path_norms(model, scaled=scaled)
-    result = algebra.product(_portions(network).T, norms)
-    if network.skip_weights is not None:
-        linear = network.skip_weights * _units(model, network, scaled)
-        result += _by_feature(network, linear**2)
+    result = importance_by_feature(network, _units(model, network, scaled))
     return result if by_output else result.sum(axis=0)
 
 

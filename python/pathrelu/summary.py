@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pathrelu import _validation as check
+from pathrelu._importance import importance_by_feature
 from pathrelu.export.text import MOST_DIGITS, subnetworks_of
 from pathrelu.export.text._program import column_names
 
@@ -91,8 +92,10 @@ STYLE = (
 )
 
 
-def of_network(network: Any, shares: Any = None, max_shown: Any = 10, digits: Any = 3) -> Summary:
-    """That of a network: `shares` of the variance of each sub-network may be known."""
+def of_network(
+    network: Any, max_shown: Any, digits: Any, *, shares: Any = None, importance: Any = None
+) -> Summary:
+    """That of a network: `shares` of the variance of each sub-network may be known, and of columns."""
     max_shown = check.count(max_shown, "max_shown")
     digits = check.count(digits, "digits", most=MOST_DIGITS)
     gated = "gated " if network.kind == "gated" else ""
@@ -102,13 +105,11 @@ def of_network(network: Any, shares: Any = None, max_shown: Any = 10, digits: An
         f"{_several(network.n_features, 'column')}, {_several(network.n_outputs, 'output')}"
     )
     facts = {"path norm": f"{network.path_norm():.4g}"}
-    tables = _tables(network, shares, max_shown, digits)
+    tables = _tables(network, shares, importance, max_shown, digits)
     return Summary(title, facts, tables)
 
 
-def _tables(network: Any, shares: Any, most: int, digits: int) -> list[Table]:
-    from pathrelu.inspection import feature_importance
-
+def _tables(network: Any, shares: Any, importance: Any, most: int, digits: int) -> list[Table]:
     norms, tables = network.subnetwork_norms(), []
     total = network.path_norm()
     if len(norms):
@@ -129,7 +130,8 @@ def _tables(network: Any, shares: Any, most: int, digits: int) -> list[Table]:
             rows.append([f"{1 - shares.sum():.1%}", f"{total - norms.sum():.4g}", "", "the linear part"])
         of = "share of the variance on training rows" if known else "path norm"
         tables.append(Table(f"Sub-networks by {of}{_left(len(norms), most)}", heads, rows))
-    importance = feature_importance(network)
+    if importance is None:
+        importance = importance_by_feature(network, np.ones(network.n_columns)).sum(axis=0)
     if importance.sum() > 0:
         names, order = column_names(network), np.argsort(-importance, kind="stable")
         share = importance / importance.sum()
@@ -150,7 +152,8 @@ def _several(count: int, what: str) -> str:
 def of_estimator(model: Any, max_shown: Any, digits: Any) -> Summary:
     """That of a fitted estimator."""
     network = model.network_
-    found = of_network(network, getattr(model, "variance_shares_", None), max_shown, digits)
+    shares = getattr(model, "variance_shares_", None)
+    found = of_network(network, max_shown, digits, shares=shares, importance=model.feature_importances_)
     facts = {}
     scores = getattr(model, "training_scores_", None)
     if scores:
@@ -212,7 +215,7 @@ def _chosen(model: Any) -> str:
 
 def of_solution(solution: Any, max_shown: Any, digits: Any) -> Summary:
     """That of a solution."""
-    found = of_network(solution.network(), None, max_shown, digits)
+    found = of_network(solution.network(), max_shown, digits)
     arrangements = _several(len(solution.arrangements), "arrangement")
     facts = {
         "program": f"{solution.activation}, {solution.loss.replace('_', ' ')}, over {arrangements}",

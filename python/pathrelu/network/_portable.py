@@ -253,7 +253,7 @@ class PortableNetwork(NetworkData):
           83.3%  b
           16.7%  a
         """
-        return of_network(self, None, max_shown, digits)
+        return of_network(self, max_shown, digits)
 
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()
