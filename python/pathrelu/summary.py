@@ -114,7 +114,7 @@ def _tables(network: Any, shares: Any, importance: Any, most: int, digits: int) 
     total = network.path_norm()
     if len(norms):
         formulas = subnetworks_of(network, digits)
-        known = shares is not None and np.isfinite(shares).any()
+        known = shares is not None and len(shares) == len(norms) and np.isfinite(shares).any()
         order = np.argsort(-np.nan_to_num(shares if known else norms), kind="stable")
         rows = []
         for k in order[:most].tolist():

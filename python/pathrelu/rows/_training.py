@@ -416,6 +416,9 @@ def _refine(
     # No loss is below 0 but those with a log link, which have no bound here.
     log_link = losses.TABLE[loss].log_link
     estimator.dual_gap_ = math.inf if log_link else estimator.objective_
+    for of_sample in ("training_scores_", "variance_shares_"):
+        if hasattr(estimator, of_sample):
+            delattr(estimator, of_sample)
     estimator.network_ = _network(network, trees, scaling, found.dtype)
     estimator.alpha_ = alpha
     alone = estimator.network_.n_outputs == 1
