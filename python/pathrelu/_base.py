@@ -236,7 +236,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         with _progress(settings, len(encodings)), settings.watch:
             trainings = [self._problem(settings, table) for table in encodings]
             problems = [training.programs() for training in trainings]
-            warn_of_float32(problems[0][0], settings.options.tol, stacklevel=4)
+            warn_of_float32(problems[0][0], settings.options.tol, stacklevel=5)
             projection = None
             if settings.low_rank is not None:
                 projection = Projection(problems[0][0].X, problems[0][0].w, settings.low_rank)
@@ -316,7 +316,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         tol = HELD_OUT_TOL if self.tol is None and fold is not None else settings.options.tol
         by_solver = fold is None and self._path is None
         if self.tol is not None or by_solver or settings.watch.stopped_by:
-            warn_of_gap(solutions, tol, settings.watch, stacklevel=4)
+            warn_of_gap(solutions, tol, settings.watch, stacklevel=5)
         return self
 
     def _many(self, X: Any) -> bool:
