@@ -471,7 +471,7 @@ for info in pkgutil.walk_packages(pr.__path__, "pathrelu."):
         except ModuleNotFoundError as error:
             missing[info.name] = error.name
 commands = {{f"pathrelu.cli.{{name}}" for name in ("commands", "tables", "tasks")}}
-assert set(missing) == commands | {{"pathrelu.export._trees"}}, missing
+assert set(missing) == commands | {{"pathrelu.dask", "pathrelu.export._trees"}}, missing
 X = np.random.default_rng(0).standard_normal((40, 2))
 for model in (
     pr.PathReLURegressor(alpha=0.1, verbose=1, random_state=0).fit(X, X[:, 0]),

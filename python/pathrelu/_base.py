@@ -57,7 +57,7 @@ from pathrelu.training import Data, Scaling, TrainingProblem, canonical
 logger = logging.getLogger("pathrelu")
 
 SOURCES = ("search", "sample")
-MANY_ROWS = 100_000  # above which alpha, encoding and scales are those of a sample
+MANY_ROWS = 50_000  # above which alpha, encoding and scales are those of a sample
 ENCODINGS = ("auto", "linear", "ramps")
 # Default tolerances: where held-out rows choose alpha, one that predictions do not notice.
 TOL, HELD_OUT_TOL = 1e-4, 1e-2
@@ -322,7 +322,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     def _many(self, X: Any) -> bool:
         """Whether rows are so many that most of the work is done on some, and the rest in blocks."""
         shape = getattr(X, "shape", None)
-        n_rows = shape[0] if shape else len(X) if hasattr(X, "__len__") else 0
+        n_rows = shape[0] if shape else len(X) if isinstance(X, list | tuple) else 0
         if n_rows <= MANY_ROWS or issparse(X):
             return False
         settings = self._settings()
