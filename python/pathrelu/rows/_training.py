@@ -18,12 +18,12 @@ from pathrelu import _validation as check
 from pathrelu._base import Path, Settings
 from pathrelu._moments import LAST_PLACES, rounding_noise
 from pathrelu._watch import Record
-from pathrelu.alpha import LAST_STREAM, RATES, loss_at_constant
+from pathrelu.alpha import LAST_STREAM, MOST_TREES, RATES, loss_at_constant
 from pathrelu.encoding import TableEncoder
 from pathrelu.encoding._raw import RawTable
 from pathrelu.network import ParallelReLUNetwork
 from pathrelu.program._problem import Problem
-from pathrelu.program._slide import Trees
+from pathrelu.program._slide import Slides, Trees
 from pathrelu.program._stochastic import stochastic_slide
 from pathrelu.rows._blocks import LocalBlocks, RowBlocks, added
 from pathrelu.rows._memory import MemoryBlocks
@@ -34,7 +34,11 @@ from pathrelu.training import Scaling, class_weights, plain_labels
 # Rows that alpha, encoding and the first trees are found on, in memory: as many as let the fit of 30 columns
 # with ramps take no more memory than 1,000,000 rows of single precision have.
 SAMPLE_ROWS = 16_000
-PASSED_ROWS, FEWEST_PASSES, MOST_PASSES = 6_000_000, 6, 10  # of the last slide: so many rows, within bounds
+PASSED_ROWS, FEWEST_PASSES, MOST_PASSES = 12_000_000, 6, 20  # of the last slide: so many rows, within bounds
+# Of the rate that the sample chose: means of results are of four blocks or more, and trees are near.
+SLOWER = 0.5
+ASTRAY = 1.1  # times the sample's objective, at which passes end where rows are in no random order
+SMALL = 0.01  # norm of the random trees that are added, of the median of the sample's
 ABOVE = (8.0, 4.0, 2.0)  # times a given alpha, where the sample's slides begin
 MOMENT = 1e-3  # seconds that are left for the sample where there are none
 
@@ -232,6 +236,35 @@ def trees_of(network: ParallelReLUNetwork, scaling: Scaling) -> Trees:
     )
 
 
+def with_random_trees(trees: Trees, slides: Slides, empty: NDArray[np.bool_]) -> Trees:
+    """The trees, and small random ones up to `MOST_TREES`: more rows tell more of them apart.
+
+    None has a weight of `empty` columns, which are the first ones.
+    """
+    leaves, signs, directions, linear, intercept = trees
+    more = MOST_TREES - len(leaves)
+    if more <= 0 or len(leaves) == 0:
+        return trees
+    rng = np.random.default_rng(slides.seed)
+    paths = math.prod(slides.width)
+    weights = rng.standard_normal((more, paths, leaves.shape[1] // paths))
+    weights[:, :, : len(empty)][:, :, empty] = 0
+    fresh = weights.reshape(more, -1)
+    fresh *= SMALL * np.median(_norms(leaves)) / _norms(fresh)[:, np.newaxis]
+    C = directions.shape[1]
+    own = rng.standard_normal((more, C))
+    if not slides.shared:  # each feeds one output
+        own *= np.eye(C)[rng.integers(C, size=more)]
+    edges = 1 - 2 * rng.integers(2, size=(more, signs.shape[1]))
+    return (
+        np.concatenate([leaves, fresh]),
+        np.concatenate([signs, edges.astype(np.int8)]),
+        np.concatenate([directions, own / _norms(own)[:, np.newaxis]]),
+        np.concatenate([linear, np.zeros(more, np.uint8)]),
+        intercept,
+    )
+
+
 def _norms(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     lengths: NDArray[np.float64] = np.sqrt((rows**2).sum(axis=1))
     return lengths
@@ -371,8 +404,8 @@ def _refine(
     weights = check.unit_mean(recipe.weights(sample.y, sample.w))
     core_loss = losses.specification(loss, given, targets, weights)
     alpha = settings.alpha
-    if alpha is None:  # the best one falls as the noise of a mean
-        alpha = float(estimator.alpha_) * math.sqrt(len(sample.w) / summary.n_weighted)
+    if alpha is None:  # of n rows, n alpha stays: what is worth a sub-network does not grow with rows
+        alpha = float(estimator.alpha_) * len(sample.w) / summary.n_weighted
     rows = blocks.prepared(prepared_block, recipe)
     slides = replace(settings.slides(), width=list(network.width))
     some = Problem(np.zeros((len(targets), 0)), targets, True, weights, "relu", loss, core_loss)
@@ -391,9 +424,9 @@ def _refine(
             rows,
             core_loss,
             alpha,
-            before,
+            with_random_trees(before, slides, scaling.empty),
             at_constant=loss_at_constant(some),
-            rate=rate,
+            rate=SLOWER * rate,
             passes=passes,
             stream=LAST_STREAM + 1,
             follow=follow,
@@ -405,6 +438,7 @@ def _refine(
     ]
     if found_objectives[0] < found_objectives[1]:
         trees = before
+    if found_objectives[1] > ASTRAY * found_objectives[0]:
         warnings.warn(
             f"passes over all rows ended at the objective {found_objectives[1]:g}, above "
             f"{found_objectives[0]:g} of the network of a sample, which is kept: rows next to each other are "
