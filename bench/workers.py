@@ -180,8 +180,8 @@ From these three figures alone: blocks in turns on workers, the scheduler with o
 the same time, one round of messages for each pass. Assumed: workers as fast as this core, one thread each,
 a network that moves the {figure(8 * TREES * COLUMNS / 1000)} kB of a result in the time that it takes here
 on the loopback, no worker much slower than the others, and rows that are in memory already. Not measured on
-such a cluster. It is of passes that sum over all rows. The four passes of Adam work on an eighth of the
-blocks at a time, and on 64 at most, so that more workers than that gain nothing there, and each such part
+such a cluster. It is of passes that sum over all rows. Passes of Adam work on a 32nd of the blocks at a
+time, at least 4 and at most 64, so that more workers than that gain nothing there, and each such part
 costs a pass at client and scheduler.
 
 {table(["rows", "one process, s", "10 workers", "30 workers", "100 workers"], model)}
