@@ -155,6 +155,23 @@ def stochastic_slide(
     return _core.trees_at(state[0], trees, *shape)
 
 
+def fold_by_number(
+    block: Callable[[int], tuple[Any, Any, Any]],
+    n_blocks: int,
+    threads: int,
+    function: Callable[..., Any],
+    combine: Callable[[list[Any]], Any],
+    state: Any,
+    size: int,
+) -> Any:
+    """The fold of `Rows`, of blocks that can be had by number: those of a group by several threads."""
+    with ThreadPoolExecutor(min(size, threads)) as pool:
+        for begin in range(0, n_blocks, size):
+            group = range(begin, min(begin + size, n_blocks))
+            state = combine(list(pool.map(lambda k, state=state: function(*block(k), state, k), group)))
+    return state
+
+
 class ShuffledRows:
     """The rows of a problem in memory, in blocks of random ones."""
 
@@ -172,13 +189,8 @@ class ShuffledRows:
     def fold_blocks(
         self, function: Callable[..., Any], combine: Callable[[Sequence[Any]], Any], state: Any, size: int
     ) -> Any:
-        threads = min(size, self.slides.options.threads)
-        with ThreadPoolExecutor(threads) as pool:
-            over: Callable[..., Any] = map if threads == 1 else pool.map
-            for begin in range(0, self.n_blocks, size):
-                group = range(begin, min(begin + size, self.n_blocks))
-                state = combine(list(over(lambda k, state=state: function(*self._block(k), state, k), group)))
-        return state
+        threads = self.slides.options.threads
+        return fold_by_number(self._block, self.n_blocks, threads, function, combine, state, size)
 
     def _block(self, k: int) -> tuple[check.Rows, NDArray[np.float64], NDArray[np.float64]]:
         rows = np.sort(self.order[k * self.block_rows : (k + 1) * self.block_rows])

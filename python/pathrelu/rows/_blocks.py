@@ -128,7 +128,41 @@ def added(left: Any, right: Any) -> Any:
     return left + right
 
 
-class LocalBlocks:
+class StreamedBlocks:
+    """What can be done with blocks that come one by one, in each pass again."""
+
+    threads: int
+
+    @property
+    def n_rows(self) -> int:
+        raise NotImplementedError
+
+    @property
+    def n_blocks(self) -> int:
+        return -(-self.n_rows // BLOCK_ROWS)
+
+    def parts(self) -> Iterator[Any]:
+        """The blocks, in one pass."""
+        raise NotImplementedError
+
+    def map_blocks(self, function: Callable[..., Result], *arguments: Any) -> list[Result]:
+        return [function(*part, *arguments) for part in self.parts()]
+
+    def reduce_blocks(
+        self, function: Callable[..., Result], combine: Callable[[Result, Result], Result], *arguments: Any
+    ) -> Result:
+        return reduced((function(*part, *arguments) for part in self.parts()), combine)
+
+    def fold_blocks(
+        self, function: Callable[..., State], combine: Callable[[list[State]], State], state: State, size: int
+    ) -> State:
+        return folded(self.parts(), function, combine, state, size, self.threads)
+
+    def prepared(self, function: Callable[..., Any], *arguments: Any) -> RowBlocks:
+        return PreparedBlocks(self, function, arguments)
+
+
+class LocalBlocks(StreamedBlocks):
     """The blocks of a source, which is read in each pass: one chunk and one block are in memory.
 
     Parameters
@@ -169,26 +203,6 @@ class LocalBlocks:
             for _ in self.parts():
                 pass
         return sum(self._rows)
-
-    @property
-    def n_blocks(self) -> int:
-        return -(-self.n_rows // BLOCK_ROWS)
-
-    def map_blocks(self, function: Callable[..., Result], *arguments: Any) -> list[Result]:
-        return [function(*part, *arguments) for part in self.parts()]
-
-    def reduce_blocks(
-        self, function: Callable[..., Result], combine: Callable[[Result, Result], Result], *arguments: Any
-    ) -> Result:
-        return reduced((function(*part, *arguments) for part in self.parts()), combine)
-
-    def fold_blocks(
-        self, function: Callable[..., State], combine: Callable[[list[State]], State], state: State, size: int
-    ) -> State:
-        return folded(self.parts(), function, combine, state, size, self.threads)
-
-    def prepared(self, function: Callable[..., Any], *arguments: Any) -> RowBlocks:
-        return PreparedBlocks(self, function, arguments)
 
     def parts(self) -> Iterator[Part]:
         """The blocks, in one pass."""
@@ -242,37 +256,17 @@ class LocalBlocks:
         return None if raw is None else Part(raw, target, weight)
 
 
-class PreparedBlocks:
+class PreparedBlocks(StreamedBlocks):
     """What a function makes of the blocks of others, in each pass again."""
 
-    def __init__(self, blocks: LocalBlocks | PreparedBlocks, function: Callable[..., Any], arguments: Any):
+    def __init__(self, blocks: StreamedBlocks, function: Callable[..., Any], arguments: Any):
         self.blocks = blocks
-        self.threads: int = blocks.threads
+        self.threads = blocks.threads
         self._function, self._arguments = function, arguments
 
     @property
     def n_rows(self) -> int:
         return self.blocks.n_rows
-
-    @property
-    def n_blocks(self) -> int:
-        return self.blocks.n_blocks
-
-    def map_blocks(self, function: Callable[..., Result], *arguments: Any) -> list[Result]:
-        return [function(*part, *arguments) for part in self.parts()]
-
-    def reduce_blocks(
-        self, function: Callable[..., Result], combine: Callable[[Result, Result], Result], *arguments: Any
-    ) -> Result:
-        return reduced((function(*part, *arguments) for part in self.parts()), combine)
-
-    def fold_blocks(
-        self, function: Callable[..., State], combine: Callable[[list[State]], State], state: State, size: int
-    ) -> State:
-        return folded(self.parts(), function, combine, state, size, self.threads)
-
-    def prepared(self, function: Callable[..., Any], *arguments: Any) -> RowBlocks:
-        return PreparedBlocks(self, function, arguments)
 
     def parts(self) -> Iterator[tuple[Any, Any, Any]]:
         """The blocks, in one pass."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pathrelu import _validation as check
 from pathrelu.encoding._raw import RawTable
+from pathrelu.program._stochastic import fold_by_number
 from pathrelu.rows._blocks import Result, State, reduced
 
 # Rows of a block: enough for 32 steps of a stochastic slide, and few enough for what some hundred encoded
@@ -68,12 +69,10 @@ class MemoryBlocks:
     def fold_blocks(
         self, function: Callable[..., State], combine: Callable[[list[State]], State], state: State, size: int
     ) -> State:
-        with ThreadPoolExecutor(min(size, self.threads)) as pool:
-            for begin in range(0, self.n_blocks, size):
-                group = range(begin, min(begin + size, self.n_blocks))
-                after = pool.map(lambda k, state=state: function(*self.block(k), state, k), group)
-                state = combine(list(after))
-        return state
+        folded: State = fold_by_number(
+            self.block, self.n_blocks, self.threads, function, combine, state, size
+        )
+        return folded
 
     def _results(self, function: Callable[..., Result], arguments: tuple[Any, ...]) -> Iterator[Result]:
         """In order; no more than a few wait for those before them."""
