@@ -216,6 +216,7 @@ class Program:
     loss: str = "squared_error"
     sample_weight: Array | None = None
     fit_intercept: bool = False
+    monotone: tuple[int, ...] | None = None  # directions of columns
     matrix: Array = field(init=False, repr=False)
     cones: list[Array] | None = field(init=False, repr=False)
 
@@ -256,6 +257,12 @@ class Program:
         if not self.cones:
             return c
         return np.array([[project(A, z) for z in pair] for A, pair in zip(self.cones, c, strict=True)])
+
+    def sign_rows(self, g: int, sigma: int) -> Array:
+        """A with A v >= 0 where weights of columns with a direction have the signs it asks for."""
+        directions = np.zeros(self.X.shape[1]) if self.monotone is None else np.array(self.monotone)
+        wanted = np.outer(sigma * self.groups.path_signs[g], directions).ravel()
+        return np.diag(wanted)[wanted != 0]
 
     def dual_objective(self, theta: Array) -> float:
         """Value of a dual point without its constraints."""
@@ -307,6 +314,8 @@ class Program:
         if skip_connection:
             skip = cp.Variable(self.X.shape[1])
             f = f + self.X @ skip
+            if self.monotone is not None:
+                constraints.append(np.diag(self.monotone) @ skip >= 0)
             norms.append(cp.norm(skip))
         for g in range(len(self.groups)):
             B = self.matrix[:, g * size : (g + 1) * size]
@@ -314,6 +323,8 @@ class Program:
                 v = cp.Variable(size)
                 f = f + sigma * (B @ v)
                 norms.append(cp.norm(v))
+                if self.monotone is not None:
+                    constraints.append(self.sign_rows(g, sigma) @ v >= 0)
                 if self.cones is not None:
                     constraints.append(unit_rows(self.cones[g]) @ v >= 0)
         w = self.weights

@@ -133,6 +133,7 @@ CASES = {
     "solve: deep": solved(DEEP, fit_intercept=True),
     "solve: deep, gated": solved(DEEP, activation="gated", loss="huber"),
     "solve: outputs": solved(FLAT, y=np.column_stack([Y, Y**2]), alpha=0.05, fit_intercept=True, tol=1e-4),
+    "solve: monotone": solved(FLAT, monotonic_cst=[1, -1] + [0] * (X.shape[1] - 2)),
     "solve: weights": solved(FLAT, sample_weight=np.arange(60.0)),
     "solve: log_loss": solved(FLAT, y=np.where(Y > 0, 1, -1), loss="log_loss", alpha=0.003),
     "alpha_max": lambda n: {"alpha": pr.alpha_max(X, Y, FLAT, fit_intercept=True, n_threads=n)},
@@ -144,6 +145,7 @@ CASES = {
     "search": searched("relu"),
     "search: gated": searched("gated"),
     "search: deep": searched("relu", depth=3, width=2),
+    "search: monotone": searched("relu", depth=3, width=2, monotonic_cst=[1, -1] + [0] * (X.shape[1] - 2)),
     "search: deep, gated": searched("gated", depth=3, width=2),
     "search: skip connection": searched("relu", skip_connection=True, fit_intercept=True),
     "solve_low_rank": lambda n: of_solution(

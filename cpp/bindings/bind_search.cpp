@@ -35,13 +35,14 @@ py::tuple search_arrays(const ProblemArrays& problem, double alpha, std::vector<
     const TreeShape shape(std::move(width));
     const Observer observer = watch.observer();
     const StartTrees from = start ? view_of(*start) : StartTrees{};
+    const auto monotone = problem.directions_of_columns();
     Index columns = 0;
     const auto search_rows = [&](const auto& X) {
         const auto rows = matrix(X, "X");
         columns = rows.cols;
         const WithoutGil nogil;
         return search(rows, targets, weights, alpha, problem.loss, problem.relu, shape, solve_options,
-                      search_options, observer, from);
+                      search_options, observer, from, monotone);
     };
     SearchResult result = std::visit(search_rows, problem.X);
     const Index P = result.arrangements.size(), dim = shape.paths() * columns;
@@ -64,11 +65,12 @@ py::tuple slide_arrays(const ProblemArrays& problem, double alpha, std::vector<I
     const TreeShape shape(std::move(width));
     const Observer observer = watch.observer();
     const StartTrees from = start ? view_of(*start) : StartTrees{};
+    const auto monotone = problem.directions_of_columns();
     const auto slide_on = [&](const auto& X) {
         const auto rows = matrix(X, "X");
         const WithoutGil nogil;
         return slide(rows, targets, weights, alpha, problem.loss, shape, solve_options, options, observer,
-                     from);
+                     from, monotone);
     };
     const SlideResult result = std::visit(slide_on, problem.X);
     return py::make_tuple(arrays_of(result), result.stopped);
@@ -85,6 +87,7 @@ StateArrays descend_arrays(const ProblemArrays& problem, double alpha, std::vect
     const auto weights = vector(problem.w, "w");
     const TreeShape shape(std::move(width));
     const StartTrees trees = view_of(kinds);
+    const auto monotone = problem.directions_of_columns();
     const auto values = [](const Array<double>& part) {
         const auto view = vector(part, "the state");
         return std::vector<double>(view.begin(), view.end());
@@ -94,7 +97,8 @@ StateArrays descend_arrays(const ProblemArrays& problem, double alpha, std::vect
     const auto descend = [&](const auto& X) {
         const auto rows = matrix(X, "X");
         const WithoutGil nogil;
-        descend_stochastically(rows, targets, weights, alpha, problem.loss, shape, trees, options, state);
+        descend_stochastically(rows, targets, weights, alpha, problem.loss, shape, trees, options, state,
+                               monotone);
     };
     std::visit(descend, problem.X);
     const std::vector<Index> size{static_cast<Index>(state.x.size())};

@@ -39,14 +39,14 @@ double alpha_max_arrays(const ProblemArrays& problem, const Arrangements& arrang
 
 template <class T>
 ProblemArrays problem_of(const Array<T>& X, const Array<double>& y, const Array<double>& w,
-                         const LossSpec& loss, bool relu) {
-    return {X, y, w, loss, relu};
+                         const LossSpec& loss, bool relu, const std::optional<Array<std::int8_t>>& monotone) {
+    return {X, y, w, loss, relu, monotone};
 }
 
 template <class T>
 void bind_problem(py::class_<ProblemArrays>& problem) {
     problem.def(py::init(&problem_of<T>), py::arg("X").noconvert(), py::arg("y").noconvert(),
-                py::arg("w").noconvert(), py::arg("loss"), py::arg("relu"));
+                py::arg("w").noconvert(), py::arg("loss"), py::arg("relu"), py::arg("monotone") = py::none());
 }
 
 }  // namespace

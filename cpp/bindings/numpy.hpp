@@ -55,12 +55,17 @@ struct ProblemArrays {
     Array<double> y, w;
     LossSpec loss;
     bool relu;
+    std::optional<Array<std::int8_t>> monotone = std::nullopt;
 
+    VecView<const std::int8_t> directions_of_columns() const {
+        return monotone ? vector(*monotone, "monotone") : VecView<const std::int8_t>{};
+    }
     template <class T>
     Program<T> program(const Array<T>& rows, const Arrangements& arrangements, double alpha,
                        const std::optional<Array<double>>& directions) const {
         Program<T> result{matrix(rows, "X"), matrix(y, "y"), vector(w, "w"), arrangements, alpha, loss, relu};
         if (directions) result.directions = matrix(*directions, "directions");
+        result.monotone = directions_of_columns();
         return result;
     }
 };

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "kernels/table.hpp"
+#include "monotone.hpp"
 
 namespace pathrelu {
 namespace {
@@ -68,10 +69,18 @@ void drop(Facets& facets, Index dim, Index j) {
 }  // namespace
 
 template <class X>
-Cones<X>::Cones(Rows<X> rows, const Arrangements& arrangements)
-    : rows_(rows), arrangements_(arrangements), inverse_norm_((rows.rows + kPad - 1) / kPad * kPad, 0.0) {
+Cones<X>::Cones(Rows<X> rows, const Arrangements& arrangements, VecView<const std::int8_t> monotone,
+                bool patterned)
+    : rows_(rows),
+      arrangements_(arrangements),
+      monotone_(monotone),
+      patterned_(patterned),
+      inverse_norm_((rows.rows + kPad - 1) / kPad * kPad, 0.0) {
     require(rows.rows == arrangements.n_rows, "X has ", rows.rows, " rows; the arrangements were made for ",
             arrangements.n_rows);
+    require(monotone.size == 0 || monotone.size == rows.cols, "monotone has ", monotone.size,
+            " entries; expected ", rows.cols);
+    if (!patterned) return;
     const auto& dense = kernels().dense<double>();
     packed_.resize(dense.packed_size(rows.rows, rows.cols));
     const std::vector<double> wide(rows.data, rows.data + rows.size());
@@ -122,17 +131,36 @@ void Cones<X>::slack(Index group, const double* v, double* out) const {
 }
 
 template <class X>
-bool Cones<X>::contains(Index group, const double* v) const {
-    if (arrangements_.is_linear(group)) return true;
+std::vector<typename Cones<X>::Signed> Cones<X>::signed_weights(Index group, double output_sign) const {
+    std::vector<Signed> weights;
+    Monotone(monotone_).each(arrangements_.shape, arrangements_.sign(group), output_sign,
+                             arrangements_.is_linear(group),
+                             [&](Index place, int sign) { weights.push_back({place, sign}); });
+    return weights;
+}
+
+template <class X>
+void Cones<X>::clip(Index group, double* v, double output_sign) const {
+    Monotone(monotone_).clip(arrangements_.shape, arrangements_.sign(group), output_sign,
+                             arrangements_.is_linear(group), v);
+}
+
+template <class X>
+bool Cones<X>::contains(Index group, const double* v, double output_sign) const {
     std::vector<Violated> violated;
-    find_violated(group, v, kFeasible * Eigen::Map<const Vector>(v, dim()).stableNorm(), violated);
+    const double threshold = kFeasible * Eigen::Map<const Vector>(v, dim()).stableNorm();
+    find_violated(group, signed_weights(group, output_sign), v, threshold, violated);
     return violated.empty();
 }
 
 template <class X>
-void Cones<X>::find_violated(Index group, const double* v, double threshold,
-                             std::vector<Violated>& out) const {
+void Cones<X>::find_violated(Index group, const std::vector<Signed>& weights, const double* v,
+                             double threshold, std::vector<Violated>& out) const {
     out.clear();
+    for (const Signed& weight : weights)
+        if (weight.sign * v[weight.place] < -threshold)
+            out.push_back({weight.sign * v[weight.place], row_of(weight)});
+    if (!is_patterned(group)) return;
     const Index n = rows_.rows;
     thread_local std::vector<Index> below;
     thread_local std::vector<double> depth;
@@ -146,11 +174,17 @@ void Cones<X>::find_violated(Index group, const double* v, double threshold,
 }
 
 template <class X>
-void Cones<X>::normal(Index group, Index unit, Index row, double* out) const {
+void Cones<X>::normal(Index group, Index number, double* out) const {
     const TreeShape& shape = arrangements_.shape;
-    const Index d = rows_.cols, layer = shape.layer_of(unit);
-    const auto on = [&](Index u) { return arrangements_.pattern(group, u)[row / 64] >> (row % 64) & 1u; };
+    const Index n = rows_.rows, d = rows_.cols;
     std::fill(out, out + dim(), 0.0);
+    if (number >= shape.units() * n) {  // of a weight
+        const Index code = number - shape.units() * n;
+        out[code / 2] = code % 2 == 1 ? 1 : -1;
+        return;
+    }
+    const Index unit = number / n, row = number % n, layer = shape.layer_of(unit);
+    const auto on = [&](Index u) { return arrangements_.pattern(group, u)[row / 64] >> (row % 64) & 1u; };
     const Index leaves = shape.leaves_below(layer), first = (unit - shape.layer_begin(layer)) * leaves;
     for (Index p = first; p < first + leaves; ++p) {
         double factor = on(unit) ? 1 : -1;
@@ -167,15 +201,44 @@ void Cones<X>::normal(Index group, Index unit, Index row, double* out) const {
 }
 
 template <class X>
-double Cones<X>::project(Index group, const double* z_data, double stop_norm, Facets& facets, double* v_data,
-                         Index checks) const {
-    const Index m = dim(), n = rows_.rows;
+double Cones<X>::project(Index group, const double* z, double stop_norm, Facets& facets, double* v,
+                         Index checks, double output_sign) const {
+    std::copy(z, z + dim(), v);
+    const double scale = Eigen::Map<const Vector>(z, dim()).norm();
+    if (scale <= stop_norm || scale == 0) return scale;
+    const std::vector<Signed> weights = signed_weights(group, output_sign);
+    if (!is_patterned(group)) return project_on_signs(weights, z, facets, v);
+    const double norm = project_lazily(group, weights, z, stop_norm, facets, v, checks);
+    for (const Signed& weight : weights)  // those on facets are zero up to rounding
+        if (weight.sign * v[weight.place] < 0) v[weight.place] = 0;
+    return norm;
+}
+
+template <class X>
+double Cones<X>::project_on_signs(const std::vector<Signed>& weights, const double* z, Facets& facets,
+                                  double* v) const {
+    facets.clear();
+    const Index m = dim();
+    for (const Signed& weight : weights) {
+        if (!(weight.sign * z[weight.place] < 0)) continue;
+        v[weight.place] = 0;
+        const Index k = facets.size();
+        facets.rows.push_back(row_of(weight));
+        facets.Q.resize(m * (k + 1), 0.0);
+        facets.Q[m * k + weight.place] = weight.sign;
+        facets.R.resize((k + 1) * (k + 2) / 2, 0.0);
+        facets.R.back() = 1;
+    }
+    return Eigen::Map<const Vector>(v, m).norm();
+}
+
+template <class X>
+double Cones<X>::project_lazily(Index group, const std::vector<Signed>& weights, const double* z_data,
+                                double stop_norm, Facets& facets, double* v_data, Index checks) const {
+    const Index m = dim();
     const Eigen::Map<const Vector> z(z_data, m);
     Eigen::Map<Vector> v(v_data, m);
     const double scale = z.norm();
-    v = z;
-    if (scale <= stop_norm || scale == 0 || arrangements_.is_linear(group)) return scale;
-
     // v = z + N lambda with lambda >= 0 and N^T v = 0 throughout: optimal for the facets taken up so far.
     Vector lambda;
     const auto restore = [&] {
@@ -205,7 +268,7 @@ double Cones<X>::project(Index group, const double* z_data, double stop_norm, Fa
     };
     for (Index steps_left = 50 * m + 500;;) {
         if (v.norm() <= stop_norm || checks-- <= 0) return v.norm();
-        find_violated(group, v_data, kFeasible * scale, violated);
+        find_violated(group, weights, v_data, kFeasible * scale, violated);
         double deepest = 0;
         for (const Violated& c : violated) deepest = std::min(deepest, c.depth);
         const auto finish = [&] { return deepest < -kInfeasible * scale ? apex() : v.norm(); };
@@ -232,7 +295,7 @@ double Cones<X>::project(Index group, const double* z_data, double stop_norm, Fa
         }
         normals.resize(m, static_cast<Index>(violated.size()));
         for (std::size_t c = 0; c < violated.size(); ++c)
-            normal(group, violated[c].row / n, violated[c].row % n, normals.col(c).data());
+            normal(group, violated[c].row, normals.col(c).data());
 
         for (bool moved = false;; moved = true) {
             Index best;

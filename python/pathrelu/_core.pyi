@@ -199,7 +199,13 @@ class Report(Record):
 
 class Problem:
     def __init__(
-        self, X: _Rows, y: NDArray[np.float64], w: NDArray[np.float64], loss: _Loss, relu: bool
+        self,
+        X: _Rows,
+        y: NDArray[np.float64],
+        w: NDArray[np.float64],
+        loss: _Loss,
+        relu: bool,
+        monotone: NDArray[np.int8] | None = None,
     ) -> None: ...
 
 class Watch:
@@ -221,7 +227,13 @@ def masked_operator(
     X: _Rows, arrangements: Arrangements, threads: int = 1
 ) -> MaskedOperatorFloat32 | MaskedOperatorFloat64: ...
 def project(
-    X: _Rows, arrangements: Arrangements, group: int, z: NDArray[np.float64]
+    X: _Rows,
+    arrangements: Arrangements,
+    group: int,
+    z: NDArray[np.float64],
+    monotone: NDArray[np.int8] | None = None,
+    output_sign: float = 1.0,
+    patterned: bool = True,
 ) -> NDArray[np.float64]: ...
 def cone_slack(
     X: _Rows, arrangements: Arrangements, group: int, v: NDArray[np.float64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -483,6 +483,38 @@ def jobs(n_jobs: Any) -> int | None:
     if asked == 0 or abs(asked) >= 2**31:
         raise ValueError(f"n_jobs is {asked}; expected {wanted}")
     return asked
+
+
+def monotonic(given: Any, n_features: int, names: Sequence[Any] | None) -> NDArray[np.int8] | None:
+    """Directions of columns, by scikit-learn's rules for `monotonic_cst`; None if all are free."""
+    if given is None:
+        return None
+    directions = np.zeros(n_features, np.int8)
+    if isinstance(given, Mapping):
+        if names is None:
+            raise ValueError(
+                "monotonic_cst is a dict, and X has no names of columns; expected an array of -1, 0 and 1"
+            )
+        places = {name: place for place, name in enumerate(names)}
+        if unknown := [repr(name) for name in given if name not in places]:
+            raise ValueError(f"monotonic_cst has {listed(unknown)}; expected names of columns of X")
+        for name, direction in given.items():
+            directions[places[name]] = _direction(direction, f"monotonic_cst[{name!r}]")
+        return directions if directions.any() else None
+    values = as_array(given, "monotonic_cst", "an array of -1, 0 and 1, a dict of them by column, or None")
+    if values.shape != (n_features,):
+        raise ValueError(
+            f"monotonic_cst has shape {values.shape}; expected ({n_features},), as X has columns"
+        )
+    for place, direction in enumerate(values.tolist()):
+        directions[place] = _direction(direction, f"monotonic_cst[{place}]")
+    return directions if directions.any() else None
+
+
+def _direction(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or value not in (-1, 0, 1):
+        raise ValueError(f"{name} is {value!r:.80}; expected -1, 0 or 1")
+    return int(float(value))
 
 
 def sequence(values: Any, name: str, wanted: str) -> list[Any]:

@@ -58,11 +58,13 @@ struct SearchResult {
 };
 
 /// A descent on the network's own objective over all leaf weights, output directions and the intercept: one
-/// local step of a search, without the convex program. For relu. The same bits for any number of threads.
+/// local step of a search, without the convex program. For relu. With `monotone`, as of a program, all trees
+/// are clipped to it. The same bits for any number of threads.
 template <class X>
 SlideResult slide(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
                   const LossSpec& loss, const TreeShape& shape, const SolveOptions& solve_options,
-                  const SlideOptions& options, const Observer& observer = {}, const StartTrees& from = {});
+                  const SlideOptions& options, const Observer& observer = {}, const StartTrees& from = {},
+                  VecView<const std::int8_t> monotone = {});
 
 /// The variables of slides, (a_k, u_k) of each tree and then the intercept, and Adam's means of gradients and
 /// of their squares (Kingma & Ba 2015) after so many steps.
@@ -86,7 +88,8 @@ struct StochasticOptions {
 template <class X>
 void descend_stochastically(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
                             const LossSpec& loss, const TreeShape& shape, const StartTrees& kinds,
-                            const StochasticOptions& options, StochasticState& state);
+                            const StochasticOptions& options, StochasticState& state,
+                            VecView<const std::int8_t> monotone = {});
 
 /// The variables of slides for trees with their intercept, and back: then without negligible ones.
 std::vector<double> slide_variables(const StartTrees& from, const TreeShape& shape, bool shared,
@@ -102,12 +105,13 @@ void outputs_of(Rows<X> rows, const TreeShape& shape, const StartTrees& trees, i
 /// network, where those that come to coincide are merged, and the convex program over the patterns reached
 /// polishes them; a few such starts are joined. Then rounds while they pay: split the trees, add what ascents
 /// on the dual score find, slide, polish. gated: rounds of ascents and polish. The trees of `from`, such as
-/// those found at another alpha, join one random start and make the others unnecessary.
-/// The same bits for any number of threads.
+/// those found at another alpha, join one random start and make the others unnecessary. With `monotone`, as
+/// of a program, gates read no column that has to be monotone. The same bits for any number of threads.
 template <class X>
 SearchResult search(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
                     const LossSpec& loss, bool relu, const TreeShape& shape,
                     const SolveOptions& solve_options, const SearchOptions& options,
-                    const Observer& observer = {}, const StartTrees& from = {});
+                    const Observer& observer = {}, const StartTrees& from = {},
+                    VecView<const std::int8_t> monotone = {});
 
 }  // namespace pathrelu

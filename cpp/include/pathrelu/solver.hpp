@@ -13,7 +13,8 @@ namespace pathrelu {
 ///
 /// over V_g^+, V_g^- in the cone K_g (relu), or over U_g = V_g^+ - V_g^- free (gated), for each of the C
 /// outputs. A linear group has V_g^- = 0. With directions there is one block for each group, which feeds all
-/// outputs: sum_g B_g V_g omega_g^T, |omega_g| = 1.
+/// outputs: sum_g B_g V_g omega_g^T, |omega_g| = 1. Outputs that have to be monotone in columns fix signs of
+/// weights, which is all of K_g where patterns are free (gated).
 template <class X>
 struct Program {
     Rows<X> rows;             ///< (n, d)
@@ -26,6 +27,9 @@ struct Program {
     /// Each group's direction of the outputs (P, C), of norm 1, which its blocks feed; empty for groups that
     /// feed every output with either sign.
     MatView<const double> directions = {};
+    /// For each column +1 if outputs must not fall in it, -1 if they must not rise, else 0; or empty. Then
+    /// each group feeds one output.
+    VecView<const std::int8_t> monotone = {};
 
     Index outputs() const { return y.cols; }
     Index groups() const { return arrangements.size(); }

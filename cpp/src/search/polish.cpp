@@ -135,7 +135,9 @@ Trees Polish<X>::trees_of(const Arrangements& arrangements, const std::vector<do
 }
 
 template <class X>
-Trees Polish<X>::solve_over(const Trees& trees, bool to_the_end) {
+Trees Polish<X>::solve_over(const Trees& given, bool to_the_end) {
+    Trees trees = given;
+    problem_.restrict(trees);  // weights of blocks, which gates may be made of, read all columns
     const Groups groups = groups_of(trees);
     const std::vector<Index> kept = distinct(groups);
     if (kept.empty() && any()) return trees;
@@ -194,10 +196,11 @@ template <class X>
 void Polish<X>::solve(const Arrangements& arrangements, const std::vector<double>& directions, Index max_iter,
                       std::vector<double>& blocks, std::vector<double>& intercept) {
     const Program<X> program{
-        problem_.rows,  problem_.y,
-        problem_.w,     arrangements,
-        problem_.alpha, problem_.loss,
-        problem_.relu,  {directions.data(), problem_.shared ? arrangements.size() : 0, C_}};
+        problem_.rows,    problem_.y,
+        problem_.w,       arrangements,
+        problem_.alpha,   problem_.loss,
+        problem_.relu,    {directions.data(), problem_.shared ? arrangements.size() : 0, C_},
+        problem_.monotone};
     SolveOptions options = options_;
     if (max_iter < options_.max_iter || is_cheap(program.blocks()))
         options.tol = std::min(options.tol, kPolishTol);

@@ -5,6 +5,7 @@
 
 #include <pathrelu/search.hpp>
 
+#include "monotone.hpp"
 #include "search/trees.hpp"
 #include "support/stopwatch.hpp"
 
@@ -20,12 +21,22 @@ struct SearchProblem {
     LossSpec loss;
     bool relu;
     TreeShape shape;
-    bool shared;           ///< sub-networks feed all outputs, each in its own direction
-    bool skip_connection;  ///< a linear group for each output beside those searched for
+    bool shared;                               ///< sub-networks feed all outputs, each in its own direction
+    bool skip_connection;                      ///< a linear group for each output beside those searched for
+    VecView<const std::int8_t> monotone = {};  ///< as of a program
 
     Index outputs() const { return y.cols; }
     Index dim() const { return shape.paths() * rows.cols; }
     Index signs() const { return relu && !shared ? 2 : 1; }
+    /// Moves trees to the nearest ones, or gates, that a monotone network may have.
+    void restrict(Trees& trees) const {
+        const Monotone of(monotone);
+        for (Index k = 0; of.any() && k < trees.size(); ++k)
+            if (relu || trees.linear[k])
+                of.clip(shape, trees.sign(k), trees.side(k), trees.linear[k] != 0, trees.weights(k).data());
+            else
+                of.clear(shape.paths(), trees.weights(k).data());
+    }
 };
 
 /// The clock of a search, the solver steps it has left, and whether it was told to stop.
@@ -66,7 +77,7 @@ class Polish {
 
     /// Solves the program over the patterns and directions of the trees, from the trees' own weights (relu),
     /// together with the groups in use (gated); keeps what is better. Returns the trees of what it solved.
-    Trees solve_over(const Trees& trees, bool to_the_end = false);
+    Trees solve_over(const Trees& given, bool to_the_end = false);
     /// Solves the program of the best solution to its end, if it is not; keeps what is better.
     bool finish();
     /// Adds up the blocks of the best solution that point the same way, with one direction, and lie in one

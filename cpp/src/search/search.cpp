@@ -73,6 +73,7 @@ class Search {
     void first_round(const Trees& from, Trees& current);
     Trees grow(const Trees& current, Index round, bool& found);
     void ascend(Trees& starts, const std::vector<double>& theta, std::vector<double>& score);
+    double of_pattern(const Trees& starts, Index k, const Map& G) const;
     void merge();
 
     const SearchProblem<X>& problem_;
@@ -94,6 +95,16 @@ void Search<X>::slide_to_rest(Trees& trees, double alike) {
     pass_.outputs(trees, trees.omega.data(), f.data());
     std::vector<double> intercept = shift_by_intercept(f);
     slider_.slide_to_rest(trees, intercept, alike, options_.slide_iter, [this] { return budget_.stopped(); });
+}
+
+/// Norm of the projection of G on the cone of a pattern: what its best weights come to.
+template <class X>
+double Search<X>::of_pattern(const Trees& starts, Index k, const Map& G) const {
+    const Monotone monotone(problem_.monotone);
+    if (!monotone.any()) return G.norm();
+    Vector weights = G;
+    monotone.clip(problem_.shape, starts.sign(k), starts.side(k), false, weights.data());
+    return weights.norm();
 }
 
 /// Ascent of |theta^T h(U)|, or of omega^T theta^T h(U) where directions are not shared, over unit U for all
@@ -124,11 +135,12 @@ void Search<X>::ascend(Trees& starts, const std::vector<double>& theta, std::vec
         pass_.correlate(starts, starts.omega.data(), theta.data(), sums);
         for (Index k = 0; k < K; ++k) {
             const Map G(sums.G.data() + k * starts.dim, starts.dim);
-            if (!problem_.relu && step >= 0) keep_best(k, G.norm());  // of the pattern, whatever the weights
+            if (!problem_.relu && step >= 0) keep_best(k, of_pattern(starts, k, G));
             turn(k);
             if (problem_.relu) keep_best(k, ConstMap(sums.S.data() + k * C_, C_).dot(starts.direction(k)));
             if (step >= 0 && G.norm() > 0) starts.weights(k) += kAscentStep / G.norm() * G;
         }
+        problem_.restrict(starts);
     }
     starts = std::move(best);
 }
@@ -276,18 +288,24 @@ template <class X>
 SearchResult search(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
                     const LossSpec& loss, bool relu, const TreeShape& shape,
                     const SolveOptions& solve_options, const SearchOptions& options, const Observer& observer,
-                    const StartTrees& from) {
+                    const StartTrees& from, VecView<const std::int8_t> monotone) {
     require(rows.rows == y.rows, "y has ", y.rows, " rows; X has ", rows.rows);
     const SearchProblem<X> problem{
-        rows, y, w, alpha, loss, relu, shape, options.shared && y.cols > 1, options.skip_connection};
-    return Search<X>(problem, solve_options, options, observer).run(trees_of(from, problem));
+        rows,    y, w, alpha, loss, relu, shape, options.shared && y.cols > 1, options.skip_connection,
+        monotone};
+    Trees start = trees_of(from, problem);
+    Search<X> on(problem, solve_options, options, observer);  // which checks `monotone`
+    problem.restrict(start);
+    return on.run(start);
 }
 
 template SearchResult search<float>(Rows<float>, MatView<const double>, VecView<const double>, double,
                                     const LossSpec&, bool, const TreeShape&, const SolveOptions&,
-                                    const SearchOptions&, const Observer&, const StartTrees&);
+                                    const SearchOptions&, const Observer&, const StartTrees&,
+                                    VecView<const std::int8_t>);
 template SearchResult search<double>(Rows<double>, MatView<const double>, VecView<const double>, double,
                                      const LossSpec&, bool, const TreeShape&, const SolveOptions&,
-                                     const SearchOptions&, const Observer&, const StartTrees&);
+                                     const SearchOptions&, const Observer&, const StartTrees&,
+                                     VecView<const std::int8_t>);
 
 }  // namespace pathrelu

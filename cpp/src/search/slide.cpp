@@ -54,6 +54,19 @@ class Memory {
     std::deque<Pair> pairs_;
 };
 
+/// x <- the nearest variables that have the signs wanted, where any is.
+void clip(const std::vector<std::int8_t>& signs, Vector& x) {
+    for (std::size_t k = 0; k < signs.size(); ++k)
+        if (signs[k] * x[k] < 0) x[k] = 0;
+}
+
+/// `values` without those of variables at zero that `direction` would give the wrong sign.
+Vector held(const std::vector<std::int8_t>& signs, const Vector& x, const Vector& direction, Vector values) {
+    for (std::size_t k = 0; k < signs.size(); ++k)
+        if (x[k] == 0 && signs[k] * direction[k] < 0) values[k] = 0;
+    return values;
+}
+
 }  // namespace
 
 Trees thinned(const Trees& trees, double alike, double negligible_norm) {
@@ -118,9 +131,12 @@ void slide(const SlideProblem<X>& problem, Trees& trees, std::vector<double>& in
     };
     Memory memory;
     Vector x, gradient, trial, trial_gradient;
+    std::vector<std::int8_t> signs;  // that variables must have, or 0; none if all are free
     double objective = 0;
     const auto restart = [&] {
         x = variables.pack();
+        signs = variables.signs(problem.shape, problem.monotone);
+        clip(signs, x);
         u = trees;
         memory.clear();
         objective = value_at(x, gradient);
@@ -140,19 +156,23 @@ void slide(const SlideProblem<X>& problem, Trees& trees, std::vector<double>& in
                 restart();
             }
         }
-        const Vector direction = memory.direction(gradient);
+        Vector direction = memory.direction(signs.empty() ? gradient : held(signs, x, -gradient, gradient));
+        if (!signs.empty()) direction = held(signs, x, direction, held(signs, x, -gradient, direction));
         const double slope = direction.dot(gradient);
         double t = 1, low = 0, high = 0, reached = objective;
         if (memory.empty()) t = kFirstStep * x.head(variables.trees_size()).norm() / direction.norm();
         bool accepted = false;
         for (int k = 0; k < kMostTrials && slope < 0 && !problem.stopped(); ++k) {
             trial = x + t * direction;
+            clip(signs, trial);
             reached = value_at(trial, trial_gradient);
-            if (!(reached <= objective + kArmijo * t * slope)) {
+            const double promised = signs.empty() ? t * slope : gradient.dot(trial - x);
+            if (!(reached <= objective + kArmijo * promised)) {
                 high = t;
             } else {
                 accepted = true;
-                if (trial_gradient.dot(direction) >= kWolfe * slope) break;
+                const Vector along = held(signs, trial, direction, direction);
+                if (trial_gradient.dot(along) >= kWolfe * slope) break;
                 low = t;
             }
             t = high > 0 ? 0.5 * (low + high) : 2 * t;
@@ -162,7 +182,10 @@ void slide(const SlideProblem<X>& problem, Trees& trees, std::vector<double>& in
             memory.clear();
             continue;
         }
-        memory.add(trial - x, trial_gradient - gradient);
+        Vector change = trial_gradient - gradient;
+        for (std::size_t k = 0; k < signs.size(); ++k)
+            if (signs[k] != 0 && x[k] == 0 && trial[k] == 0) change[k] = 0;
+        memory.add(trial - x, std::move(change));
         objective = reached;
         std::swap(x, trial);
         std::swap(gradient, trial_gradient);

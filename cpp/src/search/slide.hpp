@@ -2,6 +2,7 @@
 #include <functional>
 #include <vector>
 
+#include "monotone.hpp"
 #include "search/tree_pass.hpp"
 
 namespace pathrelu {
@@ -18,6 +19,8 @@ struct SlideProblem {
     bool single;             ///< precision of the passes
     double negligible_norm;  ///< trees with smaller leaf weights are dropped
     std::function<bool()> stopped;
+    const TreeShape& shape;
+    Monotone monotone;  ///< all trees that a slide meets are
 };
 
 /// Descends on (NC) over all leaf weights, the directions if they are free and the intercept, by L-BFGS
@@ -27,6 +30,9 @@ struct SlideProblem {
 ///
 /// A tree's function is h(u) a^T with the penalty alpha (|a|^2 + |u|^2) / 2, whose minimum over such (a, u)
 /// is alpha |u| |a|: weight decay of the tree as a unit. It is smooth where a tree vanishes.
+///
+/// Weights whose sign is fixed stay at zero where the slope would take them beyond, and steps along the
+/// others are clipped (gradient projection, Bertsekas 1982).
 template <class X>
 void slide(const SlideProblem<X>& problem, Trees& trees, std::vector<double>& intercept, double alike,
            Index max_evaluations);

@@ -23,7 +23,11 @@ Slider<X>::Slider(const SearchProblem<X>& problem, bool fit_intercept, std::uint
       fit_intercept_(fit_intercept),
       loss_(make_loss(problem.loss, problem.y, problem.w, threads)),
       pass_(problem.rows, problem.shape, problem.w, problem.outputs(), threads),
-      starts_(problem.rows, problem.shape, problem.outputs(), problem.shared, seed) {
+      starts_(problem, seed) {
+    require(!problem.shared || !Monotone(problem.monotone).any(),
+            "monotone is for sub-networks that feed one output each");
+    require(problem.monotone.size == 0 || problem.monotone.size == problem.rows.cols, "monotone has ",
+            problem.monotone.size, " entries; expected ", problem.rows.cols);
     const Index C = problem.outputs();
     std::vector<double> f(problem.rows.rows * C, 0.0);
     shift_by_intercept(f, std::vector<double>(C, 0.0));
@@ -61,7 +65,7 @@ void Slider<X>::slide_to_rest(Trees& trees, std::vector<double>& intercept, doub
                               Index single_pass) {
     const bool single = single_range_ && problem_.rows.rows * trees.size() * trees.dim >= single_pass;
     slide<X>({pass_, *loss_, problem_.alpha, fit_intercept_, intercept_unit_, problem_.shared, single,
-              negligible_norm_, stopped},
+              negligible_norm_, stopped, problem_.shape, Monotone(problem_.monotone)},
              trees, intercept, alike, max_evaluations);
 }
 
@@ -101,19 +105,22 @@ Trees trees_of(const StartTrees& from, const SearchProblem<X>& problem) {
 template <class X>
 SlideResult slide(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
                   const LossSpec& loss, const TreeShape& shape, const SolveOptions& solve_options,
-                  const SlideOptions& options, const Observer& observer, const StartTrees& from) {
+                  const SlideOptions& options, const Observer& observer, const StartTrees& from,
+                  VecView<const std::int8_t> monotone) {
     require(rows.rows == y.rows, "y has ", y.rows, " rows; X has ", rows.rows);
     const Index C = y.cols;
     const SearchProblem<X> problem{
-        rows, y, w, alpha, loss, true, shape, options.shared && C > 1, options.skip_connection};
+        rows, y, w, alpha, loss, true, shape, options.shared && C > 1, options.skip_connection, monotone};
     Slider<X> slider(problem, solve_options.fit_intercept, options.seed, solve_options.threads);
     Budget budget(observer, 0);
     Trees trees = trees_of(from, problem);
+    problem.restrict(trees);
     if (options.random_trees > 0) {
         const Trees cloud = slider.cloud(options.stream, options.random_trees);
         if (options.skip_connection && trees.size() == 0)
             for (Index c = 0; c < C; ++c)  // of the weights of a random tree: at none they would stay
                 trees.add(cloud.V.data() + c % cloud.size() * cloud.dim, cloud.sign(0), c, 1, true);
+        problem.restrict(trees);
         trees.add(cloud, from.leaves.rows == 0 ? 1 : kFurther);
     }
     SlideResult result;
@@ -154,9 +161,10 @@ template Trees trees_of<float>(const StartTrees&, const SearchProblem<float>&);
 template Trees trees_of<double>(const StartTrees&, const SearchProblem<double>&);
 template SlideResult slide<float>(Rows<float>, MatView<const double>, VecView<const double>, double,
                                   const LossSpec&, const TreeShape&, const SolveOptions&, const SlideOptions&,
-                                  const Observer&, const StartTrees&);
+                                  const Observer&, const StartTrees&, VecView<const std::int8_t>);
 template SlideResult slide<double>(Rows<double>, MatView<const double>, VecView<const double>, double,
                                    const LossSpec&, const TreeShape&, const SolveOptions&,
-                                   const SlideOptions&, const Observer&, const StartTrees&);
+                                   const SlideOptions&, const Observer&, const StartTrees&,
+                                   VecView<const std::int8_t>);
 
 }  // namespace pathrelu

@@ -52,6 +52,18 @@ void Starts<X>::random_direction(Random& random, Index output, Index number, dou
     }
 }
 
+/// The last tree <- a monotone one, by the signs of its weights: random weights would lose half of them.
+template <class X>
+void Starts<X>::turn_signs(Trees& trees) const {
+    const Index k = trees.size() - 1;
+    const Monotone monotone(problem_.monotone);
+    if (!monotone.any()) return;
+    Map v = trees.weights(k);
+    if (!problem_.relu) return monotone.clear(shape_.paths(), v.data());
+    monotone.each(shape_, trees.sign(k), trees.side(k), false,
+                  [&](Index place, int sign) { v[place] = sign * std::abs(v[place]); });
+}
+
 template <class X>
 Trees Starts<X>::cloud(Index number, double norm, Index count) const {
     Trees out = none();
@@ -70,6 +82,7 @@ Trees Starts<X>::cloud(Index number, double norm, Index count) const {
             const double length = v.norm();
             if (length > 0) v *= norm / static_cast<double>(count) / length;
             out.add(leaves.data(), sign.data(), direction.data());
+            turn_signs(out);
         }
     return out;
 }
@@ -92,6 +105,7 @@ Trees Starts<X>::split(const Trees& trees, Index round) const {
                 v[j] += spread * norm / static_cast<double>(copies) * random.normal();
         }
     }
+    problem_.restrict(out);
     return out;
 }
 
@@ -118,7 +132,9 @@ Trees Starts<X>::of_ascents(const Trees& current, Index round, Index count) cons
             }
             random_direction(random, c, s, direction.data());
             out.add(leaves.data(), sign.data(), direction.data());
+            if (kind >= 3) turn_signs(out);
         }
+    problem_.restrict(out);
     return out;
 }
 

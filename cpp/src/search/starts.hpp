@@ -4,6 +4,7 @@
 
 #include <pathrelu/arrangements.hpp>
 
+#include "search/polish.hpp"
 #include "search/trees.hpp"
 #include "support/random.hpp"
 
@@ -13,9 +14,15 @@ namespace pathrelu {
 template <class X>
 class Starts {
   public:
-    /// With `shared`, trees feed all outputs in random directions; else each feeds one of them.
-    Starts(Rows<X> rows, const TreeShape& shape, Index outputs, bool shared, std::uint64_t seed)
-        : rows_(rows), shape_(shape), C_(outputs), shared_(shared), seed_(seed) {}
+    /// With `shared`, trees feed all outputs in random directions; else each feeds one of them. The problem
+    /// must outlive the object.
+    Starts(const SearchProblem<X>& problem, std::uint64_t seed)
+        : problem_(problem),
+          rows_(problem.rows),
+          shape_(problem.shape),
+          C_(problem.outputs()),
+          shared_(problem.shared),
+          seed_(seed) {}
 
     /// Trees in every direction, from which a slide starts: many, so that it ends near a good optimum. Their
     /// norms sum to `norm` for each output. By default as many as the work on them allows.
@@ -36,7 +43,9 @@ class Starts {
   private:
     void random_leaves(Random& random, Index kind, double* leaves) const;
     void random_direction(Random& random, Index output, Index number, double* direction) const;
+    void turn_signs(Trees& trees) const;
 
+    const SearchProblem<X>& problem_;
     Rows<X> rows_;
     const TreeShape& shape_;
     Index C_;

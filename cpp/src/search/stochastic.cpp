@@ -55,7 +55,8 @@ SlideResult trees_at(VecView<const double> x, const StartTrees& from, const Tree
 template <class X>
 void descend_stochastically(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
                             const LossSpec& loss_spec, const TreeShape& shape, const StartTrees& kinds,
-                            const StochasticOptions& options, StochasticState& state) {
+                            const StochasticOptions& options, StochasticState& state,
+                            VecView<const std::int8_t> monotone) {
     require(rows.rows == y.rows, "y has ", y.rows, " rows; X has ", rows.rows);
     const Index n = rows.rows, C = y.cols;
     const std::vector<Index> order = shuffled(n, Random(options.seed, options.stream));
@@ -76,6 +77,9 @@ void descend_stochastically(Rows<X> rows, MatView<const double> y, VecView<const
                 " variables; expected ", size);
     Map x(state.x.data(), size), mean(state.mean.data(), size), square(state.square.data(), size);
 
+    require(monotone.size == 0 || (monotone.size == rows.cols && !(options.shared && C > 1)), "monotone has ",
+            monotone.size, " entries; expected ", rows.cols, ", and outputs apart");
+    const std::vector<std::int8_t> signs = variables.signs(shape, Monotone(monotone));
     PassSums sums;
     Vector gradient;
     const Index batches = std::max<Index>(1, n / options.batch);  // the last one takes what is left over
@@ -96,14 +100,18 @@ void descend_stochastically(Rows<X> rows, MatView<const double> y, VecView<const
         mean = kMean * mean + (1 - kMean) * gradient;
         square = kSquare * square + (1 - kSquare) * gradient.cwiseAbs2();
         x.array() -= rate / mean_bias * mean.array() / ((square.array() / square_bias).sqrt() + kLeastRoot);
+        for (std::size_t k = 0; k < signs.size(); ++k)
+            if (signs[k] * x[k] < 0) x[k] = 0;
     }
 }
 
 template void descend_stochastically<float>(Rows<float>, MatView<const double>, VecView<const double>, double,
                                             const LossSpec&, const TreeShape&, const StartTrees&,
-                                            const StochasticOptions&, StochasticState&);
+                                            const StochasticOptions&, StochasticState&,
+                                            VecView<const std::int8_t>);
 template void descend_stochastically<double>(Rows<double>, MatView<const double>, VecView<const double>,
                                              double, const LossSpec&, const TreeShape&, const StartTrees&,
-                                             const StochasticOptions&, StochasticState&);
+                                             const StochasticOptions&, StochasticState&,
+                                             VecView<const std::int8_t>);
 
 }  // namespace pathrelu

@@ -58,6 +58,8 @@ struct Trees {
         while (omega[k * outputs + c] == 0) ++c;
         return c;
     }
+    /// The sign with which it feeds it.
+    double side(Index k) const { return omega[k * outputs + output(k)]; }
 };
 
 }  // namespace pathrelu

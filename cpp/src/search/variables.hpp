@@ -2,6 +2,7 @@
 #include <cmath>
 #include <vector>
 
+#include "monotone.hpp"
 #include "search/tree_pass.hpp"
 
 namespace pathrelu {
@@ -63,6 +64,18 @@ class Variables {
             if (free() && norm > 0) trees_.direction(k) = ConstMap(at, q_) / norm;
         }
         read_intercept(x);
+    }
+
+    /// Of each variable the sign that it must have, or 0; empty if all are free.
+    std::vector<std::int8_t> signs(const TreeShape& shape, const Monotone& monotone) const {
+        if (!monotone.any()) return {};
+        std::vector<std::int8_t> out(size(), 0);
+        for (Index k = 0; k < trees_.size(); ++k)
+            monotone.each(shape, trees_.sign(k), trees_.side(k), trees_.linear[k] != 0,
+                          [&](Index place, int sign) {
+                              out[k * stride_ + q_ + place] = static_cast<std::int8_t>(sign);
+                          });
+        return out;
     }
 
     /// The penalty, and the gradient of it and the loss.

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cmath>
 
+#include "monotone.hpp"
+
 namespace pathrelu {
 namespace {
 
@@ -47,6 +49,8 @@ Workspace<X>::Workspace(const Program<X>& program, const SolveOptions& options, 
             const double norm = ConstMap(program.directions.row(g), C).norm();
             require(std::abs(norm - 1) <= kUnitNorm, "direction ", g, " has norm ", norm, "; expected 1");
         }
+        require(C == 1 || !Monotone(program.monotone).any(),
+                "monotone is for sub-networks that feed one output each");
     }
     single_range_ = fits_single(largest_entry(program.rows)) && fits_single(largest_entry(program.y));
     row_norms_.resize(n);
@@ -58,11 +62,16 @@ Workspace<X>::Workspace(const Program<X>& program, const SolveOptions& options, 
         }
         row_norms_[i] = std::sqrt(square * static_cast<double>(dim / d));
     }
-    if (program.relu) {
-        cones_.emplace(program.rows, program.arrangements);
+    if (program.relu || Monotone(program.monotone).any()) {
+        cones_.emplace(program.rows, program.arrangements, program.monotone, program.relu);
         score_facets_.resize(program.blocks());
         prox_facets_.resize(program.blocks());
     }
+}
+
+template <class X>
+double Workspace<X>::output_sign(Index block) const {
+    return program.directed() && C == 1 ? program.directions(group_of(block), 0) : sigma(block);
 }
 
 /// As by Cones::project. The blocks of both output signs of a linear group would say the same, so the cone of
@@ -72,7 +81,7 @@ double Workspace<X>::project(Index block, const double* z, double stop_norm, Fac
                              Index checks) const {
     const Index group = group_of(block);
     if (sigma(block) > 0 || !program.arrangements.is_linear(group))
-        return cones_->project(group, z, stop_norm, facets, v, checks);
+        return cones_->project(group, z, stop_norm, facets, v, checks, output_sign(block));
     std::fill(v, v + dim, 0.0);
     return 0;
 }
@@ -211,8 +220,10 @@ bool Workspace<X>::put_on_cones(MatView<double> blocks) {
 
 template <class X>
 void Workspace<X>::keep_feasible(MatView<double> blocks) const {
-    for (Index b = 0; b < blocks.rows; ++b)
-        if (!cones_->contains(group_of(b), blocks.row(b))) Map(blocks.row(b), dim).setZero();
+    for (Index b = 0; b < blocks.rows; ++b) {
+        if (!cones_->contains(group_of(b), blocks.row(b), output_sign(b))) Map(blocks.row(b), dim).setZero();
+        cones_->clip(group_of(b), blocks.row(b), output_sign(b));
+    }
 }
 
 template class Workspace<float>;

@@ -55,6 +55,8 @@ class Workspace {
 
     Index block_index(Index c, Index g, Index s) const { return (c * program.groups() + g) * S + s; }
     double sigma(Index block) const { return block % S == 0 ? 1 : -1; }
+    /// Of the one output that the block's sub-network feeds.
+    double output_sign(Index block) const;
     Index group_of(Index block) const { return block / S % program.groups(); }
     /// Of block b of these groups.
     Index global_block(const std::vector<Index>& groups, Index b) const {

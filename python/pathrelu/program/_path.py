@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -27,6 +30,7 @@ def solve_path(
     loss: str = "squared_error",
     quantile: float | None = None,
     threshold: float | None = None,
+    monotonic_cst: ArrayLike | Mapping[Any, int] | None = None,
     sample_weight: ArrayLike | None = None,
     fit_intercept: bool = False,
     tol: float = 1e-6,
@@ -49,7 +53,9 @@ def solve_path(
     n_alphas : int, default=100
     eps : float, default=1e-3
         Between 0 and 1.
-    directions, activation, loss, quantile, threshold, sample_weight, fit_intercept, tol, max_iter
+    directions, activation, loss, quantile, threshold, monotonic_cst, sample_weight, fit_intercept
+        As for `solve`.
+    tol, max_iter
         As for `solve`.
     init, n_threads
         As for `solve`; `init` is for the largest alpha.
@@ -82,7 +88,7 @@ def solve_path(
     given = None
     if alphas is not None:
         given = check.penalties(alphas, "alphas")
-    problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold)
+    problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold, monotonic_cst)
     problem.require(arrangements)
     omega = None if directions is None else problem.unit_directions(directions, arrangements)
     start(problem, arrangements, init, omega is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +28,7 @@ class Problem:
     activation: str
     loss: str
     core_loss: _core._Loss  # what the core makes it of
+    monotone: NDArray[np.int8] | None = None  # directions of columns; None if all are free
 
     @classmethod
     def check(
@@ -38,6 +40,7 @@ class Problem:
         sample_weight: ArrayLike | None,
         quantile: float | None = None,
         threshold: float | None = None,
+        monotonic_cst: Any = None,
     ) -> Problem:
         activation = check.choice(activation, "activation", check.ACTIVATIONS)
         loss = check.choice(loss, "loss", losses.NAMES)
@@ -50,13 +53,28 @@ class Problem:
             raise ValueError(f"y has shape {target.shape}; {loss} expects ({len(table)},)")
         weight = check.weights(sample_weight, len(table))
         losses.check_targets(target, weight, loss)
+        monotone = check.monotonic(monotonic_cst, table.shape[1], check.column_names(X))
+        if monotone is not None and losses.core_name(loss, target.shape[1]) == losses.JOINT:
+            raise ValueError(
+                f"monotonic_cst was given for {target.shape[1]} classes, which are not monotone one by one; "
+                "expected two classes"
+            )
         core_loss = losses.specification(loss, value, target, weight)
-        return cls(table, target, single, weight, activation, loss, core_loss)
+        return cls(table, target, single, weight, activation, loss, core_loss, monotone)
 
     @property
     def core(self) -> _core.Problem:
         """The same for the core, which reads the arrays in place."""
-        return _core.Problem(self.X, self.y, self.w, self.core_loss, self.activation == "relu")
+        relu = self.activation == "relu"
+        return _core.Problem(self.X, self.y, self.w, self.core_loss, relu, self.monotone)
+
+    def require_apart(self, wanted: str) -> None:
+        """Refuse sub-networks that feed several outputs where these have to be monotone."""
+        if self.monotone is not None and self.y.shape[1] > 1:
+            raise ValueError(
+                f"monotonic_cst was given for {self.y.shape[1]} outputs that sub-networks share; expected "
+                f"{wanted}"
+            )
 
     def require(self, arrangements: Arrangements) -> None:
         check.instance(arrangements, Arrangements, "arrangements")
@@ -64,9 +82,25 @@ class Problem:
             raise ValueError(
                 f"arrangements are of {arrangements.n_rows} rows; expected {len(self.X)}, as X has"
             )
+        if self.monotone is None or self.activation == "relu":
+            return
+        gates = arrangements.gates
+        if gates is None:
+            raise ValueError(
+                "arrangements have no gates; expected some, as monotonic_cst with the activation 'gated' is "
+                "for gates that do not depend on columns with a constraint"
+            )
+        reading = gates[~arrangements.linear][..., self.monotone != 0].any(axis=(0, 1))
+        if reading.any():
+            column = int(np.flatnonzero(self.monotone)[reading.argmax()])
+            raise ValueError(
+                f"arrangements have gates that depend on column {column}, where monotonic_cst has a "
+                "constraint and a gated network would jump; expected weights of 0 there"
+            )
 
     def unit_directions(self, directions: ArrayLike, arrangements: Arrangements) -> NDArray[np.float64]:
         """Checked directions (P, C), scaled to norm 1 up to rounding."""
+        self.require_apart("None for directions")
         shape = (len(arrangements), self.y.shape[1])
         omega = check.array_of(directions, shape, "directions").astype(np.float64)
         length = np.sqrt((omega**2).sum(axis=1))
@@ -114,4 +148,5 @@ class Problem:
             interrupted=report.stopped,
             rounding=report.rounding,
             directions=directions,
+            monotonic_cst=self.monotone,
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -130,6 +131,7 @@ def search(
     loss: str = "squared_error",
     quantile: float | None = None,
     threshold: float | None = None,
+    monotonic_cst: ArrayLike | Mapping[Any, int] | None = None,
     sample_weight: ArrayLike | None = None,
     fit_intercept: bool = False,
     tol: float = 1e-6,
@@ -172,6 +174,9 @@ def search(
         Where random starts come from.
     loss, quantile, threshold, sample_weight, fit_intercept, tol, max_iter
         As for `solve`.
+    monotonic_cst : array-like of int of shape (n_features,), dict of int, or None, default=None
+        As for `solve`: every network that the search meets is monotone. Gates of "gated" depend on the other
+        columns alone. Not for shared outputs, nor for several classes.
     n_threads, callback, on_interrupt, max_seconds
         As for `solve`.
 
@@ -209,7 +214,9 @@ def search(
             FutureWarning,
             stacklevel=2,
         )
-    problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold)
+    problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold, monotonic_cst)
+    if settings.shared:
+        problem.require_apart("outputs='separate'")
     watch = Watch(callback, on_interrupt, max_seconds)
     warn_of_float32(problem, options.tol)
     with watch:

@@ -55,6 +55,9 @@ class Solution:
         the best point found until then, with its own objective and gap.
     rounding : float
         Objectives up to this are of networks that fit the targets up to rounding.
+    monotonic_cst : ndarray of shape (n_features,) or None
+        +1 for columns in which all outputs never fall, -1 where they never rise, 0 for others; None if all
+        are free.
     """
 
     objective: float
@@ -77,6 +80,7 @@ class Solution:
     interrupted: bool = False
     rounding: float = 0.0
     directions: NDArray[np.float64] | None = field(default=None, repr=False)
+    monotonic_cst: NDArray[np.int8] | None = field(default=None, repr=False)
 
     @property
     def relative_gap(self) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -126,6 +127,7 @@ def solve(
     loss: str = "squared_error",
     quantile: float | None = None,
     threshold: float | None = None,
+    monotonic_cst: ArrayLike | Mapping[Any, int] | None = None,
     sample_weight: ArrayLike | None = None,
     fit_intercept: bool = False,
     tol: float = 1e-6,
@@ -179,6 +181,12 @@ def solve(
         Of "huber", in units of the spread of each column of y: its weighted median absolute deviation over
         that of normal numbers of standard deviation 1, or its standard deviation where that is 0. None for 1
         in the units of y themselves.
+    monotonic_cst : array-like of int of shape (n_features,), dict of int, or None, default=None
+        1 for columns in which no output may fall, -1 where none may rise, 0 for others; a dict has them by
+        the column names of a data frame. All weights that a path begins with then have one sign, which is
+        sufficient, and a convex constraint: objective and gap are of the program over such networks. Gates
+        of "gated", whose network jumps where they switch, must have weights of 0 in these columns. Not for
+        `directions` of several outputs, nor for several classes.
     sample_weight : array-like of shape (n_rows,), optional
         Not negative, not all zero; scaled to mean 1.
     fit_intercept : bool, default=False
@@ -231,7 +239,7 @@ def solve(
     """
     options = solver_options(tol, max_iter, fit_intercept, n_threads)
     alpha = check.penalty(alpha)
-    problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold)
+    problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold, monotonic_cst)
     problem.require(arrangements)
     omega = None if directions is None else problem.unit_directions(directions, arrangements)
     watch = Watch(callback, on_interrupt, max_seconds)
@@ -252,6 +260,7 @@ def alpha_max(
     loss: str = "squared_error",
     quantile: float | None = None,
     threshold: float | None = None,
+    monotonic_cst: ArrayLike | Mapping[Any, int] | None = None,
     sample_weight: ArrayLike | None = None,
     fit_intercept: bool = False,
     n_threads: int | None = None,
@@ -260,7 +269,9 @@ def alpha_max(
 
     Parameters
     ----------
-    X, y, arrangements, directions, activation, loss, quantile, threshold, sample_weight, fit_intercept
+    X, y, arrangements, directions, activation, loss, quantile, threshold
+        As for `solve`.
+    monotonic_cst, sample_weight, fit_intercept
         As for `solve`.
     n_threads : int, optional
         As for `solve`.
@@ -283,7 +294,7 @@ def alpha_max(
     """
     intercept = check.switch(fit_intercept, "fit_intercept")
     threads = check.threads(n_threads)
-    problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold)
+    problem = Problem.check(X, y, activation, loss, sample_weight, quantile, threshold, monotonic_cst)
     problem.require(arrangements)
     omega = None if directions is None else problem.unit_directions(directions, arrangements)
     return largest_alpha(problem, arrangements, intercept, threads, omega)
