@@ -15,16 +15,9 @@ Record = dict[str, Any]
 OURS, REFERENCE = "pathrelu", "boosting"
 LEVEL = 0.05
 FEWEST = 20  # rows of a point of the calibration curves
-COLORS = (
-    "tab:blue",
-    "tab:orange",
-    "tab:green",
-    "tab:purple",
-    "tab:brown",
-    "tab:pink",
-    "tab:gray",
-    "tab:olive",
-)
+# Okabe and Ito's; markers too tell the methods apart. Ours is black.
+COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#888888")
+MARKERS = "os^DvPX*"
 LOST = 0.02  # of accuracy or R², below the best other method: these tables are named
 # quantity: title, task, whether more is better
 MEASURES = {
@@ -350,8 +343,14 @@ def draw(panels: Sequence[tuple[str, list[str], np.ndarray, bool]], path: Path) 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(len(panels), 1, figsize=(9, 2.9 * len(panels)), squeeze=False)
-    for ax, (title, methods, values, higher) in zip(axes[:, 0], panels, strict=True):
+    stages = dict.fromkeys(title.rpartition(", ")[2] for title, *_ in panels)
+    columns = [[panel for panel in panels if panel[0].endswith(f", {stage}")] for stage in stages]
+    rows = max(map(len, columns))
+    figure, axes = plt.subplots(rows, len(columns), figsize=(7 * len(columns), 2.3 * rows), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    placed = [(axes[i, j], panel) for j, column in enumerate(columns) for i, panel in enumerate(column)]
+    for ax, (title, methods, values, higher) in placed:
         values = filled(values, higher)
         rank = ranks(values, higher).mean(axis=0)
         order, k = np.argsort(rank), len(methods)
@@ -367,7 +366,7 @@ def draw(panels: Sequence[tuple[str, list[str], np.ndarray, bool]], path: Path) 
             level = bottom - 0.75 * (i if left else k - 1 - i)
             edge = 0.6 if left else k + 0.4
             ours = methods[j] == OURS
-            color = "tab:red" if ours else "black"
+            color = "#D55E00" if ours else "black"
             ax.plot([rank[j], rank[j], edge], [0, level, level], color=color, lw=1.5 if ours else 0.8)
             label = f"{METHODS[methods[j]].label}  {rank[j]:.2f}"
             ax.text(
@@ -382,10 +381,9 @@ def draw(panels: Sequence[tuple[str, list[str], np.ndarray, bool]], path: Path) 
             )
         for n, (i, j) in enumerate(cliques):
             level = -0.5 - 0.42 * n
-            ax.plot([rank[order[i]] - 0.04, rank[order[j]] + 0.04], [level, level], color="tab:blue", lw=4)
+            ax.plot([rank[order[i]] - 0.04, rank[order[j]] + 0.04], [level, level], color="#0072B2", lw=4)
         ax.set(xlim=(-1.3, k + 2.3), ylim=(bottom - 0.75 * half, 1.3))
-        ax.set_title(f"{title}, {len(values)} tables", fontsize=10, loc="left")
-        ax.axis("off")
+        ax.set_title(f"{title}, {len(values)} tables", fontsize=11, loc="left", fontweight="bold")
     figure.tight_layout()
     _save(figure, path)
 
@@ -397,8 +395,8 @@ def draw_calibration(results: Results, names: Sequence[str], path: Path) -> None
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, ax = plt.subplots(figsize=(6, 5))
-    ax.plot([0, 1], [0, 1], color="black", lw=0.8)
+    figure, ax = plt.subplots(figsize=(6.5, 5.5))
+    ax.plot([0, 1], [0, 1], color="black", lw=0.8, ls=":", label="as often as it is said")
     for j, name in enumerate(results.methods):
         usable = [each for each in names if results.bins([each], j) is not None]
         if (bins := results.bins(usable, j)) is None:
@@ -408,14 +406,15 @@ def draw_calibration(results: Results, names: Sequence[str], path: Path) -> None
         ax.plot(
             said / rows,
             right / rows,
-            marker="o",
-            ms=4,
+            marker=MARKERS[j % len(MARKERS)],
+            ms=5,
             lw=2.5 if ours else 1,
-            color="tab:red" if ours else COLORS[j % len(COLORS)],
+            color=COLORS[j % len(COLORS)],
             zorder=3 if ours else 2,
             label=METHODS[name].label,
         )
     ax.set(xlabel="probability of the likeliest class", ylabel="share of rows where it is right")
+    ax.set_title("Held-out rows of all evaluation tables, untuned")
     ax.legend(fontsize=8)
     figure.tight_layout()
     _save(figure, path)
@@ -425,7 +424,7 @@ def _save(figure: Any, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     draft = path.with_suffix(".draft.png")
-    figure.savefig(draft, dpi=130)
+    figure.savefig(draft, dpi=200)
     plt.close(figure)
     draft.replace(path)
 

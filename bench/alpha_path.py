@@ -4,7 +4,19 @@ import math
 import warnings
 
 import numpy as np
-from common import Deadline, Late, Store, dates, figure, least_time, legend_above, plots, save, table
+from common import (
+    Deadline,
+    Late,
+    Store,
+    dates,
+    figure,
+    least_time,
+    legend_above,
+    plain_ticks,
+    plots,
+    save,
+    table,
+)
 from problems import load
 
 KEYS = ("activation", "problem")
@@ -93,18 +105,19 @@ objective at zero, against `solve` at the last alpha from scratch to the same ga
 
 
 def draw(suite, store, path):
-    records = store.records
+    records = [r for r in store.records if r["path"]]
+    if not records:
+        return
     plt = plots()
     plot, axes = plt.subplots(1, len(records), figsize=(2.9 * len(records), 2.8), squeeze=False)
     for ax, r in zip(axes[0], records, strict=True):
         ax.set(title=f"{r['activation']} {r['problem']}")
-        if not r["path"]:
-            continue
         fractions = np.geomspace(1, EPS, N_ALPHAS)
         ax.plot(fractions, np.cumsum(r["steps"]), color="k", lw=2, label="path so far")
         ax.axhline(r["alone"], color="#0072B2", label="last alpha alone")
         ax.axhline(GOAL * r["alone"], color="#0072B2", ls=":", label=f"{GOAL} times that")
         ax.set(xscale="log", xlabel="alpha / largest alpha")
+        plain_ticks(ax.xaxis)
         ax.invert_xaxis()
         ax.set_ylim(bottom=0)
     axes[0, 0].set_ylabel("seconds")

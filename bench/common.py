@@ -261,6 +261,7 @@ def plots():
             "axes.spines.right": False,
             "axes.spines.top": False,
             "figure.dpi": 100,
+            "savefig.dpi": 200,
             "font.size": 9,
             "grid.alpha": 0.3,
             "grid.linewidth": 0.5,
@@ -272,12 +273,26 @@ def plots():
     return plt
 
 
-def legend_above(plot):
+def plain_ticks(axis):
+    """Numbers on a logarithmic axis as people write them, and few enough to be read."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    # Two decades and more are told by their powers of ten, and a part of one as on a linear axis.
+    subs = (1.0,) if high > 100 * low else (1.0, 2.0, 5.0)
+    narrow = high < 3 * low
+    axis.set_major_locator(MaxNLocator(4) if narrow else LogLocator(subs=subs, numticks=20))
+    axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def legend_above(plot, first="pathrelu"):
     """One legend for all axes, over them."""
     pairs = [ax.get_legend_handles_labels() for ax in plot.axes]
     found = {
         label: handle for handles, labels in pairs for handle, label in zip(handles, labels, strict=True)
     }
+    found = {label: found[label] for label in sorted(found, key=lambda label: label != first)}
     if found:
         plot.legend(found.values(), found.keys(), loc="upper center", ncol=len(found), frameon=False)
     plot.tight_layout(rect=(0, 0, 1, 1 - 0.35 / plot.get_figheight()))

@@ -4,7 +4,20 @@ import math
 import warnings
 
 import numpy as np
-from common import Deadline, Late, Store, dates, exponent, figure, least_time, of_threads, plots, save, table
+from common import (
+    Deadline,
+    Late,
+    Store,
+    dates,
+    exponent,
+    figure,
+    least_time,
+    of_threads,
+    plain_ticks,
+    plots,
+    save,
+    table,
+)
 from problems import NOISE, standardised
 
 KEYS = ("activation", "vary", "size", "threads")
@@ -155,9 +168,12 @@ def draw(suite, store, path):
         ax.set(xscale="log", yscale="log", title=activation, xlabel="size / middle size")
         ax.set_xticks(FACTORS, [f"{f:g}" for f in FACTORS])
         ax.minorticks_off()
-        ax.legend(frameon=False, fontsize=8)
-    styles = zip(("solid", "dashed", "dotted", "mixed"), threads, strict=False)
-    axes[0].set_ylabel("seconds (" + ", ".join(f"{style}: {of_threads(t)}" for style, t in styles) + ")")
+        for t, style in zip(threads, ("-", "--", ":", "-."), strict=False):
+            ax.plot([], [], style, color="0.3", label=of_threads(t))
+        ax.set_ylim(top=15)
+        ax.legend(frameon=False, fontsize=8, loc="upper left")
+        plain_ticks(ax.yaxis)
+    axes[0].set_ylabel("seconds")
     plot.tight_layout()
     save(plot, path)
     plt.close(plot)

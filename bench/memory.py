@@ -1,6 +1,6 @@
 """Suite `memory`: peak resident memory of the gated program, above the data."""
 
-from common import BENCH, COLOURS, Store, Worker, dates, figure, plots, save, table
+from common import BENCH, COLOURS, Store, Worker, dates, figure, plain_ticks, plots, save, table
 from problems import SPECS, load
 from programs import ALLOWED_VIOLATION, OPTIMA_KEYS, optimum
 
@@ -152,7 +152,8 @@ def draw(suite, store, path):
             title=f"{name}, alpha = {fraction:g} of max",
         )
         ax.invert_yaxis()
-        ax.margins(x=0.15)
+        ax.set_xlim(10, 1e5)
+        plain_ticks(ax.xaxis)
         ax.grid(axis="y", visible=False)
     plot.tight_layout()
     save(plot, path)

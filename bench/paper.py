@@ -272,10 +272,17 @@ def draw_spiral(records, folder):
             light = ListedColormap(["#FBE3B5", "#CDE7F7"])
             ax.imshow(bits.reshape(GRID, GRID), extent=extent, origin="lower", cmap=light, vmin=0, vmax=1)
             for sign, marker, colour in ((-1, "o", COLOURS["SGD"]), (1, "^", COLOURS["Adam"])):
-                ax.plot(*X[y == sign, :2].T, marker, color=colour, markersize=3.2, markeredgewidth=0)
+                ax.plot(
+                    *X[y == sign, :2].T,
+                    marker,
+                    color=colour,
+                    markersize=3.2,
+                    markeredgewidth=0,
+                    label=f"arm {sign:+d}",
+                )
             ax.set_xlabel(f"test accuracy {100 * r['test']:.1f} %")
         row[0].set_ylabel(f"alpha = {alpha:g}")
-    plot.tight_layout(h_pad=1.5)
+    legend_above(plot)
     save(plot, folder / "paper_spiral.png")
 
 

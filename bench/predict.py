@@ -20,6 +20,7 @@ from common import (
     geometric_mean,
     legend_above,
     of_threads,
+    plain_ticks,
     plots,
     save,
     table,
@@ -231,18 +232,21 @@ time; geometric mean {figure(geometric_mean(ratios))}, least {figure(min(ratios)
 def draw(suite, store, path):
     plt = plots()
     records = sorted(store.records, key=order)
-    plot, ax = plt.subplots(figsize=(9, 3.4))
+    plot, ax = plt.subplots(figsize=(7, 0.34 * len(records) + 1))
     places = np.arange(len(records))
     for k, (name, colour) in enumerate(
         (("pathrelu", COLOURS["pathrelu"]), ("onnxruntime", COLOURS["adelie"]))
     ):
         heights = [1e9 * sides(r)[k] / r["rows"] for r in records]
-        ax.bar(places + (k - 0.5) * 0.4, heights, 0.4, color=colour, label=name)
-    labels = [f"{r['shape']}\n{r['dtype']}, {of_threads(r['threads'])}" for r in records]
-    ax.set_xticks(places, labels, rotation=40, ha="right", fontsize=7)
-    ax.set_yscale("log")
-    ax.set_ylabel("nanoseconds a row")
-    ax.grid(axis="x", visible=False)
+        ax.barh(places + (k - 0.5) * 0.4, heights, 0.4, color=colour, label=name)
+    labels = [f"{r['shape']}: {r['dtype']}, {of_threads(r['threads'])}" for r in records]
+    ax.set_yticks(places, labels)
+    ax.margins(y=0.01)
+    ax.invert_yaxis()
+    ax.set_xscale("log")
+    ax.set_xlabel("nanoseconds a row")
+    plain_ticks(ax.xaxis)
+    ax.grid(axis="y", visible=False)
     legend_above(plot)
     save(plot, path)
     plt.close(plot)

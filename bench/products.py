@@ -118,9 +118,10 @@ def draw(suite, store, path):
             places = np.arange(len(sizes)) + (k - (len(kinds) - 1) / 2) * width
             label = f"{kind[0]}, {of_threads(kind[1])}"
             ax.bar(places, [ratios.get(s, 0) for s in sizes], width, color=shades[k % 6], label=label)
-        ax.axhline(1, color="k", lw=0.8)
-        ax.axhline(GOAL, color="k", lw=0.8, ls=":")
-        ax.set_xticks(range(len(sizes)), sizes, rotation=30, ha="right")
+        ax.axhline(1, color="k", lw=0.8, label="as fast")
+        ax.axhline(GOAL, color="k", lw=0.8, ls=":", label="goal")
+        ax.set_xticks(range(len(sizes)), [size.replace("x", "\n× ") for size in sizes])
+        ax.set_xlabel("rows × columns × arrangements")
         ax.set_title(product)
         ax.grid(axis="x", visible=False)
     axes[0].set_ylabel("NumPy's time / ours")

@@ -18,6 +18,7 @@ from common import (
     geometric_mean,
     legend_above,
     of_threads,
+    plain_ticks,
     plots,
     rounded,
     save,
@@ -414,7 +415,8 @@ def draw(suite, store, path):
                     *zip(*front, strict=True),
                     label=solver,
                     color=COLOURS[solver],
-                    marker=MARKERS[solver] if len(front) < 25 else None,
+                    marker=MARKERS[solver],
+                    markevery=max(1, len(front) // 12),
                     lw=2 if solver == "pathrelu" else 1.2,
                     zorder=3 if solver == "pathrelu" else 2,
                 )
@@ -422,6 +424,7 @@ def draw(suite, store, path):
                 ax.axhline(accuracy, color="0.4", lw=0.8, ls=":")
             ax.set(xscale="log", yscale="log", title=f"{name}, alpha = {fraction:g} of the largest")
             ax.set_ylim(3e-13, 1e1)
+            plain_ticks(ax.xaxis)
             if i == len(names) - 1:
                 ax.set_xlabel("seconds")
             if k == 0:

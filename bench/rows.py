@@ -106,18 +106,23 @@ def report(records: list[dict], directory: Path) -> None:
             f"| {r['task']} | {r['n']:,} | {r['method']} | {r['score']:.4f} | {loss} | {r['wall']:.1f} | "
             f"{r['processor']:.1f} | {r['above_data']:.0f} | {r['data']:.0f} |"
         )
+    lines += ["", "![Seconds and memory of the regression against rows](rows.png)"]
     (directory / "rows.md").write_text("\n".join(lines) + "\n")
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    marks = dict(zip(METHODS, "os", strict=True))
+    # Okabe and Ito's.
+    styles = dict(zip(METHODS, (("o", "#0072B2"), ("s", "#D55E00")), strict=True))
     for method in METHODS:
         own = [r for r in records if r["method"] == method and r["task"] == "regression"]
         n = [r["n"] for r in own]
-        axes[0].loglog(n, [r["wall"] for r in own], marker=marks[method], label=method)
-        axes[1].loglog(n, [max(r["above_data"], 1) for r in own], marker=marks[method], label=method)
+        style = dict(zip(("marker", "color"), styles[method], strict=True)) | {"label": method}
+        axes[0].loglog(n, [r["wall"] for r in own], **style)
+        axes[1].loglog(n, [max(r["above_data"], 1) for r in own], **style)
     data = [r for r in records if r["method"] == METHODS[0] and r["task"] == "regression"]
     axes[1].loglog([r["n"] for r in data], [r["data"] for r in data], "k--", label="the data itself")
     for axis, name in zip(axes, ("seconds of a fit", "MB above the data"), strict=True):
-        axis.set(xlabel="rows", ylabel=name)
+        axis.set(xlabel=f"rows of {COLUMNS} columns", ylabel=name, title="Regression")
+        for scale in (axis.xaxis, axis.yaxis):
+            scale.set_major_formatter(lambda value, place: f"{value:,.0f}")
         axis.legend(frameon=False)
         axis.grid(alpha=0.3)
     figure.savefig(directory / "rows.png", dpi=200)

@@ -33,7 +33,8 @@ default_role = "literal"
 highlight_language = "text"
 nitpicky = True
 
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_fence_as_directive = ["math"]  # as GitHub draws them
 myst_heading_anchors = 3
 
 autosummary_generate = True
@@ -61,9 +62,8 @@ html_sidebars = {
             "contributing",
             "faq",
             "getting_started",
-            "migration",
         ),
-        *("experiments", "theory", "when_to_use"),
+        *("experiments", "theory", "vocabulary", "when_to_use"),
     )
 }
 html_theme_options = {
@@ -90,6 +90,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": False,
     "show_memory": False,
+    "image_srcset": ["2x"],
     "min_reported_time": 3600,
     "remove_config_comments": True,
     "download_all_examples": False,

@@ -1,7 +1,9 @@
 """What this site adds to Sphinx.
 
 - the API reference, written from the public names, so that it is complete;
+- entries of docstrings that are as for another object in full, under their own names;
 - links from every `name` in code font that is public, in docstrings and pages alike;
+- links from the first word of each kind on a page to the vocabulary;
 - formulas as MathML, which browsers draw without a script;
 - the help texts of the command line.
 """
@@ -154,6 +156,70 @@ def write_reference(app: Sphinx, config: Config) -> None:
                 path.unlink()
 
 
+# "As for `solve`." and "Of all rows, as of `PathReLURegressor`, in all folds."; what
+# is around goes with the entry.
+ALIKE = re.compile(r"(?:(\w[^.]*), a|A)s (?:for|of) `(\w+)`(?:[.,;](?: (.*))?)?$")
+SECTIONS = ("Parameters", "Attributes", "Other Parameters")
+
+
+def entries(lines: list[str]) -> list[tuple[int, int, list[str]]]:
+    """(begin, end, names) of the entries in these sections of a docstring."""
+    found = []
+    inside = False
+    for i, line in enumerate(lines):
+        if i + 1 < len(lines) and re.fullmatch("-{3,}", lines[i + 1]):
+            inside = line in SECTIONS
+        if not inside or not line or line.startswith((" ", "-")) or line in SECTIONS:
+            continue
+        end = i + 1
+        while end < len(lines) and (not lines[end] or lines[end].startswith(" ")):
+            end += 1
+        while not lines[end - 1]:
+            end -= 1
+        names = [name.strip("* `") for name in line.partition(" : ")[0].split(",")]
+        found.append((i, end, names))
+    return found
+
+
+def in_full(lines: list[str]) -> list[str]:
+    """The docstring with what is as for another public object told here too."""
+    places = {
+        name.rpartition(".")[2]: value
+        for of in public_names().values()
+        for name, value in of.items()
+    }
+    result, at = [], 0
+    for begin, end, names in entries(lines):
+        result += lines[at:begin]
+        at = begin
+        match = ALIKE.match(" ".join(line.strip() for line in lines[begin + 1 : end]))
+        if match is None or match[2] not in places:
+            continue
+        theirs = in_full((inspect.getdoc(places[match[2]]) or "").split("\n"))
+        known = {name: entry for entry in entries(theirs) for name in entry[2]}
+        if not known.keys() >= set(names):
+            continue
+        told = []
+        for name in names:
+            first, last, _ = known[name]
+            if (first, last) in told:
+                continue
+            told.append((first, last))
+            head = lines[begin] if " : " in lines[begin] else theirs[first]
+            result += [head, *theirs[first + 1 : last]]
+            beside = [f"{match[1]}." if match[1] else "", match[3] or ""]
+            told_too = (f"    {each[0].upper()}{each[1:]}" for each in beside if each)
+            result += ["", *told_too, ""]
+        at = end
+    return result + lines[at:]
+
+
+def tell_in_full(
+    app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]
+) -> None:
+    lines[:] = in_full(lines)
+
+
 # Files of the source tree that have a page here: theirs, or one that includes them.
 PAGES = {
     "CHANGELOG.md": "changelog",
@@ -163,10 +229,14 @@ PAGES = {
     "bench/results/README.md": "benchmarks/results",
     "bench/results/accuracy.md": "benchmarks/accuracy",
     "bench/results/paper.md": "experiments",
+    "bench/results/rows.md": "benchmarks/rows",
     "bench/results/search.md": "benchmarks/search",
+    "bench/results/serving.md": "benchmarks/serving",
+    "bench/results/workers.md": "benchmarks/workers",
     "docs/experiments.md": "experiments",
     "docs/README.md": "README",
     "docs/theory.md": "theory",
+    "docs/vocabulary.md": "vocabulary",
     "examples": "gallery/index",
 }
 
@@ -248,6 +318,68 @@ class LinkNames(SphinxTransform):
             link += literal
 
 
+# Words of the vocabulary that mean one thing only on all pages.
+LINKED = (
+    *("sub-network", "skip connection", "path norm", "arrangement", "mask", "cone"),
+    *("convex program", "gated network", "duality gap", "certificate", "ramp"),
+    "vacuous",
+)
+WORD = re.compile(rf"\b({'|'.join(LINKED)})s?\b", re.IGNORECASE)
+UNLINKED = (
+    nodes.reference,
+    nodes.literal,
+    nodes.literal_block,
+    nodes.title,
+    nodes.rubric,
+    nodes.term,
+    nodes.raw,
+    addnodes.pending_xref,
+    addnodes.desc_signature,
+)
+
+
+class LinkTerms(SphinxTransform):
+    """Link the first word of each kind to the vocabulary."""
+
+    default_priority = 510
+
+    def apply(self, **kwargs: Any) -> None:
+        if self.env.docname in ("vocabulary", "changelog"):
+            return
+        linked: set[str] = set()
+        for text in list(self.document.findall(nodes.Text)):
+            if self.in_something_else(text):
+                continue
+            parts: list[nodes.Node] = []
+            at = 0
+            for match in WORD.finditer(text):
+                word = match[1].lower()
+                if word in linked:
+                    continue
+                linked.add(word)
+                link = addnodes.pending_xref(
+                    "",
+                    nodes.inline("", match[0], classes=["xref", "std", "std-term"]),
+                    refdomain="std",
+                    reftype="term",
+                    reftarget=word,
+                    refexplicit=True,
+                    refwarn=True,
+                    refdoc=self.env.docname,
+                )
+                parts += [nodes.Text(text[at : match.start()]), link]
+                at = match.end()
+            if parts:
+                text.parent.replace(text, [*parts, nodes.Text(text[at:])])
+
+    def in_something_else(self, node: nodes.Node) -> bool:
+        while node.parent is not None:
+            node = node.parent
+            if isinstance(node, UNLINKED) or "sd-card" in node.get("classes", ()):
+                return True
+        return False
+
+
 def _has_entry(owner: str, attribute: str) -> bool:
     module, _, name = owner.rpartition(".")
     member = inspect.getattr_static(
@@ -320,6 +452,9 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", write_reference)
     app.add_transform(LinkFiles)
     app.add_transform(LinkNames)
+    app.add_transform(LinkTerms)
+    # Before numpydoc, which makes lists of them.
+    app.connect("autodoc-process-docstring", tell_in_full, priority=400)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.add_directive("command-help", CommandHelp)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,12 +2,13 @@
 Text and missing values
 =======================
 
-A pipeline turns text, missing values and numbers of all kinds into columns of numbers.
-
-The estimators take numbers alone, and refuse the rest by the name of its column. What to make of it is a
-decision about the data; scikit-learn has the steps, and `Pipeline` keeps them with the model.
+Text, categories and gaps go in as they are; where the steps are to be your own, a pipeline has them.
 """
 
+# %%
+# A made table of rents: two columns of numbers, one of them with gaps, and two of text.
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_selector, make_column_transformer
@@ -18,7 +19,6 @@ from sklearn.preprocessing import OneHotEncoder
 
 from pathrelu import PathReLURegressor
 
-# A made table of rents: two columns of numbers, one of them with gaps, and two of text.
 rng = np.random.default_rng(0)
 n = 500
 table = pd.DataFrame(
@@ -37,25 +37,45 @@ table.loc[rng.random(n) < 0.1, "year"] = np.nan
 table.loc[rng.random(n) < 0.05, "heating"] = None
 shown, held_out, y, truth = train_test_split(table, rent, random_state=0)
 
-try:
-    PathReLURegressor().fit(shown, y)
-except TypeError as error:
-    print(f"without a pipeline: {error}\n")
+# %%
+# As it is
+# --------
+#
+# The encoder is a part of the network, so that importances are those of the columns of the table, and a level
+# that training has not seen is no error.
+
+model = PathReLURegressor(random_state=0).fit(shown, y)
+print(f"held-out R² {model.score(held_out, truth):.3f}")
+print("columns of the network:", ", ".join(model.network_.encoder.get_feature_names_out()))
+unseen = held_out.head(1).assign(district="island")
+print(f"a district never seen before: {model.predict(unseen)[0]:.2f}")
+
+figure, axes = plt.subplots(figsize=(5.5, 4.5), layout="constrained")
+predicted = model.predict(held_out)
+palette = {"centre": "#0072B2", "north": "#D55E00", "south": "#009E73", "harbour": "#CC79A7"}
+for (district, color), marker in zip(palette.items(), "os^D", strict=True):
+    rows = (held_out["district"] == district).to_numpy()
+    axes.plot(predicted[rows], truth[rows], marker, color=color, markersize=5, label=district)
+axes.axline((10, 10), slope=1, color="0.3", linewidth=1, linestyle="--")
+axes.set(xlabel="predicted rent", ylabel="rent", title="Held-out rows of a table with text and gaps")
+axes.legend(title="district")
+plt.show()
+
+# %%
+# With steps of one's own
+# -----------------------
+#
+# A column of zeros and ones for each category, a missing one being a category too, and the median where a
+# number is missing, with a column that says where it was.
 
 columns = make_column_transformer(
-    # A column of 0 and 1 for each category, a missing one being a category too. Categories that turn up
-    # later are zeros in all of them.
     (
         OneHotEncoder(handle_unknown="ignore", sparse_output=False),
         make_column_selector(dtype_exclude="number"),
     ),
-    # The median where a number is missing, and a column that says where it was.
     (SimpleImputer(strategy="median", add_indicator=True), make_column_selector(dtype_include="number")),
     verbose_feature_names_out=False,
 ).set_output(transform="pandas")
-model = make_pipeline(columns, PathReLURegressor(alpha=0.03, random_state=0)).fit(shown, y)
-print(f"held-out R2 {model.score(held_out, truth):.3f} with {model[-1].n_subnetworks_} sub-networks")
-print("columns of the network:", ", ".join(model[-1].feature_names_in_))
-
-unseen = held_out.head(1).assign(district="island")
-print(f"a district never seen before: {model.predict(unseen)[0]:.2f}")
+pipeline = make_pipeline(columns, PathReLURegressor(random_state=0)).fit(shown, y)
+print(f"held-out R² {pipeline.score(held_out, truth):.3f}")
+print("columns of the network:", ", ".join(pipeline[-1].feature_names_in_))

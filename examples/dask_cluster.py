@@ -6,9 +6,11 @@ Start a cluster on this machine, train on rows that its workers hold, and take t
 """
 
 import dask.array as da
+import matplotlib.pyplot as plt
 from distributed import Client, LocalCluster
 
 from pathrelu.dask import DaskPathReLURegressor
+from pathrelu.plotting import PartialDependenceDisplay
 
 
 def main():
@@ -27,8 +29,13 @@ def main():
         print(f"predictions: {predicted.dtype}, chunks of {predicted.chunks[0][0]:,} rows, not computed yet")
         print(f"mean squared error {float(((predicted - y) ** 2).mean().compute()):.4f}, noise 0.01")
 
+        sample = X[:1000].compute()
+
     local = model.to_local()
-    print(f"at home: {type(local).__name__}, {local.predict(X[:3].compute()).round(2)}")
+    print(f"at home: {type(local).__name__}, {local.predict(sample[:3]).round(2)}")
+    display = PartialDependenceDisplay.from_estimator(local, sample, [0, 1])
+    display.figure_.suptitle("What the network has made of max(x0, 0) - |x1|")
+    plt.show()
 
 
 if __name__ == "__main__":

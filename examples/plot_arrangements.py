@@ -16,7 +16,8 @@ from sklearn.datasets import load_wine
 import pathrelu as pr
 from pathrelu.plotting import ArrangementDisplay
 
-X, y = load_wine(return_X_y=True, as_frame=True)
+wine = load_wine(as_frame=True)
+X, y = wine.data, np.array(["Barolo", "Grignolino", "Barbera"])[wine.target]
 model = pr.PathReLUClassifier(alpha=0.003, random_state=0).fit(X, y)
 display = ArrangementDisplay.from_estimator(model, X)
 print(f"{model.n_subnetworks_} sub-networks, on for {100 * np.mean(display.masks):.0f} % of rows on average")

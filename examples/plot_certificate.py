@@ -30,9 +30,13 @@ print(pr.certify(models[0.15], X, y, max_seconds=3))
 # of the noise a network could fit, and the less is known of the best one.
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.6), sharex=True, sharey=True, layout="constrained")
-methods = {"spectral": "o", "branch_and_bound": "s", "semidefinite": "D"}
+methods = {
+    "spectral": ("o", "#0072B2"),
+    "branch_and_bound": ("s", "#D55E00"),
+    "semidefinite": ("D", "#009E73"),
+}
 for (alpha, model), plot in zip(models.items(), axes, strict=True):
-    for name, marker in methods.items():
+    for name, (marker, color) in methods.items():
         records = []
         certificate = pr.certify(
             model, X, y, method=name, max_seconds=3, max_nodes=10**8, callback=records.append
@@ -40,8 +44,8 @@ for (alpha, model), plot in zip(models.items(), axes, strict=True):
         seconds = [record.seconds for record in records] + [certificate.seconds]
         gaps = [100 * record.gap / record.objective for record in records]
         gaps.append(100 * certificate.relative_gap)
-        (line,) = plot.step(seconds, gaps, where="post")
-        plot.plot(seconds[-1], gaps[-1], marker, color=line.get_color(), label=name.replace("_", " "))
+        plot.step(seconds, gaps, where="post", color=color)
+        plot.plot(seconds[-1], gaps[-1], marker, color=color, label=name.replace("_", " "))
     plot.set(title=f"alpha {alpha}", xscale="log", xlim=(0.03, 6), ylim=(0, 100), xlabel="seconds")
 axes[0].set_ylabel("gap, % of the objective")
 axes[1].legend(frameon=False, loc="lower left")

@@ -25,7 +25,8 @@ y = np.maximum(X @ rng.standard_normal((8, 4)), 0) @ [1, 1, -1, -1] + 0.1 * rng.
 arrangements = pr.sample_arrangements(X, 200, random_state=0)
 alpha = 0.01 * pr.alpha_max(X, y, arrangements)
 solution = pr.solve(X, y, arrangements, alpha, tol=1e-8)
-ConvergenceDisplay.from_solution(solution)
+display = ConvergenceDisplay.from_solution(solution)
+display.figure_.suptitle("One program over 200 arrangements")
 print(f"objective {solution.objective:.6f}, gap {solution.gap:.1e}")
 plt.show()
 
@@ -38,7 +39,8 @@ plt.show()
 
 found = pr.search(X, y, alpha, random_state=0)
 display = ConvergenceDisplay.from_solution(found, clock="seconds")
-display.axes_[0, 0].axhline(solution.objective, color="0.5", linestyle="--", label="over the sample above")
-display.axes_[0, 0].legend(frameon=False)
-print(f"objective {found.objective:.6f} after {found.n_rounds} rounds")
+display.ax_.set_title("After each program of a search")
+print(
+    f"objective {found.objective:.6f} after {found.n_rounds} rounds, {solution.objective:.6f} over the sample"
+)
 plt.show()

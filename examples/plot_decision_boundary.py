@@ -22,26 +22,44 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True, layou
 for ax, depth in ((left, 2), (right, 3)):
     model = pr.PathReLUClassifier(depth=depth, alpha=0.005, random_state=0).fit(X, y)
     display = DecisionBoundaryDisplay.from_estimator(model, X, response_method="predict_proba", ax=ax)
-    ax.scatter(*X.T, c=y, edgecolor="black", s=15)
-    ax.set_title(f"depth {depth}: {model.n_subnetworks_} sub-networks")
+    for c, (marker, color) in enumerate((("o", "#7F3B08"), ("s", "#2D004B"))):
+        ax.scatter(
+            *X[y == c].T,
+            s=18,
+            marker=marker,
+            color=color,
+            edgecolor="white",
+            linewidth=0.6,
+            label=f"class {c}",
+        )
+    ax.set_title(f"depth {depth}: {model.n_subnetworks_} sub-networks, accuracy {model.score(X, y):.2f}")
     ax.legend(loc="lower left")
-    print(f"depth {depth}: accuracy {model.score(X, y):.3f}")
+figure.colorbar(display.surface_, ax=right, label="probability of class 1")
+print("Where the probability is a half, the two classes meet.")
 plt.show()
 
 # %%
 # Several classes, and two features of many
 # -----------------------------------------
 #
-# The other features are set to their means.
+# What is drawn is a slice, in which the other eleven features have one value each. Here are three of them,
+# each through the medians of one class and with the rows of that class, to which it is near.
 
-table, label = load_wine(return_X_y=True, as_frame=True)
+wine = load_wine(as_frame=True)
+names = np.array(["Barolo", "Grignolino", "Barbera"])
+table, label = wine.data, names[wine.target]
 model = pr.PathReLUClassifier(alpha=0.03, random_state=0).fit(table, label)
-display = DecisionBoundaryDisplay.from_estimator(model, table, features=["flavanoids", "proline"])
-for c, marker in enumerate("o^s"):
-    rows = table[label == c]
-    style = {"color": "white", "edgecolor": "black", "marker": marker}
-    display.ax_.scatter(rows["flavanoids"], rows["proline"], **style, label=f"class {c}")
-display.ax_.legend()
+figure, axes = plt.subplots(1, 3, figsize=(12, 4.4), sharex=True, sharey=True, layout="constrained")
+for ax, name in zip(axes, names, strict=True):
+    rows = table[label == name]
+    display = DecisionBoundaryDisplay.from_estimator(
+        model, table, features=["flavanoids", "proline"], fixed=rows.median().to_numpy(), ax=ax
+    )
+    ax.scatter(
+        rows["flavanoids"], rows["proline"], s=18, color="white", edgecolor="black", label=f"rows of {name}"
+    )
+    ax.set_title(f"The slice through the medians of {name}")
+axes[-1].legend(loc="upper right")
 plt.show()
 
 # %%
@@ -55,5 +73,6 @@ X = rng.uniform(-2, 2, (300, 2))
 y = np.abs(X[:, 0]) - np.maximum(X[:, 1], 0)
 model = pr.PathReLURegressor(alpha=0.002, random_state=0).fit(X, y)
 display = DecisionBoundaryDisplay.from_estimator(model, X, cmap="cividis")
+display.ax_.set_title("|x0| - max(x1, 0), from 300 rows")
 display.figure_.colorbar(display.surface_, label="prediction")
 plt.show()

@@ -42,7 +42,8 @@ plt.show()
 #
 # Sub-networks feed all classes, and bars are stacked over these. Here the ten most important inputs.
 
-X, y = load_wine(return_X_y=True, as_frame=True)
+wine = load_wine(as_frame=True)
+X, y = wine.data, wine.target.map(dict(enumerate(["Barolo", "Grignolino", "Barbera"])))
 model = pr.PathReLUClassifier(alpha=0.005, random_state=0).fit(X, y)
 SubnetworkImportanceDisplay.from_estimator(model, X)
 FeatureImportanceDisplay.from_estimator(model, max_shown=10)

@@ -174,7 +174,11 @@ def test_curves_bands_and_maps_are_drawn():
     network, X = additive(feature_names=["a", "b", "c", "d"]), rows(40)
     display = PartialDependenceDisplay.from_estimator(network, X, ["a", 1, ("b", "c")], grid_resolution=6)
     assert [axes.get_xlabel() for axes in display.axes_] == ["a", "b", "b"]
-    assert [axes.get_title() for axes in display.axes_] == ["exact", "", "Interaction (exact)"]
+    assert [axes.get_title() for axes in display.axes_] == [
+        "exact",
+        "averaged over rows",
+        "Interaction (exact)",
+    ]
     first, second = (partial_dependence(network, X, j, grid_resolution=6) for j in (0, 1))
     for (line,), result in zip(display.lines_, (first, second), strict=True):
         np.testing.assert_array_equal(line.get_xdata(), result.grid[0])

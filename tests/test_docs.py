@@ -156,6 +156,31 @@ def test_reference_has_every_public_name(site):
     assert [name for name in listed if not re.search(rf"^   (\w+\.)*{name}$", page, re.MULTILINE)] == []
 
 
+ESTIMATORS = [name for name in pathrelu.__all__ if name.startswith("PathReLU")]
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_reference_tells_every_parameter_of_an_estimator_in_full(site, name):
+    """Not by the name of another class."""
+    estimator = getattr(pathrelu, name)
+    lines = site.in_full(inspect.getdoc(estimator).split("\n"))
+    told = {each: lines[begin + 1 : end] for begin, end, names in site.entries(lines) for each in names}
+    assert set(inspect.signature(estimator).parameters) <= told.keys()
+    assert "Number of layers of weights, at least 2 (one hidden layer)." in told["depth"][0]
+    assert [line for line in lines if re.search(r"\b[Aa]s (for|of) `PathReLU", line)] == []
+
+
+def test_words_that_pages_link_are_in_the_vocabulary(site):
+    glossary = (DOCS / "vocabulary.md").read_text()
+    assert [word for word in site.LINKED if not re.search(f"^{word}$", glossary, re.MULTILINE)] == []
+
+
+def test_the_index_of_the_guide_has_a_sentence_for_each_chapter():
+    index = (DOCS / "guide" / "index.md").read_text()
+    told = dict(re.findall(r"^\[[^]]+\]\((\w+\.md)\)\n: (.+\.)$", index, re.MULTILINE))
+    assert told.keys() == {page.name for page in (DOCS / "guide").glob("*.md")} - {"index.md"}
+
+
 # GL08: there is one; SS: it starts with a sentence; PR01, PR02: the parameters are those of the signature;
 # RT01: what is returned.
 CHECKS = {"GL08", "SS01", "SS02", "SS03", "PR01", "PR02", "RT01", "YD01"}

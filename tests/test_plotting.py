@@ -176,15 +176,17 @@ def test_the_path_of_a_classifier_has_its_labels_and_weights(activation):
 
 
 def cross_validated(table):
-    """A fitted estimator with what cross-validation adds, of two encodings."""
+    """A fitted estimator with what cross-validation adds, of two encodings and after two rescalings."""
     X, y = table
     model = pr.PathReLURegressor(alpha=0.02, random_state=0).fit(X, y)
-    model.alphas_, model.alpha_, model.best_index_ = np.array([0.2, 0.02, 0.05, 0.3]), 0.02, 1
+    model.alphas_, model.alpha_, model.best_index_ = np.array([0.2, 0.02, 0.05, 0.3, 0.02, 0.02]), 0.02, 1
     model.cv_results_ = {
-        "param_encode": np.array(["linear", "linear", "linear", "ramps"]),
-        "mean_test_score": np.array([0.1, 0.7, 0.5, 0.6]),
-        "std_test_score": np.array([0.01, 0.02, 0.03, 0.04]),
-        "n_subnetworks": np.array([1.0, 7.0, 5.0, 6.0]),
+        "param_alpha": model.alphas_,
+        "param_encode": np.array(["linear", "linear", "linear", "ramps", "linear", "linear"]),
+        "n_rescalings": np.array([0, 1, 0, 0, 0, 2]),
+        "mean_test_score": np.array([0.1, 0.7, 0.5, 0.6, 0.4, 0.3]),
+        "std_test_score": np.array([0.01, 0.02, 0.03, 0.04, 0.05, 0.06]),
+        "n_subnetworks": np.array([1.0, 7.0, 5.0, 6.0, 4.0, 3.0]),
     }
     return model
 
@@ -358,7 +360,7 @@ def test_features_beside_the_two_chosen_are_fixed(iris):
     assert display.ax_.get_ylabel() == "sepal length (cm)"
     low, high = X["petal width (cm)"].min(), X["petal width (cm)"].max()
     assert display.xx0.min() == pytest.approx(low - 0.05 * (high - low))
-    assert display.boundary_ is None
+    assert display.ax_.get_title() == "Slice: the other 2 features at their median"
     row = X.iloc[100].to_numpy()
     other = DecisionBoundaryDisplay.from_estimator(
         model, X, features=[2, 3], fixed=row, grid_resolution=4, ax=axes(1)[0]
@@ -367,6 +369,22 @@ def test_features_beside_the_two_chosen_are_fixed(iris):
         points = np.tile(row, (2, 1))
         points[:, 2:] = line
         assert np.abs(preactivations(model, points)[0]).min(axis=(1, 2)).max() < 1e-9
+
+
+def test_the_boundary_of_several_classes_is_where_the_two_largest_outputs_are_alike(iris):
+    X, y, model = iris
+    display = DecisionBoundaryDisplay.from_estimator(model, X, features=[2, 3], ax=axes(1)[0])
+    points = np.concatenate(display.boundary_.get_segments())
+    rows = np.tile(X.mean().to_numpy(), (len(points), 1))
+    rows[:, 2:] = points
+    *_, second, first = np.sort(model.network_.predict(rows), axis=1).T
+    assert len(points) > 100
+    assert np.abs(first - second).max() < 0.05 * np.ptp(first)
+    labels = display.ax_.get_legend_handles_labels()[1]
+    if hasattr(display, "multiclass_colors_"):  # since scikit-learn 1.7
+        assert {f"class {label}" for label in np.unique(y)} <= set(labels)
+        assert len({tuple(color) for color in display.multiclass_colors_}) == 3
+    assert "decision boundary" in labels
 
 
 def test_surface_of_one_output_of_a_network(table):
@@ -591,6 +609,23 @@ def test_rows_are_sorted_by_value_or_so_that_alike_ones_are_side_by_side(iris):
     assert changes(by_pattern.mask_image_.get_array()) < changes(np.asarray(by_pattern.masks)) / 3
     names = [label.get_text() for label in by_pattern.axes_[1].get_yticklabels()]
     assert names == list(X.columns)
+
+
+def test_on_and_off_have_a_colour_each_and_classes_are_named(iris):
+    X, y, model = iris
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    display = ArrangementDisplay.from_estimator(model, X, values=names)
+    assert display.mask_image_.cmap.N == 2
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == sorted(set(names))
+    assert np.allclose(display.ax_.get_yticks(), [24.5, 74.5, 124.5])
+    bar = display.mask_image_.colorbar
+    assert [label.get_text() for label in bar.ax.get_yticklabels()] == ["off", "on"]
+    shares = ArrangementDisplay(np.arange(5)[:, np.newaxis] / 4, [[1.0]], values=range(5)).plot()
+    assert shares.mask_image_.cmap.N == 5
+    labels = [label.get_text() for label in shares.mask_image_.colorbar.ax.get_yticklabels()]
+    assert labels == ["0/4", "1/4", "2/4", "3/4", "4/4"]
+    assert shares.ax_.get_ylabel() == "Rows, by value"
+    plt.close("all")
 
 
 def test_arrangements_refuse_what_does_not_fit(iris):

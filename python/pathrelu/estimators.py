@@ -353,8 +353,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
     depth, width
         As for `PathReLURegressor`.
     alpha : float or "auto", default="auto"
-        Weight of the path norm against the mean loss, above 0. "auto" is as for `PathReLURegressor`, where
-        probabilities less labels are the residuals.
+        As for `PathReLURegressor`; residuals are probabilities less labels.
     activation, arrangements, n_arrangements, bias, fit_intercept
         As for `PathReLURegressor`.
     standardize, encode, adapt_columns, skip_connection, outputs, prune, low_rank, n_networks

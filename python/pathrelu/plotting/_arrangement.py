@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 # More names than this do not fit along the axis.
 MOST_TICKS = 40
+# More values than these are no classes whose names could be shown.
+MOST_CLASSES = 12
+BETWEEN = "#D55E00"  # rows of different classes
+# More shares of paths than these are not told apart by colours of their own.
+MOST_SHARES = 9
 
 
 class ArrangementDisplay:
@@ -34,7 +39,7 @@ class ArrangementDisplay:
     features : sequence of str, optional
         Names of the features.
     values : array-like of shape (n_rows,), optional
-        To sort rows by. None: by their patterns.
+        To sort rows by. None: by their patterns. Few values, such as classes, are named at the side.
 
     Attributes
     ----------
@@ -167,7 +172,7 @@ class ArrangementDisplay:
             raise ValueError("the network has no sub-networks; there is nothing to draw")
         rows, self.subnetwork_order_ = _seriation(masks)
         if self.values is not None:
-            rows = np.argsort(check.array_of(self.values, (n,), "values"), kind="stable")
+            rows = np.argsort(_places(self.values, n), kind="stable")
         self.row_order_ = rows
 
         names = self.features
@@ -176,11 +181,16 @@ class ArrangementDisplay:
         self.axes_ = grid[:, 0]
         self.ax_, below = self.axes_
         style = {"aspect": "auto", "interpolation": "nearest"}
+        shares = np.unique(masks)
+        # Multiples of 1/m, m the number of paths.
+        counts = range(1, MOST_SHARES)
+        steps = next((m for m in counts if np.allclose(shares * m, np.round(shares * m))), None)
         self.mask_image_ = self.ax_.imshow(
-            masks[np.ix_(rows, self.subnetwork_order_)],
-            **(style | {"cmap": "Greys", "vmin": 0, "vmax": 1} | kwargs),
+            masks[np.ix_(rows, self.subnetwork_order_)], **(style | _share_colors(steps) | kwargs)
         )
         self.ax_.set_ylabel("Rows" if self.values is None else "Rows, by value")
+        if self.values is not None:
+            _name_classes(self.ax_, np.asarray(self.values)[rows])
         self.weight_image_ = below.imshow(
             np.ma.masked_equal(weights[self.subnetwork_order_].T, 0),
             **(style | {"cmap": "Blues", "vmin": 0} | kwargs),
@@ -191,12 +201,46 @@ class ArrangementDisplay:
         few = K <= MOST_TICKS // 2
         below.set_xticks(np.arange(K) if few else [], [str(k) for k in self.subnetwork_order_] if few else [])
         bar = self.figure_.colorbar(self.mask_image_, ax=self.ax_)
-        if np.isin(masks, (0, 1)).all():
-            bar.set_ticks([0, 1], labels=["off", "on"])
+        if steps == 1:
+            bar.set_ticks([0.25, 0.75], labels=["off", "on"])
         else:
             bar.set_label("Share of paths on")
+        if steps is not None and steps > 1:
+            middles = (np.arange(steps + 1) + 0.5) / (steps + 1)
+            bar.set_ticks(middles.tolist(), labels=[f"{k}/{steps}" for k in range(steps + 1)])
         self.figure_.colorbar(self.weight_image_, ax=below, label="Path norm")
         return self
+
+
+def _share_colors(steps: int | None) -> dict[str, Any]:
+    """One colour for each of the shares 0, 1/steps, ..., 1, or all shades from light to dark."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    shades = colormaps["Blues"]
+    if steps is None:
+        return {"cmap": shades, "vmin": 0, "vmax": 1}
+    return {"cmap": ListedColormap(shades(np.linspace(0.05, 0.9, steps + 1))), "vmin": 0, "vmax": 1}
+
+
+def _places(values: ArrayLike, n: int) -> NDArray[Any]:
+    """Numbers, or places of labels in their order."""
+    given = np.asarray(values)
+    if given.dtype.kind in "OUST" and given.shape == (n,):
+        return np.unique(check.none_missing(given, "values"), return_inverse=True)[1]
+    return check.array_of(values, (n,), "values")
+
+
+def _name_classes(axes: Axes, values: NDArray[Any]) -> None:
+    """Names of the values at the side of the rows that have them, and lines between, if they are few."""
+    begins = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
+    if len(begins) > min(MOST_CLASSES, len(values) // 4):
+        return
+    for begin in begins[1:]:
+        axes.axhline(begin - 0.5, color=BETWEEN, linewidth=1.5)
+    ends = np.append(begins[1:], len(values))
+    axes.set_yticks((begins + ends - 1) / 2, [str(value) for value in values[begins]])
+    axes.tick_params(axis="y", length=0)
 
 
 def path_masks(network: Network, X: ArrayLike) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,16 +18,21 @@ from pathrelu.estimators import winners
 from pathrelu.inspection import Network, network_of, preactivations
 from pathrelu.losses import log_probabilities
 from pathrelu.network import GatedReLUNetwork
-from pathrelu.plotting._axes import Grid, class_labels, feature_names, pyplot
+from pathrelu.plotting._axes import Grid, class_labels, distinct_colors, feature_names, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+# Of surfaces, below lines and what is drawn on top.
+FADED = 0.6
+
+
 class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
     """Outputs of a network over two of its features, with the kinks where its units switch.
 
-    That of scikit-learn with lines on top. Made by `from_estimator`.
+    That of scikit-learn with lines on top, which show the slice in which the other features are fixed; rows
+    elsewhere may be on the other side. ``ax_.legend()`` has the classes and lines. Made by `from_estimator`.
 
     Parameters
     ----------
@@ -41,7 +47,7 @@ class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
     kink_norms : list of ndarray of shape (n_lines,)
         The path norm of the sub-network that each line belongs to. The larger, the darker is the line.
     boundary : list of ndarray of shape (n_points, 2)
-        Between two classes; empty for others.
+        Where the predicted class changes; empty for a regression.
     kinks_ : list of LineCollection
         One for each hidden layer.
     boundary_ : LineCollection or None
@@ -102,7 +108,9 @@ class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
             None for a new figure.
         **kwargs : dict
             As of `sklearn.inspection.DecisionBoundaryDisplay.from_estimator`: `response_method`,
-            `plot_method`, `class_of_interest` and what the method of plotting takes.
+            `plot_method`, `class_of_interest` and what the method of plotting takes. By default what is
+            between two classes is drawn from orange to purple, white where they are alike, and several
+            classes have colours that are told apart without colour vision.
 
         Returns
         -------
@@ -149,6 +157,10 @@ class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
             if classes is None
             else _ClassificationSlice(network, pair, row, np.asarray(classes))
         )
+        if classes is not None and network.n_outputs == 1:
+            kwargs = _two_class_colors(part, window, kwargs) | kwargs
+        elif classes is not None and "multiclass_colors" in _options(super().from_estimator):
+            kwargs = {"multiclass_colors": distinct_colors(len(classes))} | kwargs
         display = super().from_estimator(
             part,
             window,
@@ -165,9 +177,16 @@ class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
             layers = _kinks(network, pair, row, rows, x, y)
             display.kinks = [lines for lines, _ in layers]
             display.kink_norms = [network.subnetwork_norms()[owners] for _, owners in layers]
-        if classes is not None and network.n_outputs == 1:
-            display.boundary = _level_lines(x, y, network.predict(rows).reshape(len(y), len(x)))
+        if classes is not None:
+            outputs = network.predict(rows).reshape(len(y), len(x), -1).astype(np.float64)
+            display.boundary = _boundary(x, y, outputs)
+            colors = getattr(display, "multiclass_colors_", None)
+            if colors is not None:
+                for label, color in zip(classes, colors, strict=True):
+                    display.ax_.fill([], [], color=color, alpha=FADED, label=f"class {label}")
         display._plot_lines()
+        if len(names) > 2 and not display.ax_.get_title():
+            display.ax_.set_title(_slice_title(len(names) - 2, fixed))
         return display  # type: ignore[no-any-return]
 
     def plot(
@@ -195,7 +214,7 @@ class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
         DecisionBoundaryDisplay
         """
         pyplot()
-        style = {"alpha": 0.6} | ({"levels": 15} if plot_method != "pcolormesh" and self._plain else {})
+        style = {"alpha": FADED} | ({"levels": 15} if plot_method != "pcolormesh" and self._plain else {})
         super().plot(plot_method, ax, xlabel, ylabel, **(style | kwargs))
         self._plot_lines()
         return self
@@ -226,6 +245,46 @@ class DecisionBoundaryDisplay(_DecisionBoundaryDisplay):  # type: ignore[misc]
                 self.boundary, colors="black", linewidths=2.4, label="decision boundary"
             )
             self.ax_.add_collection(self.boundary_, autolim=False)
+
+
+def _options(method: Any) -> set[str]:
+    """Names of its parameters: those of scikit-learn differ from version to version."""
+    return set(inspect.signature(method).parameters)
+
+
+def _two_class_colors(part: _ClassificationSlice, window: Grid, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Orange to purple, white where the two classes are alike."""
+    if kwargs.get("response_method", "auto") == "predict" or kwargs.get("plot_method") == "contour":
+        return {}
+    style: dict[str, Any] = {"cmap": "PuOr"}
+    if kwargs.get("response_method") == "predict_proba":
+        style |= {"vmin": 0.0, "vmax": 1.0}
+        if kwargs.get("plot_method", "contourf") == "contourf":
+            style["levels"] = np.linspace(0, 1, 11)
+        return style
+    corners = np.array(np.meshgrid(*window.T)).reshape(2, -1).T
+    reach = float(np.abs(part.decision_function(corners)).max()) or 1.0
+    return style | {"vmin": -reach, "vmax": reach}
+
+
+def _boundary(x: Grid, y: Grid, outputs: Grid) -> list[Grid]:
+    """Where the largest of the outputs (len(y), len(x), C) changes, or the sign of a single one."""
+    if outputs.shape[2] == 1:
+        return _level_lines(x, y, outputs[..., 0])
+    lines = []
+    for c in range(outputs.shape[2] - 1):
+        # Those with classes before are theirs.
+        lead = outputs[..., c] - np.delete(outputs, c, axis=2).max(axis=2)
+        lead[outputs.argmax(axis=2) < c] = np.nan
+        lines += _level_lines(x, y, lead)
+    return lines
+
+
+def _slice_title(others: int, fixed: str | ArrayLike) -> str:
+    if not isinstance(fixed, str):
+        return "Slice: the other features as given"
+    which = f"the other {others} features at their" if others > 1 else "the third feature at its"
+    return f"Slice: {which} {fixed}"
 
 
 class _Slice(BaseEstimator):  # type: ignore[misc]
@@ -352,9 +411,10 @@ def _clipped(normal: check.Rows, offset: float, x: Grid, y: Grid) -> Grid | None
 
 
 def _level_lines(x: Grid, y: Grid, values: check.Rows) -> list[Grid]:
-    """Where values (len(y), len(x)) change sign; not the rims of regions in which they are zero."""
+    """Where values (len(y), len(x)) change sign; not at rims of regions of zeros or unknown ones."""
     from contourpy import contour_generator
 
-    generator = contour_generator(x, y, np.ma.masked_equal(values, 0), line_type="Separate")
+    shown = np.ma.masked_where((values == 0) | np.isnan(values), values)
+    generator = contour_generator(x, y, shown, line_type="Separate")
     lines: list[Grid] = generator.lines(0.0)  # type: ignore[assignment]  # it depends on line_type
     return lines

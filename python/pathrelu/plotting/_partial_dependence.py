@@ -145,7 +145,7 @@ class PartialDependenceDisplay:
                 axes.set_title(f"Interaction{exact}")
             else:
                 self._curves(axes, result, places)
-                axes.set_title(exact.strip(" ()"))
+                axes.set_title(exact.strip(" ()") or "averaged over rows")
         if len(places) > 1:
             self.axes_[min(across, count) - 1].legend(**BESIDE)
         return self

@@ -217,7 +217,7 @@ class RegularizationPathDisplay:
         given: dict[str, Any] = {"alpha": chosen}
         tried: Any = getattr(estimator, "alphas_", None)
         if results is not None:
-            alike = results["param_encode"] == results["param_encode"][estimator.best_index_]
+            alike = _one_for_each_alpha(results, estimator.best_index_)
             tried = estimator.alphas_[alike]
         if results is not None and X_test is None and alphas is None:
             given |= {
@@ -358,6 +358,20 @@ def _norms_along(path: Path) -> dict[str, Any]:
 
 def _best(alphas: Grid, scores: Grid | None) -> float | None:
     return None if scores is None else float(alphas[np.argmax(scores)])
+
+
+def _one_for_each_alpha(results: dict[str, Any], best: int) -> NDArray[np.bool_]:
+    """Whether it has the encoding of the best one, and is the last for its alpha up to as many rescalings."""
+    rescaled = results["n_rescalings"]
+    candidates = np.flatnonzero(
+        (results["param_encode"] == results["param_encode"][best]) & (rescaled <= rescaled[best])
+    )
+    last: dict[float, int] = {}
+    for place in candidates[np.argsort(rescaled[candidates], kind="stable")]:
+        last[float(results["param_alpha"][place])] = int(place)
+    chosen = np.zeros(len(rescaled), np.bool_)
+    chosen[list(last.values())] = True
+    return chosen
 
 
 def _score_name(scoring: Any, classes: bool) -> str:
