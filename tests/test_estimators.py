@@ -129,6 +129,8 @@ BAD_PARAMETERS = [
     ("prune", None, TypeError, r"prune is None; expected True or False"),
     ("low_rank", 0, ValueError, r"low_rank is 0; expected an integer >= 1"),
     ("low_rank", 2.0, TypeError, r"low_rank is 2\.0; expected an integer >= 1"),
+    ("monotonic_cst", 1, TypeError, r"monotonic_cst is 1; expected an array of -1, 0 and 1"),
+    ("monotonic_cst", [1, 2], ValueError, r"monotonic_cst\[1\] is 2; expected -1, 0 or 1"),
     ("warm_start", 0, TypeError, r"warm_start is 0; expected True or False"),
     ("random_state", -1, ValueError, r"random_state is -1; expected an integer >= 0"),
     (

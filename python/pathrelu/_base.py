@@ -39,6 +39,7 @@ from pathrelu.alpha import (
 )
 from pathrelu.arrangements import Arrangements, sample_arrangements
 from pathrelu.encoding import RawTable, TableEncoder
+from pathrelu.encoding._raw import NAMES, TEXT, TIME
 from pathrelu.encoding._validation import read_table
 from pathrelu.files.portable import Portable
 from pathrelu.inspection import feature_importance
@@ -152,6 +153,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     outputs: str
     prune: bool
     low_rank: int | None
+    monotonic_cst: Any
     n_networks: int = 1
     tol: float | None
     max_iter: int
@@ -174,6 +176,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     training_scores_: dict[str, float]
     variance_shares_: NDArray[np.float64]
     guarantee_: float | None
+    monotonic_cst_: NDArray[np.int8] | None
     column_factors_: NDArray[np.float64] | None
     path_: dict[str, NDArray[Any]] | None
     _previous: tuple[list[Solution], NDArray[np.float64] | None] | None = None  # and factors of their columns
@@ -198,6 +201,10 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         sampled = check.choice(self.arrangements, "arrangements", SOURCES) == "sample"
         if sampled and outputs == "shared":
             raise ValueError("outputs is 'shared' with arrangements 'sample'; expected 'auto' or 'separate'")
+        if check.directions(self.monotonic_cst) is not None and self.low_rank is not None:
+            raise ValueError(
+                "monotonic_cst was given with low_rank, whose axes mix columns; expected None for one of them"
+            )
         alpha = check.automatic_penalty(self.alpha)
         activation = check.choice(self.activation, "activation", check.ACTIVATIONS)
         tol = TOL if self.tol is None else self.tol
@@ -399,6 +406,27 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         """The checked data in the form of `canonical`, in one encoding or in all that there are to choose."""
         raise NotImplementedError
 
+    def _directions(self, raw: RawTable, n_outputs: int) -> NDArray[np.int8] | None:
+        """Directions of the columns of X, kept as `monotonic_cst_`; None if all are free."""
+        found = check.monotonic(self.monotonic_cst, raw.shape[1], getattr(self, "feature_names_in_", None))
+        self.monotonic_cst_ = found
+        if found is None:
+            return None
+        for place in np.flatnonzero(found).tolist():
+            kind = raw.columns[place].kind
+            if kind in (TEXT, TIME):
+                name = place if raw.names is None else repr(raw.names[place])
+                raise ValueError(
+                    f"monotonic_cst has {found[place]} for column {name} of X, which holds {NAMES[kind]}; "
+                    "expected 0 there"
+                )
+        if n_outputs > 1 and self.outputs != "separate" and self.arrangements != "sample":
+            raise ValueError(
+                f"monotonic_cst was given for {n_outputs} targets that sub-networks share; expected "
+                "outputs='separate'"
+            )
+        return found
+
     def _held_out(self, settings: Settings, data: Data, columns: int) -> NDArray[np.intp] | None:
         """Which rows each fold holds out; None for too few rows. `columns` tell the work."""
         classes = None if data.labels is None else np.unique(data.y, axis=0, return_inverse=True)[1].ravel()
@@ -445,9 +473,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                 last = slides.descend(problem, alpha, trees, evaluations=LAST_EVALUATIONS)
             else:
                 rows = ShuffledRows(problem, slides)
-                last = slide_over(
-                    slides, rows, problem.core_loss, alpha, trees, at_constant, rate, LAST_STREAM
-                )
+                last = slide_over(slides, rows, problem, alpha, trees, at_constant, rate, LAST_STREAM)
             found = self._solve_over(settings, problem, alpha, last, LAST_STEPS)
             solutions.append(_logged(settings, found))
         return solutions
@@ -590,6 +616,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             and old.width == tuple(settings.width)
             and old.skip_connection == settings.skip_connection
             and previous[0].blocks.shape[-1] == problems[0].X.shape[1]
+            and np.array_equal(previous[0].monotonic_cst, problems[0].monotone)  # type: ignore[arg-type]
         )
         return previous if alike else None
 
@@ -614,9 +641,15 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                     new = new.with_skip_connection()
                 return new, [solution.blocks[..., new.source_index, :, :, :] for solution in previous]
         depth = len(settings.width) + 2
+        monotone = problems[0].monotone if settings.activation == "gated" else None
+        if monotone is not None:  # its gates read no such column
+            table = np.where(monotone == 0, table, np.zeros((), table.dtype))
         drawn = sample_arrangements(
             table, settings.n_arrangements, depth, settings.width, settings.random_state, threads
         )
+        if monotone is not None:
+            assert drawn.gates is not None
+            drawn = Arrangements(drawn.core, np.where(monotone == 0, drawn.gates, 0.0), drawn.source_index)
         if settings.skip_connection:
             drawn = drawn.with_skip_connection()
         return drawn, [None] * len(problems)

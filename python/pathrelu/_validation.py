@@ -485,30 +485,36 @@ def jobs(n_jobs: Any) -> int | None:
     return asked
 
 
-def monotonic(given: Any, n_features: int, names: Sequence[Any] | None) -> NDArray[np.int8] | None:
-    """Directions of columns, by scikit-learn's rules for `monotonic_cst`; None if all are free."""
+def directions(given: Any) -> NDArray[np.int8] | dict[Any, int] | None:
+    """Directions as scikit-learn has them in `monotonic_cst`, by place or by name of a column."""
     if given is None:
         return None
-    directions = np.zeros(n_features, np.int8)
     if isinstance(given, Mapping):
+        return {name: _direction(value, f"monotonic_cst[{name!r}]") for name, value in given.items()}
+    values = as_array(given, "monotonic_cst", "an array of -1, 0 and 1, a dict of them by column, or None")
+    if values.ndim != 1:
+        raise ValueError(f"monotonic_cst has shape {values.shape}; expected (n_features,)")
+    each = [_direction(value, f"monotonic_cst[{place}]") for place, value in enumerate(values.tolist())]
+    return np.array(each, np.int8)
+
+
+def monotonic(given: Any, n_features: int, names: Sequence[Any] | None) -> NDArray[np.int8] | None:
+    """Directions of the columns of a table; None if all are free."""
+    found = directions(given)
+    if isinstance(found, dict):
         if names is None:
             raise ValueError(
                 "monotonic_cst is a dict, and X has no names of columns; expected an array of -1, 0 and 1"
             )
         places = {name: place for place, name in enumerate(names)}
-        if unknown := [repr(name) for name in given if name not in places]:
+        if unknown := [repr(name) for name in found if name not in places]:
             raise ValueError(f"monotonic_cst has {listed(unknown)}; expected names of columns of X")
-        for name, direction in given.items():
-            directions[places[name]] = _direction(direction, f"monotonic_cst[{name!r}]")
-        return directions if directions.any() else None
-    values = as_array(given, "monotonic_cst", "an array of -1, 0 and 1, a dict of them by column, or None")
-    if values.shape != (n_features,):
-        raise ValueError(
-            f"monotonic_cst has shape {values.shape}; expected ({n_features},), as X has columns"
-        )
-    for place, direction in enumerate(values.tolist()):
-        directions[place] = _direction(direction, f"monotonic_cst[{place}]")
-    return directions if directions.any() else None
+        by_name, found = found, np.zeros(n_features, np.int8)
+        for name, direction in by_name.items():
+            found[places[name]] = direction
+    if found is not None and len(found) != n_features:
+        raise ValueError(f"monotonic_cst has {len(found)} entries; expected {n_features}, as X has columns")
+    return found if found is not None and found.any() else None
 
 
 def _direction(value: Any, name: str) -> int:

@@ -196,7 +196,7 @@ def choose_by_held_out(
         start = candidate.start
         if start is None and any(started):
             continue
-        views = [_View.of(candidate.problems[0].X, None if start is None else start.factors)]
+        views = [_View.of_problem(candidate.problems[0], None if start is None else start.factors)]
         walks = [_Walk(problem, fold, slides, seed, views) for problem in candidate.problems]
         for program, walk in enumerate(walks):
             if start is None:
@@ -262,7 +262,6 @@ def _rescaled(
     The networks of each fold choose for that fold alone, as its held-out rows have had no part in them. None
     without columns to choose from.
     """
-    X = candidate.problems[0].X
     if any(walk.of_folds is None for walk in walks):
         return None
     seen: list[_View] = []
@@ -273,7 +272,7 @@ def _rescaled(
         factors = rescaling(trees, before.factors, candidate.n_free)
         if factors is None:
             return None
-        view = _View.of(X, factors)
+        view = _View.of_problem(candidate.problems[0], factors)
         seen.append(view)
         for program, of in enumerate(trees):
             starts[program].append(view.lowered(multiplied(of, before.factors / factors)))
@@ -322,6 +321,12 @@ class _View:
 
     factors: NDArray[np.float64]  # of all columns
     axes: NDArray[np.float64] | None  # as rows; None for the columns themselves
+
+    @classmethod
+    def of_problem(cls, problem: Problem, factors: NDArray[np.float64] | None = None) -> Self:
+        if problem.monotone is None:
+            return cls.of(problem.X, factors)
+        return cls(np.ones(problem.X.shape[1]) if factors is None else factors, None)  # columns keep signs
 
     @classmethod
     def of(cls, X: check.Rows, factors: NDArray[np.float64] | None = None) -> Self:
@@ -423,7 +428,7 @@ class _Walk:
             further = k >= len(RATES)
             rate = (self.rate or RATES[0]) if further else RATES[k]
             before = (self.trees or start) if further else start
-            after = slide_over(slides, rows, train.core_loss, alpha, before, self.at_constant, rate, k)
+            after = slide_over(slides, rows, train, alpha, before, self.at_constant, rate, k)
             if slides.watch.stopped_by:
                 return
             held_out = self._held_out(test, after)
@@ -505,18 +510,19 @@ def slide_along(
 def slide_over(
     slides: Slides,
     rows: Rows,
-    loss: _core._Loss,
+    problem: Problem,
     alpha: float,
     trees: Trees,
     at_constant: float,
     rate: float,
     k: int,
 ) -> Trees:
-    """The trees after the k-th stochastic slide over many rows."""
+    """The trees after the k-th stochastic slide over many rows, those of the problem."""
     passes = min(MOST_PASSES, max(FEWEST_PASSES, round(PASSED_ROWS / rows.n_rows)))
     return stochastic_slide(
-        slides, rows, loss, alpha, trees, at_constant=at_constant, rate=rate, passes=passes, stream=k
-    )
+        slides, rows, problem.core_loss, alpha, trees, at_constant=at_constant, rate=rate, passes=passes,
+        stream=k, monotone=problem.monotone,
+    )  # fmt: skip
 
 
 def part_of(problem: Problem, rows: NDArray[np.bool_]) -> Problem:

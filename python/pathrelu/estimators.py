@@ -19,7 +19,7 @@ from pathrelu._watch import Callback
 from pathrelu.encoding import RawTable, TableEncoder
 from pathrelu.rows import Source
 from pathrelu.rows._training import train_on_rows, train_on_source
-from pathrelu.training import Data, labelled_weights
+from pathrelu.training import Data, encoded_directions, labelled_weights
 
 Model = TypeVar("Model", bound=BasePathReLU)
 
@@ -109,6 +109,13 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
     low_rank : int, optional
         Train on so many leading principal scores of the rows, as they are for training (scaled, with the
         column of ones), and map the weights back; see `solve_low_rank`.
+    monotonic_cst : array-like of int of shape (n_features,), dict of int, or None, default=None
+        1 for columns of X in which predictions never fall, -1 where they never rise, 0 for others; a dict has
+        them by the names of the columns of a data frame. All weights that a path begins with then have one
+        sign, in each ramp of the column too: a sufficient condition, so some networks that are monotone are
+        left out. Where values are missing predictions are free. Gates of the activation "gated" depend on
+        the other columns alone. For two classes the probability of the second is monotone. Not for text,
+        categories and times, several outputs that share sub-networks, more classes, nor `low_rank`.
     n_networks : int, default=1
         So many networks, of different folds and random trees, at one alpha: their mean is one network, of all
         their sub-networks. The first one chooses encoding and columns; alpha is the geometric mean of what
@@ -164,6 +171,8 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         What held-out rows have said where they chose `alpha_`: "encoding", "program" (0, or the output),
         "alpha", "held_out_loss", "n_subnetworks" and "n_rescalings" (of `adapt_columns`), of each network on
         the way to each "network" (0, or the place among `n_networks`).
+    monotonic_cst_ : ndarray of shape (`n_features_in_`,) or None
+        Of each column 1, -1 or 0, as `monotonic_cst` says; None if all are free.
     column_factors_ : ndarray of shape (n_encoded,) or None
         What `adapt_columns` has multiplied scaled, encoded columns by; None for nothing.
     training_scores_ : dict
@@ -220,6 +229,7 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         outputs: str = "auto",
         prune: bool = False,
         low_rank: int | None = None,
+        monotonic_cst: ArrayLike | Mapping[Any, int] | None = None,
         n_networks: int = 1,
         tol: float | None = None,
         max_iter: int = 10_000,
@@ -249,6 +259,7 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         self.outputs = outputs
         self.prune = prune
         self.low_rank = low_rank
+        self.monotonic_cst = monotonic_cst
         self.n_networks = n_networks
         self.tol = tol
         self.max_iter = max_iter
@@ -320,8 +331,20 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         loss = check.choice(self.loss, "loss", losses.REGRESSION)
         parameter = losses.parameter(loss, self.quantile, self.threshold)
         raw, target, weight = self._checked(X, y, sample_weight)
+        directions = self._directions(raw, target.shape[1])
         tables, target, weight = self._tables(raw, target, weight, to_choose)
-        return [Data(rows, target, weight, loss, parameter=parameter, encoder=of) for of, rows in tables]
+        return [
+            Data(
+                rows,
+                target,
+                weight,
+                loss,
+                parameter=parameter,
+                encoder=of,
+                monotone=encoded_directions(directions, of),
+            )
+            for of, rows in tables
+        ]
 
     def predict(self, X: ArrayLike) -> check.Rows:
         """Predicted targets.
@@ -356,7 +379,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         As for `PathReLURegressor`; residuals are probabilities less labels.
     activation, arrangements, n_arrangements, bias, fit_intercept
         As for `PathReLURegressor`.
-    standardize, encode, adapt_columns, skip_connection, outputs, prune, low_rank, n_networks
+    standardize, encode, adapt_columns, skip_connection, outputs, prune, low_rank, monotonic_cst, n_networks
         As for `PathReLURegressor`.
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, at least 0, which multiply those of samples; "balanced" gives all classes the same
@@ -384,7 +407,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
     history_ : list of Record
     training_scores_ : dict
         On the training rows: "accuracy" and "log_loss".
-    guarantee_, path_, column_factors_, variance_shares_
+    guarantee_, path_, column_factors_, monotonic_cst_, variance_shares_
         As of `PathReLURegressor`.
     feature_importances_ : ndarray of shape (`n_features_in_`,)
         Share of each column in the path norm, over the paths that begin there.
@@ -420,6 +443,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         outputs: str = "auto",
         prune: bool = False,
         low_rank: int | None = None,
+        monotonic_cst: ArrayLike | Mapping[Any, int] | None = None,
         n_networks: int = 1,
         class_weight: Mapping[Any, float] | str | None = None,
         tol: float | None = None,
@@ -447,6 +471,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         self.outputs = outputs
         self.prune = prune
         self.low_rank = low_rank
+        self.monotonic_cst = monotonic_cst
         self.n_networks = n_networks
         self.class_weight = class_weight
         self.tol = tol
@@ -511,12 +536,18 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, to_choose: bool = False
     ) -> list[Data]:
         raw, y, _ = self._checked(X, y, sample_weight)
+        directions = self._directions(raw, 1)
         weight, labels, code = labelled_weights(sample_weight, y, self.class_weight)
         total = np.bincount(code, weight > 0)
         present = np.flatnonzero(total > 0)
         if len(present) < 2:
             found = f"one class, {labels.tolist()[present[0]]!r}," if len(present) else "no class"
             raise ValueError(f"y has {found} in samples of weight above 0; expected at least 2 classes")
+        if directions is not None and len(labels) > 2:
+            raise ValueError(
+                f"monotonic_cst was given for {len(labels)} classes, which are not monotone one by one; "
+                "expected two classes"
+            )
         used = weight > 0
         code = np.searchsorted(present, code[used])
         raw, weight = raw.take(used), weight[used]
@@ -527,8 +558,17 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         absent = len(present) < len(labels)
         present_places = present if absent else None
         return [
-            Data(rows, target, weight, "log_loss", labels, present=present_places, encoder=encoder)
-            for encoder, rows in tables
+            Data(
+                rows,
+                target,
+                weight,
+                "log_loss",
+                labels,
+                present=present_places,
+                encoder=of,
+                monotone=encoded_directions(directions, of),
+            )
+            for of, rows in tables
         ]
 
     def decision_function(self, X: ArrayLike) -> check.Rows:

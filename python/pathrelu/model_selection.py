@@ -57,7 +57,7 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):  # type: ignore[misc]
     tol : float, optional
         To which each fit solves its program, as `PathReLURegressor` does. By default folds slide, and the
         fit of all rows ends as for ``alpha="auto"``; where networks do not slide, 1e-4.
-    skip_connection, outputs, prune, low_rank, max_iter, n_threads, random_state
+    skip_connection, outputs, prune, low_rank, monotonic_cst, max_iter, n_threads, random_state
         As for `PathReLURegressor`.
     verbose : int, default=0
         1 logs the mean score of each alpha at level INFO of the logger "pathrelu", and follows the fit of all
@@ -87,7 +87,7 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):  # type: ignore[misc]
         Its mean score.
     n_splits_ : int
     network_, intercept_, objective_, dual_gap_, n_iter_, n_subnetworks_, history_, guarantee_
-    column_factors_
+    column_factors_, monotonic_cst_
         Of the fit of all rows at `alpha_`, as of `PathReLURegressor`.
     n_features_in_, feature_names_in_
         As of `PathReLURegressor`.
@@ -131,6 +131,7 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):  # type: ignore[misc]
         outputs: str = "auto",
         prune: bool = False,
         low_rank: int | None = None,
+        monotonic_cst: ArrayLike | Mapping[Any, int] | None = None,
         tol: float | None = None,
         max_iter: int = 10_000,
         n_threads: int | None = None,
@@ -164,6 +165,7 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):  # type: ignore[misc]
         self.outputs = outputs
         self.prune = prune
         self.low_rank = low_rank
+        self.monotonic_cst = monotonic_cst
         self.tol = tol
         self.max_iter = max_iter
         self.n_threads = n_threads
@@ -197,7 +199,7 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):  # type: ignore[misc]
         As for `PathReLUClassifier`.
     encode, adapt_columns, tol
         As for `PathReLURegressorCV`.
-    prune, low_rank, class_weight, max_iter, n_threads, random_state
+    prune, low_rank, monotonic_cst, class_weight, max_iter, n_threads, random_state
         As for `PathReLUClassifier`.
     verbose, callback, on_interrupt, max_seconds
         As for `PathReLURegressorCV`.
@@ -207,7 +209,7 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):  # type: ignore[misc]
     alpha_, alphas_, cv_results_, best_index_, best_score_, n_splits_
         As of `PathReLURegressorCV`.
     classes_, network_, intercept_, objective_, dual_gap_, n_iter_, n_subnetworks_, history_, guarantee_
-    column_factors_
+    column_factors_, monotonic_cst_
         Of the fit of all rows at `alpha_`, as of `PathReLUClassifier`.
     n_features_in_, feature_names_in_
         As of `PathReLUClassifier`.
@@ -246,6 +248,7 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):  # type: ignore[misc]
         outputs: str = "auto",
         prune: bool = False,
         low_rank: int | None = None,
+        monotonic_cst: ArrayLike | Mapping[Any, int] | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         tol: float | None = None,
         max_iter: int = 10_000,
@@ -277,6 +280,7 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):  # type: ignore[misc]
         self.outputs = outputs
         self.prune = prune
         self.low_rank = low_rank
+        self.monotonic_cst = monotonic_cst
         self.class_weight = class_weight
         self.tol = tol
         self.max_iter = max_iter

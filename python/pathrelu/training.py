@@ -33,6 +33,7 @@ class Data:
     parameter: float | None = None  # of the loss; None for its default
     present: NDArray[np.intp] | None = None  # places of the classes trained on, if not all have weight
     encoder: TableEncoder | None = None  # which the rows come from
+    monotone: NDArray[np.int8] | None = None  # directions of columns; None if all are free
 
 
 SCALED_ROWS = 4096  # at a time, in double precision
@@ -82,6 +83,12 @@ class Scaling:
         check.finite(table, "X after standardization")
         return table
 
+    def directions(self, raw: NDArray[np.int8] | None) -> NDArray[np.int8] | None:
+        """Those of the columns of training: scales are positive, and the constant is free."""
+        if raw is None or self.constant is None:
+            return raw
+        return np.append(raw, np.int8(0))
+
     def trees(self, weights: check.Rows, bias: check.Rows) -> NDArray[np.float64]:
         """Weights (K, paths, n_features) and biases (K, paths) as weights of the columns of training."""
         leaves = weights.astype(np.float64)
@@ -129,6 +136,7 @@ class TrainingProblem:
         """A joint program where sub-networks or the loss join outputs, else one for each column."""
         loss, y = self.data.loss, self.data.y
         joint = self.shared or losses.core_name(loss, y.shape[1]) == losses.JOINT
+        monotone = self.scaling.directions(self.data.monotone)
         return [
             Problem(
                 self.X,
@@ -138,6 +146,7 @@ class TrainingProblem:
                 self.activation,
                 loss,
                 losses.specification(loss, self.data.parameter, part, self.w),
+                monotone,
             )
             for part in ([y] if joint else y.T[:, :, np.newaxis])
         ]
@@ -187,6 +196,19 @@ class TrainingProblem:
             feature_names=feature_names,
             encoder=data.encoder,
         )
+
+
+def encoded_directions(
+    directions: NDArray[np.int8] | None, encoder: TableEncoder | None
+) -> NDArray[np.int8] | None:
+    """Those of the columns that an encoder, if there is one, makes: ramps rise with their column."""
+    if directions is None or encoder is None:
+        return directions
+    encoded = directions[encoder.origin_]
+    for j, column in enumerate(encoder.columns_):
+        if column.gaps:  # the last one, which says whether a value is missing, is free
+            encoded[np.flatnonzero(encoder.origin_ == j)[-1]] = 0
+    return encoded
 
 
 def canonical(

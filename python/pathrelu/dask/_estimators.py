@@ -154,9 +154,11 @@ class DaskPathReLURegressor(DaskEstimator, PathReLURegressor):  # type: ignore[m
     ----------
     depth, width, alpha, activation, arrangements, n_arrangements, loss, quantile, threshold, bias
         As for `PathReLURegressor`.
-    fit_intercept, standardize, adapt_columns, encode, skip_connection, outputs, prune, low_rank, tol
+    fit_intercept, standardize, adapt_columns, encode, skip_connection, outputs, prune, low_rank
         As for `PathReLURegressor`.
-    n_networks, max_iter, n_threads, warm_start, random_state, verbose, callback, on_interrupt, max_seconds
+    monotonic_cst, tol, n_networks, max_iter, n_threads, warm_start, random_state, verbose
+        As for `PathReLURegressor`.
+    callback, on_interrupt, max_seconds
         As for `PathReLURegressor`. Threads are those of the client; a task of a worker has one.
     client : distributed.Client, optional
         By default the one made last. It is no parameter of `get_params`, for it cannot be copied: a clone
@@ -184,9 +186,11 @@ class DaskPathReLUClassifier(DaskEstimator, PathReLUClassifier):  # type: ignore
     ----------
     depth, width, alpha, activation, arrangements, n_arrangements, bias, fit_intercept, standardize
         As for `PathReLUClassifier`.
-    encode, adapt_columns, skip_connection, outputs, prune, low_rank, class_weight, n_networks, tol, max_iter
+    encode, adapt_columns, skip_connection, outputs, prune, low_rank, monotonic_cst, class_weight
         As for `PathReLUClassifier`.
-    n_threads, warm_start, random_state, verbose, callback, on_interrupt, max_seconds
+    n_networks, tol, max_iter, n_threads, warm_start, random_state, verbose
+        As for `PathReLUClassifier`.
+    callback, on_interrupt, max_seconds
         As for `DaskPathReLURegressor`.
     client : distributed.Client, optional
         As for `DaskPathReLURegressor`.

@@ -19,7 +19,7 @@ from pathrelu._base import TOL
 from pathrelu.inspection import Network, network_of, table_for
 from pathrelu.plotting._axes import NEUTRAL, PALETTE, Grid, axes_grid, distinct_colors, numbered_outputs
 from pathrelu.program import Path, alpha_max, solve_path
-from pathrelu.training import Scaling, TrainingProblem
+from pathrelu.training import Scaling, TrainingProblem, encoded_directions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -406,13 +406,14 @@ def _path_of(
         raise ValueError("the network of the estimator has no sub-networks; fit it with a smaller alpha")
     if estimator.low_rank is not None:
         raise ValueError("the estimator has low_rank, and its path is not one over the rows; use from_path")
-    encoded = copy.copy(estimator).set_params(encode=None)
+    encoded = copy.copy(estimator).set_params(encode=None, monotonic_cst=None)
     data = replace(encoded._data(table_for(network, X), y, sample_weight)[0], encoder=network.encoder)
     if data.labels is not None and not np.array_equal(data.labels, estimator.classes_):
         raise ValueError(f"y has the classes {data.labels.tolist()}; expected {estimator.classes_.tolist()}")
     training = TrainingProblem(
         data, Scaling.of(network, estimator.bias), network.kind, shared=network.shared_outputs
     )
+    columns = encoded_directions(getattr(estimator, "monotonic_cst_", None), network.encoder)
     arrangements, directions = training.groups(network)
     options: dict[str, Any] = {
         "directions": directions,
@@ -420,6 +421,7 @@ def _path_of(
         "loss": data.loss,
         "quantile": getattr(estimator, "quantile", None),
         "threshold": getattr(estimator, "threshold", None),
+        "monotonic_cst": training.scaling.directions(columns),
         "sample_weight": data.w,
         "fit_intercept": estimator.fit_intercept,
         "tol": TOL if estimator.tol is None else estimator.tol,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,17 @@ from pathrelu.program._problem import Problem
 Trees = tuple[
     NDArray[np.float64], NDArray[np.int8], NDArray[np.float64], NDArray[np.uint8], NDArray[np.float64]
 ]
+
+
+def path_signs(edge_signs: NDArray[np.integer[Any]], width: Sequence[int]) -> NDArray[np.int64]:
+    """Products (K, paths) of the signs (K, edges) of the edges from each leaf to the root."""
+    paths = np.arange(math.prod(width))
+    signs = np.ones((len(edge_signs), len(paths)), np.int64)
+    begin, below = 0, 1
+    for children in width:
+        signs *= edge_signs[:, begin + paths // below]
+        begin, below = begin + len(paths) // below, below * children
+    return signs
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ class Step:
     n_blocks: int  # that will be passed in all
     rate: float
     size: int
+    monotone: NDArray[np.int8] | None
 
     def __call__(
         self,
@@ -83,7 +84,7 @@ class Step:
             shared=self.shared,
             fit_intercept=self.fit_intercept,
         )
-        problem = _core.Problem(X, y, w, self.loss, True)
+        problem = _core.Problem(X, y, w, self.loss, True, self.monotone)
         return _core.descend_stochastically(problem, self.alpha, self.width, options, self.kinds, state)
 
 
@@ -114,13 +115,15 @@ def stochastic_slide(
     rate: float,
     passes: int,
     stream: int,
+    monotone: NDArray[np.int8] | None = None,
     follow: Callable[[int], None] | None = None,
 ) -> Trees:
     """The trees after so many passes of Adam over all rows, at rates that fall to zero.
 
     Local SGD (Stich 2019): the blocks of a group start from the same state, and their results are averaged,
     so that it does not matter who works on which. `at_constant` is the loss of constant outputs, by which
-    rates are scaled; `follow` is told how many passes have been made.
+    rates are scaled; `monotone` are directions of columns, which `trees` follow already; `follow` is told how
+    many passes have been made.
     """
     options = slides.options
     shared = slides.shared and trees[2].shape[1] > 1
@@ -145,7 +148,7 @@ def stochastic_slide(
         for k in range(passes):
             step = Step(
                 trees, alpha, loss, slides.width, shared, options.fit_intercept, unit, slides.seed + stream,
-                k * blocks_of_pass, passes * blocks_of_pass, rate, size,
+                k * blocks_of_pass, passes * blocks_of_pass, rate, size, monotone,
             )  # fmt: skip
             state = rows.fold_blocks(step, after_group, state, size)
             if follow is not None:

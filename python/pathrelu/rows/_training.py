@@ -23,13 +23,13 @@ from pathrelu.encoding import TableEncoder
 from pathrelu.encoding._raw import RawTable
 from pathrelu.network import ParallelReLUNetwork
 from pathrelu.program._problem import Problem
-from pathrelu.program._slide import Slides, Trees
+from pathrelu.program._slide import Slides, Trees, path_signs
 from pathrelu.program._stochastic import stochastic_slide
 from pathrelu.rows._blocks import LocalBlocks, RowBlocks, added
 from pathrelu.rows._memory import MemoryBlocks
 from pathrelu.rows._sample import Summary, summarize
 from pathrelu.rows.sources import Source
-from pathrelu.training import Scaling, class_weights, plain_labels
+from pathrelu.training import Scaling, class_weights, encoded_directions, plain_labels
 
 # Rows that alpha, encoding and the first trees are found on, in memory: as many as let the fit of 30 columns
 # with ramps take no more memory than 1,000,000 rows of single precision have.
@@ -236,10 +236,12 @@ def trees_of(network: ParallelReLUNetwork, scaling: Scaling) -> Trees:
     )
 
 
-def with_random_trees(trees: Trees, slides: Slides, empty: NDArray[np.bool_]) -> Trees:
+def with_random_trees(
+    trees: Trees, slides: Slides, empty: NDArray[np.bool_], monotone: NDArray[np.int8] | None = None
+) -> Trees:
     """The trees, and small random ones up to `MOST_TREES`: more rows tell more of them apart.
 
-    None has a weight of `empty` columns, which are the first ones.
+    None has a weight of `empty` columns, which are the first ones, and all follow the directions `monotone`.
     """
     leaves, signs, directions, linear, intercept = trees
     more = MOST_TREES - len(leaves)
@@ -256,6 +258,10 @@ def with_random_trees(trees: Trees, slides: Slides, empty: NDArray[np.bool_]) ->
     if not slides.shared:  # each feeds one output
         own *= np.eye(C)[rng.integers(C, size=more)]
     edges = 1 - 2 * rng.integers(2, size=(more, signs.shape[1]))
+    if monotone is not None:
+        side = np.sign(own.sum(axis=1))[:, np.newaxis] * path_signs(edges, slides.width)
+        wanted = side[:, :, np.newaxis] * monotone
+        weights[:] = np.where(wanted == 0, weights, wanted * np.abs(weights))
     return (
         np.concatenate([leaves, fresh]),
         np.concatenate([signs, edges.astype(np.int8)]),
@@ -400,6 +406,7 @@ def _refine(
     if estimator.column_factors_ is not None:
         scaling = scaling.times(estimator.column_factors_)
     recipe = replace(recipe, scaling=scaling, weight=found.weight, n_rows=blocks.n_rows)
+    monotone = scaling.directions(encoded_directions(estimator.monotonic_cst_, network.encoder))
     targets = recipe.targets(sample.y)
     weights = check.unit_mean(recipe.weights(sample.y, sample.w))
     core_loss = losses.specification(loss, given, targets, weights)
@@ -424,11 +431,12 @@ def _refine(
             rows,
             core_loss,
             alpha,
-            with_random_trees(before, slides, scaling.empty),
+            with_random_trees(before, slides, scaling.empty, monotone),
             at_constant=loss_at_constant(some),
             rate=SLOWER * rate,
             passes=passes,
             stream=LAST_STREAM + 1,
+            monotone=monotone,
             follow=follow,
         )
         totals = rows.reduce_blocks(block_losses, added, core_loss, slides.width, (before, trees), threads)
