@@ -1301,7 +1301,9 @@ def test_an_interrupt_ends_training_at_once_and_leaves_the_old_model(tmp_path):
     out, err = running.communicate(timeout=300)
     assert running.returncode == 130, err
     assert out == ""
-    assert err.strip() == "Interrupted; nothing was written."
+    *progress, last = err.strip().splitlines()
+    assert last == "Interrupted; nothing was written."
+    assert all(line.startswith("pathrelu  0:0") for line in progress if line)
     assert model.read_text() == "an old model"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["data.csv", "model.npz"]
 

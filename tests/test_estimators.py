@@ -892,7 +892,8 @@ def test_progress_goes_to_the_logger_and_the_callback(caplog, capsys):
         model.fit(X, y)
     assert records
     assert records[-1].gap == model.dual_gap_
-    assert len(caplog.records) == len(records) + 1
+    lines = [message for message in caplog.messages if message[1] != ":"]  # 0:03: so long it takes
+    assert len(lines) == len(records) + 1
     assert f"{model.n_subnetworks_} sub-networks" in caplog.messages[-1]
     assert capsys.readouterr() == ("", "")
 

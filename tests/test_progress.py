@@ -4,9 +4,11 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import fields
 
 import numpy as np
@@ -15,9 +17,11 @@ from interrupt import IMPORT
 from sklearn.exceptions import ConvergenceWarning
 
 import pathrelu as pr
-from pathrelu._watch import Record
+from pathrelu import _base, _core, _display, _watch
+from pathrelu._watch import Record, Stage
 from pathrelu.program._problem import Problem
-from pathrelu.progress import Live, duration, seconds_left
+from pathrelu.progress import Live, duration, roughly, seconds_left
+from pathrelu.rows import _training
 
 ESTIMATORS = [pr.PathReLURegressor, pr.PathReLUClassifier]
 
@@ -385,8 +389,8 @@ def test_the_line_and_the_log_have_the_path(terminal, data, caplog):
         again = Live(terminal)
         for record in path[:4]:
             again(record)
-        assert f"alpha {path[3].alpha:.3g}  held-out loss {path[3].held_out_loss:.6g}" in again.line()
-        assert f"least {least:.6g}  {path[3].n_active} sub-networks" in again.line()
+        assert f"held-out loss {path[3].held_out_loss:.4g} at {path[3].alpha:.3g}" in again.line()
+        assert f"least {least:.4g}  {path[3].n_active} sub-networks" in again.line()
     with caplog.at_level("INFO", logger="pathrelu"):
         pr.PathReLURegressor(random_state=0, verbose=2).fit(*data)
     logged = [message for message in caplog.messages if message.startswith("alpha ")]
@@ -405,26 +409,168 @@ def test_no_second_line_and_no_records_in_the_log_beside_the_first(terminal, cap
     assert not caplog.records
 
 
-def test_nothing_is_written_where_there_is_no_terminal(data, capfd, monkeypatch):
+LINE = re.compile(r"pathrelu  \d+:\d\d  .+")
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """Lines follow each other so fast that short fits have many."""
+    monkeypatch.setattr(_display, "LINE_SECONDS", 1e-3)
+
+
+def lines_of(capfd):
+    out, err = capfd.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert all(map(LINE.fullmatch, lines)), lines
+    return lines
+
+
+def test_lines_are_written_where_none_can_be_written_over(data, capfd, often, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # for which rich takes a pipe for a terminal
     monkeypatch.setenv("TERM", "xterm")
+    model = pr.PathReLURegressor(random_state=0, verbose=1).fit(*data)
+    lines = lines_of(capfd)
+    assert any(
+        re.search(r"about \d+:\d\d left  ramps, alpha \d+ of 18, fold [1-5] of 5", line) for line in lines
+    )
+    assert any(re.search(r"held-out loss \d\S* at \d\S*  least \d", line) for line in lines)
+    assert re.search(r"  done  .*objective", lines[-1])
+    quiet = pr.PathReLURegressor(random_state=0).fit(*data)
+    assert lines_of(capfd) == []
+    np.testing.assert_array_equal(model.network_.leaf_weights, quiet.network_.leaf_weights)
+
+
+def test_no_more_than_two_seconds_go_by_without_a_line(data):
+    script = """
+import time, numpy as np
+from pathrelu.progress import Live
+with Live():
+    time.sleep(3.2)
+"""
+    done = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, check=True)
+    assert len(done.stderr.splitlines()) == 3
+    assert _display.LINE_SECONDS < 2
+
+
+def test_lines_of_a_search_say_what_ends_it(data, capfd, often):
+    pr.PathReLURegressor(alpha=1e-3, random_state=0, verbose=1).fit(*data)
+    lines = lines_of(capfd)
+    searching = [line for line in lines if "search at alpha 0.001" in line]
+    assert any(f"of at least {_core.LEAST_ROUNDS}" in line for line in searching)
+    assert not any("target" in line for line in searching)
+    assert f"below {100 * _core.ROUND_GAIN:.2g} %, it is the last" in lines[-1]
+
+
+def test_lines_of_programs_have_their_target(data, capfd, often):
+    model = pr.PathReLURegressor(alpha=1e-3, arrangements="sample", random_state=0, verbose=1).fit(*data)
+    lines = lines_of(capfd)
+    assert f"(target {model.history_[-1].target_gap:.1e})" in lines[-1]
+    assert model.history_[-1].gap <= model.history_[-1].target_gap
+
+
+def test_lines_of_cross_validation(data, capfd, often):
+    model = pr.PathReLURegressorCV(alphas=4, cv=3, random_state=0, verbose=1).fit(*data)
+    lines = lines_of(capfd)
+    places = [re.search(r"alpha (\d) of (\d), fold (\d) of 3", line) for line in lines]
+    met = {tuple(map(int, place.groups())) for place in places if place}
+    assert len({k for k, of, _ in met if of == 4}) > 2
+    assert any(re.search(r"about \d+:\d\d left", line) for line in lines)
+    assert any(re.search(r"best score 0?\.\d+", line) for line in lines)
+    assert "done" in lines[-1]
+    assert f"objective {model.objective_:.6g}" in lines[-1]
+
+
+def test_lines_of_a_certificate(data, capfd, often):
+    model = pr.PathReLURegressor(alpha=0.01, random_state=0).fit(*data)
+    certificate = pr.certify(model, *data, method="semidefinite", verbose=1)
+    lines = lines_of(capfd)
+    assert any("bounding the optimum" in line for line in lines)
+    assert f"objective {certificate.upper:.6g}  optimum at least" in lines[-1]
+    assert "% (target 0.1 %)" in lines[-1]
+    assert pr.certify(model, *data, method="semidefinite").lower == certificate.lower
+    assert lines_of(capfd) == []
+
+
+def test_lines_of_many_rows(capfd, often, monkeypatch):
+    monkeypatch.setattr(_base, "MANY_ROWS", 1000)
+    monkeypatch.setattr(_training, "SAMPLE_ROWS", 200)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((3000, 3))
+    pr.PathReLURegressor(random_state=0, verbose=1).fit(X, np.abs(X[:, 0]) + rng.standard_normal(3000))
+    lines = lines_of(capfd)
+    assert any("network of a sample of 200 rows: ramps, alpha" in line for line in lines)
+    assert any(re.search(r"pass \d+ of \d+ over all rows  \d+ sub-networks", line) for line in lines)
+
+
+def test_each_record_has_a_line_of_its_own_if_that_is_wanted(data, capfd):
+    records = []
+    pr.PathReLURegressor(alpha=0.01, random_state=0, verbose=2, callback=records.append).fit(*data)
+    lines = lines_of(capfd)
+    assert len(lines) >= len(records) + 1
+    for record, line in zip(records, lines, strict=False):
+        assert f"objective {record.objective:.6g}" in line
+
+
+def test_a_fit_that_will_be_long_says_so_before(data, capfd, monkeypatch):
+    monkeypatch.setattr(_watch, "MULTIPLICATIONS", 1e3)
+    pr.PathReLURegressor(random_state=0, verbose=1, n_threads=1).fit(*data)
+    first, *_ = lines = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"pathrelu  this may take about \d+ (minute|hour|day)s on 1 thread", first)
+    assert sum("may take" in line for line in lines) == 1
+
+
+def test_nothing_is_shown_of_what_ends_before_the_delay(data, capfd, often, terminal):
+    with Live(delay=60) as live:
+        pr.PathReLURegressor(random_state=0, verbose=1).fit(*data)
+        assert live.shown
+    assert lines_of(capfd) == []
+    with Live(terminal, delay=60):
+        pr.PathReLURegressor(random_state=0, verbose=1).fit(*data)
+    assert "sub-networks" not in terminal.file.getvalue()
+
+
+def test_fits_are_on_the_line_that_is_there(data, capfd, often):
     with Live() as live:
-        assert not live.shown
-        live(record_at(1, 0.1))
-    pr.PathReLURegressor(alpha=0.01, random_state=0, verbose=1).fit(*data)
-    assert capfd.readouterr() == ("", "")
-    console = pytest.importorskip("rich.console").Console(file=io.StringIO(), force_terminal=False)
-    with Live(console) as live:
-        live(record_at(1, 0.1))
-    assert console.file.getvalue() == ""
+        pr.PathReLURegressor(alpha=0.01, random_state=0, verbose=1, callback=live).fit(*data)
+        assert "objective" in live.line()
+        found = live.line().split("  ")[1:]
+        pr.PathReLURegressor(alpha=0.02, random_state=0).fit(*data)  # which does not ask for it
+        assert live.line().split("  ")[1:] == found
+    assert sum("done" in line for line in lines_of(capfd)) == 1
+
+
+def test_a_fit_goes_on_when_nobody_reads_its_lines(data, often):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    console = pytest.importorskip("rich.console").Console(file=Gone(), force_terminal=False)
+    with Live(console):
+        model = pr.PathReLURegressor(random_state=0, verbose=1).fit(*data)
+    assert model.n_subnetworks_ > 0
+    assert not [thread for thread in threading.enumerate() if thread.name == "pathrelu"]
+
+
+def test_what_ends_a_fit_ends_its_line(data, capfd):
+    with pytest.raises(LookupError), Live():
+        raise LookupError
+    (line,) = lines_of(capfd)
+    assert line.endswith("ended by LookupError")
+    with Live() as live:
+        assert live.shown
+    assert lines_of(capfd) == ["pathrelu  0:00  done"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="opens a pseudo-terminal")
+@pytest.mark.parametrize("module", ["rich", "tqdm"])
 @pytest.mark.parametrize("verbose", [0, 1])
-def test_verbose_shows_the_line_on_the_terminal_of_stderr(verbose):
-    pytest.importorskip("rich")
+def test_verbose_shows_the_line_on_the_terminal_of_stderr(verbose, module):
+    pytest.importorskip(module)
     script = f"""
-import numpy as np, pathrelu as pr
+import importlib.util, numpy as np, pathrelu as pr
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: find(name, *more) if name == {module!r} else None
 X = np.random.default_rng(0).standard_normal((60, 3))
 pr.PathReLURegressor(alpha=0.01, random_state=0, verbose={verbose}).fit(X, np.abs(X[:, 0]))
 print("output")
@@ -469,6 +615,35 @@ def test_time_left_is_that_of_the_line_through_the_logarithms():
 )
 def test_time_left_is_not_made_up(records):
     assert seconds_left(records) is None
+
+
+def test_time_left_of_counted_work_is_measured(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(_watch.time, "monotonic", lambda: now)
+    stage = Stage(threads=2)
+    stage.plan("after", 30 * _watch.MULTIPLICATIONS)
+    assert stage.seconds_left() is None
+    stage.step("first", 10 * _watch.MULTIPLICATIONS, 20 * _watch.MULTIPLICATIONS)
+    assert stage.forecast == stage.seconds_left() == 30  # by two threads
+    now = 120.0
+    assert stage.seconds_left() == 10
+    stage.step("second", 10 * _watch.MULTIPLICATIONS, 10 * _watch.MULTIPLICATIONS)
+    assert stage.seconds_left() == 100  # for the first ten took twenty
+    stage.begin("after")
+    stage.step("last", 10 * _watch.MULTIPLICATIONS)
+    now = 125.0
+    assert stage.seconds_left() == 5
+
+
+def test_rough_durations():
+    assert [roughly(s) for s in (60, 100, 7000, 7200, 80000, 200000)] == [
+        "1 minute",
+        "2 minutes",
+        "117 minutes",
+        "2 hours",
+        "22 hours",
+        "2 days",
+    ]
 
 
 def test_durations():

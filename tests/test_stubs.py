@@ -101,4 +101,5 @@ def test_parameters_of_stubs_are_those_of_the_module(name):
 def test_the_stubs_name_what_the_module_has():
     definitions = [node for node in STUBS.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     written = {node.name for node in definitions if not node.name.startswith("_")}
+    written |= {node.target.id for node in STUBS.body if isinstance(node, ast.AnnAssign)}
     assert written == {name for name in vars(_core) if not name.startswith("_")}

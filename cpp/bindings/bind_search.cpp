@@ -169,6 +169,8 @@ void register_search(py::module_& m) {
              py::arg("seed") = slide_defaults.seed,
              py::arg("skip_connection") = slide_defaults.skip_connection,
              py::arg("shared") = slide_defaults.shared);
+    m.attr("ROUND_GAIN") = kRoundGain;
+    m.attr("LEAST_ROUNDS") = kLeastRounds;
     m.def("slide", &slide_arrays, py::arg("problem"), py::arg("alpha"), py::arg("width"),
           py::arg("solve_options"), py::arg("slide_options"), py::arg("watch"), py::arg("start") = py::none(),
           "((leaves (K, paths * d), edge_signs (K, edges), directions (K, C), linear (K), intercept (C)), "

@@ -6,7 +6,6 @@ import itertools
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -22,8 +21,10 @@ from pathrelu._measures import training_scores, variance_shares
 from pathrelu._sklearn import Tags
 from pathrelu._watch import Callback, Record, Watch
 from pathrelu.alpha import (
+    EVALUATIONS,
     LAST_EVALUATIONS,
     LAST_STREAM,
+    STEP_PRODUCTS,
     Candidate,
     Choice,
     Start,
@@ -32,9 +33,12 @@ from pathrelu.alpha import (
     held_out_folds,
     mean_objective,
     multiplied,
+    passes_over,
+    plan_by_held_out,
     rescaling,
     slide_along,
     slide_over,
+    slide_work,
     solve_at_automatic_alpha,
 )
 from pathrelu.arrangements import Arrangements, sample_arrangements
@@ -52,7 +56,7 @@ from pathrelu.program._slide import Slides, Trees
 from pathrelu.program._solution import Solution
 from pathrelu.program._solve import largest_alpha, run, solver_options, warn_of_float32, warn_of_gap
 from pathrelu.program._stochastic import ShuffledRows
-from pathrelu.progress import Live, log
+from pathrelu.progress import followed
 from pathrelu.training import Data, Scaling, TrainingProblem, canonical
 
 logger = logging.getLogger("pathrelu")
@@ -240,9 +244,11 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         to_choose = settings.chooses_by_held_out and settings.low_rank is None
         encodings = self._data(X, y, sample_weight, to_choose)
         data = encodings[0]
-        with _progress(settings, len(encodings)), settings.watch:
+        following = followed(settings.watch, settings.verbose, settings.options.threads)
+        with following, settings.watch:
             trainings = [self._problem(settings, table) for table in encodings]
             problems = [training.programs() for training in trainings]
+            settings.watch.stage.by_gap = settings.alpha is not None and len(problems[0]) == 1
             warn_of_float32(problems[0][0], settings.options.tol, stacklevel=5)
             projection = None
             if settings.low_rank is not None:
@@ -263,6 +269,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                     for table, programs in zip(encodings, problems, strict=True)
                 ]
                 slides = settings.slides()
+                plan_by_held_out(candidates, fold, slides, settings.n_networks)
                 choice = choose_by_held_out(candidates, fold, slides, slides.seed)
                 place = choice.place
             training, chosen, data = trainings[place], problems[place], encodings[place]
@@ -444,6 +451,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         for one in itertools.islice(settings.of_each_network(), 1, None):
             if settings.watch.stopped_by:
                 break
+            settings.watch.stage.begin(f"network {len(choices) + 1}")
             fold = self._held_out(one, data, data.X.shape[1])
             assert fold is not None  # there were rows enough for the first
             slides = one.slides()
@@ -465,10 +473,14 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         self, settings: Settings, problems: list[Problem], choice: Choice, alphas: list[float]
     ) -> list[Solution]:
         slides, solutions = settings.slides(), []
+        stage = settings.watch.stage
         for problem, alpha, trees, rate, at_constant in zip(
             problems, alphas, choice.trees, choice.rates, choice.at_constant, strict=True
         ):
             self._rate = rate
+            evaluations = LAST_EVALUATIONS if rate is None else passes_over(len(problem.X))
+            work = slide_work(problem.X.shape, slides, evaluations)
+            stage.step(f"alpha {alpha:.3g}, last slide", work)
             if rate is None or trees is None:
                 last = slides.descend(problem, alpha, trees, evaluations=LAST_EVALUATIONS)
             else:
@@ -504,6 +516,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         slides = settings.slides()
         n_free = training.data.X.shape[1]
         stages = path.before or [[]]
+        left = sum(map(len, stages)) + 1  # values of alpha
         for stage in stages:
             if stage is not stages[0]:
                 path = path.rescaled(n_free, training.X.shape[1] - n_free)
@@ -511,6 +524,9 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             problems = scaled.programs()
             for alpha in [*stage, settings.alpha] if stage is stages[-1] else stage:
                 starts: Sequence[Trees | None] = path.trees or [None] * len(problems)
+                left -= 1
+                work = sum(slide_work(problem.X.shape, slides, EVALUATIONS) for problem in problems)
+                slides.watch.stage.step(f"alpha {alpha:.3g}", work, left * work)
                 path.trees = [
                     slide_along(slides, problem, alpha, start, path.length)
                     for problem, start in zip(problems, starts, strict=True)
@@ -520,6 +536,8 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         solutions = []
         for problem, trees in zip(problems, path.trees, strict=True):
             if path.before is not None:
+                work = slide_work(problem.X.shape, slides, LAST_EVALUATIONS)
+                slides.watch.stage.step("last slide", work)
                 trees = slides.descend(problem, settings.alpha, trees, evaluations=LAST_EVALUATIONS)
             steps = 0 if path.before is None else LAST_STEPS
             solutions.append(self._solve_over(settings, problem, settings.alpha, trees, steps))
@@ -532,6 +550,9 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         given = settings.options
         if self.tol is None:
             steps = min(given.max_iter, most_steps, int(LAST_WORK / max(1, len(problem.X) * trees[0].size)))
+            if steps >= LEAST_STEPS:
+                work = STEP_PRODUCTS * float(steps * len(problem.X) * trees[0].size)
+                settings.watch.stage.step(f"convex program, at most {steps} steps", work)
             given = _core.SolveOptions(
                 tol=HELD_OUT_TOL,
                 max_iter=steps if steps >= LEAST_STEPS else 0,
@@ -559,6 +580,8 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     ) -> list[Solution]:
         watch = settings.watch
         given: Sequence[float | None] = alphas or [settings.alpha] * len(problems)
+        several = len(problems) > 1
+        titles = [f"output {k + 1} of {len(problems)}, " if several else "" for k in range(len(problems))]
         if not settings.sampled:
             options = _core.SearchOptions(
                 seed=check.seed(settings.random_state),
@@ -587,8 +610,8 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             if start is not None:
                 starts = [multiplied(trees, start.factors) for trees in start.trees]
             return [
-                _fit(settings, problem, alpha, rough, search, start)
-                for problem, alpha, start in zip(problems, given, starts, strict=True)
+                _fit(settings, problem, alpha, rough, search, start, f"{title}search")
+                for problem, alpha, start, title in zip(problems, given, starts, titles, strict=True)
             ]
 
         arrangements, init = self._sample(settings, problems)
@@ -597,8 +620,8 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             return run(problem, arrangements, alpha, settings.options, start, watch)
 
         return [
-            _fit(settings, problem, alpha, solve, solve, start)
-            for problem, alpha, start in zip(problems, given, init, strict=True)
+            _fit(settings, problem, alpha, solve, solve, start, f"{title}{len(arrangements)} arrangements")
+            for problem, alpha, start, title in zip(problems, given, init, titles, strict=True)
         ]
 
     def _alike(self, settings: Settings, problems: list[Problem]) -> list[Solution] | None:
@@ -678,13 +701,17 @@ def _fit(
     rough: Callable[[Problem, float, Any], Solution],
     solve: Callable[[Problem, float, Any], Solution],
     start: Solution | Trees | check.Rows | None = None,
+    title: str = "",
 ) -> Solution:
     """Solve at the given alpha, or at the automatic one, which rough fits find."""
+    stage = settings.watch.stage
 
     def logged(alpha: float, start: Any) -> Solution:
+        stage.step(f"{title} at alpha {alpha:.3g}")
         return _logged(settings, solve(problem, alpha, start))
 
     def logged_rough(alpha: float, start: Any) -> Solution:
+        stage.step(f"{title}, rough, for alpha")
         return _logged(settings, rough(problem, alpha, start))
 
     if alpha is not None:
@@ -697,27 +724,6 @@ def _fit(
         lambda: bool(settings.watch.stopped_by),
         settings.options.threads,
     )
-
-
-@contextmanager
-def _progress(settings: Settings, n_programs: int) -> Iterator[None]:
-    """Follows the fit as `verbose` asks; what follows it comes before the caller's function."""
-    given = settings.watch.callback
-    followers: list[Callback] = [log] if settings.verbose > 1 else []
-    with ExitStack() as stack:
-        if settings.verbose > 0:
-            line = stack.enter_context(Live(time_left=n_programs == 1 and settings.alpha is not None))
-            if line.shown:
-                followers.append(line)
-        if given is not None:
-            followers.append(given)
-
-        def follow(record: Record) -> None:
-            for follower in followers:
-                follower(record)
-
-        settings.watch.callback = follow if followers else None
-        yield
 
 
 def _logged(settings: Settings, solution: Solution) -> Solution:

@@ -10,6 +10,9 @@ _Rows = NDArray[np.floating[Any]]  # float32 or float64
 _State = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]
 _Loss = str | tuple[str, list[float]]  # its name, and its parameter for each output
 
+ROUND_GAIN: float
+LEAST_ROUNDS: int
+
 def default_threads() -> int: ...
 def kernel_level() -> str: ...
 def kernel_levels() -> list[str]: ...

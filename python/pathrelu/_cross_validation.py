@@ -7,11 +7,12 @@ import math
 import numbers
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
@@ -36,10 +37,12 @@ from pathrelu._sklearn import (
     safe_indexing,
     takes_weights,
 )
-from pathrelu.alpha import RESCALINGS
+from pathrelu._watch import Stage, Watch
+from pathrelu.alpha import EVALUATIONS, RESCALINGS, slide_work
 from pathrelu.encoding import TableEncoder
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
 from pathrelu.program._path import alpha_grid
+from pathrelu.progress import followed, showing
 
 logger = logging.getLogger("pathrelu")
 
@@ -99,6 +102,18 @@ class AlphaCV:
             If a gap is still above `tol` after `max_iter` iterations, or values of alpha were left out for an
             interrupt or `max_seconds`.
         """
+        watch = Watch(max_seconds=self.max_seconds)
+        with showing(check.count(self.verbose, "verbose", 0)), followed(watch):
+            return self._choose_and_fit(X, y, sample_weight, params, watch.stage)
+
+    def _choose_and_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        params: dict[str, Any],
+        stage: Stage,
+    ) -> Self:
         groups = params.pop("groups", None)
         raise_for_params(params, self, "fit")
         model = self._model()
@@ -135,6 +150,18 @@ class AlphaCV:
             return None if deadline == np.inf else max(deadline - time.monotonic(), LEAST_SECONDS)
 
         parallel = Parallel(n_jobs=n_jobs)
+        stage.threads = settings.options.threads
+        # At one value of alpha; of programs nobody knows.
+        of_slides = settings.slides() if slides else None
+        works: dict[Any, list[float]] = {}
+        for encode, table in zip(encodings, tables, strict=True):
+            columns = table.X.shape[1]
+            works[encode] = [
+                slide_work((len(train), columns), of_slides, EVALUATIONS) if of_slides else 1.0
+                for train, _ in folds
+            ]
+            stage.plan(_name(encode), len(grid) * sum(works[encode]))
+        alone = effective_n_jobs(n_jobs) == 1
         tried: list[tuple[Any, float, int]] = []  # encoding, alpha and how often columns were rescaled
         results: list[list[tuple[float, int, float]]] = []  # score, size and seconds, of each fold
         stopped = ""
@@ -143,14 +170,28 @@ class AlphaCV:
         def along(models: list[Any], encode: Any, alphas: NDArray[np.float64], rescalings: int) -> None:
             nonlocal stopped, best, best_models
             mark, since = -np.inf, 0
-            for alpha in alphas.tolist():
-                try:
-                    done = parallel(
-                        delayed(_fit_and_score)(
-                            model, scorer, rows, targets, weights, fold, alpha, time_left(), score_params
-                        )
-                        for model, fold in zip(models, folds, strict=True)
+            title = f"{encode}, " if len(encodings) > 1 else ""
+            title += "rescaled, " if rescalings else ""
+            work = works[encode]
+
+            def tasks(models: list[Any], alpha: float, where: str, more: float) -> Iterator[Any]:
+                """Of each fold; its turn has come when it is asked for, unless several are at a time."""
+                for k, (model, fold) in enumerate(zip(models, folds, strict=True)):
+                    if alone:
+                        of_folds = f", fold {k + 1} of {len(folds)}"
+                        stage.step(f"{where}{of_folds}{score}", work[k], more + sum(work[k + 1 :]))
+                    yield delayed(_fit_and_score)(
+                        model, scorer, rows, targets, weights, fold, alpha, time_left(), score_params
                     )
+
+            for k, alpha in enumerate(alphas.tolist()):
+                where = f"{title}alpha {k + 1} of {len(alphas)}"
+                score = f"  best score {best:.4g}" if best > -np.inf else ""
+                more = (len(alphas) - k - 1) * sum(work)
+                if not alone:
+                    stage.step(f"{where}{score}", sum(work), more)
+                try:
+                    done = parallel(tasks(models, alpha, where, more))
                 except KeyboardInterrupt:
                     if self.on_interrupt != "return" or not results:
                         raise
@@ -175,6 +216,7 @@ class AlphaCV:
 
         adapts = slides and settings.adapt_columns
         for encode in encodings:
+            stage.begin(_name(encode))
             models = [clone(model).set_params(encode=encode) for _ in folds]
             if slides:
                 for one in models:
@@ -197,13 +239,15 @@ class AlphaCV:
             warnings.warn(
                 f"stopped by {stopped} after {len(results)} values of alpha; the best of these is taken",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         self._choose(tried, np.array(results))
         encode, alpha, rescalings = tried[self.best_index_]
         final = self._model().set_params(encode=encode, alpha=alpha)
         if slides:
             final._path = Path(before=_stages(grid, came[:rescalings], alpha))
+        stage.planned.clear()
+        stage.step(f"alpha {alpha:.3g} for all rows")
         final.fit(rows, targets, sample_weight=weights)
         for name, value in vars(final).items():
             if name.endswith("_"):

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Self
 
@@ -83,6 +83,81 @@ def record_of(found: _core.Record, searching: bool) -> Record:
 
 Callback = Callable[[Record], object]
 
+# Multiplications of slides in a second and thread, as `pathrelu.alpha` counts them (many are left out in the
+# end), on a core of 2026: what a forecast rests on until there is a measurement.
+MULTIPLICATIONS = 4e9
+
+
+@dataclass
+class Stage:
+    """What a call is at, beside its records, for those who follow it.
+
+    Work is in multiplications, as far as they can be counted.
+
+    Attributes
+    ----------
+    text : str
+    threads : int
+    limit : float
+        When it ends at the latest, on the clock of `time.monotonic`.
+    by_gap : bool
+        Whether the gap of a program tells when all is done.
+    planned : dict
+        Work expected after the current part, by what it is.
+    done, ahead : float
+    listener : callable, optional
+        Called with the stage when there is work ahead.
+    """
+
+    text: str = ""
+    threads: int = 1
+    limit: float = math.inf
+    by_gap: bool = True
+    planned: dict[str, float] = field(default_factory=dict)
+    done: float = 0.0
+    ahead: float = 0.0
+    listener: Callable[[Stage], object] | None = None
+    _step: float = 0.0
+    _begin: float = field(default_factory=time.monotonic)
+    _met: float = field(default_factory=time.monotonic)
+
+    def plan(self, part: str, work: float) -> None:
+        """Expect so much work in this part, until it begins."""
+        self.planned[part] = work
+
+    def begin(self, part: str) -> None:
+        """A part begins, or turns out to be none."""
+        self.planned.pop(part, None)
+
+    def step(self, text: str, work: float = 0.0, more: float = 0.0) -> None:
+        """Come to a step of so much work, with more in this part after it."""
+        self._met = time.monotonic()
+        self.done += self._step
+        if self.done == 0:
+            self._begin = self._met
+        self.text, self._step = text, work
+        self.ahead = work + more + sum(self.planned.values())
+        if self.ahead > 0 and self.listener is not None:
+            self.listener(self)
+
+    @property
+    def forecast(self) -> float:
+        """Seconds for what is ahead, without a measurement."""
+        return self.ahead / (MULTIPLICATIONS * self.threads)
+
+    def seconds_left(self) -> float | None:
+        """None where there is no telling."""
+        if self.ahead <= 0:
+            return None
+        worked = self._met - self._begin
+        seconds = self.ahead * worked / self.done if self.done > 0 and worked > 0 else self.forecast
+        return max(0.0, seconds - (time.monotonic() - self._met if self._step > 0 else 0.0))
+
+    @property
+    def counts_what_is_inside(self) -> bool:
+        """Whether the work of the step includes that of a stage inside."""
+        return self._step > 0
+
 
 class Watch:
     """What may end the programs of one call before they are solved: an interrupt, the callback, the clock.
@@ -101,6 +176,7 @@ class Watch:
         self.at_interrupt = check.choice(on_interrupt, "on_interrupt", ("raise", "return")) == "return"
         self.limit = math.inf if max_seconds is None else check.positive(max_seconds, "max_seconds")
         self.begin = time.monotonic()
+        self.stage = Stage(limit=self.begin + self.limit)
         self.stopped_by = ""
         self.seconds = 0.0  # until it was stopped
         self._handles = False

@@ -47,6 +47,11 @@ LEAST_GAIN = 2e-3  # of the held-out loss of a constant, that counts as one
 RESCALINGS, RESCALING_GAIN = 3, 1e-2
 LEAST_FACTOR = 1e-2  # of a column, which can so come back in the next network
 
+# What a forecast takes for granted: values of alpha of a path, how often columns are rescaled, values of
+# alpha of each path after that, and slides over all rows.
+EXPECTED, EXPECTED_RESCALINGS, EXPECTED_RESCALED, EXPECTED_SLIDES = 9, 1, 3, 3
+STEP_PRODUCTS = 60  # that a step of the convex program takes as long as
+
 AUTOMATIC_SHARE = 0.3  # chosen on the development tables of bench/tables.py, as is the number of fits
 AUTOMATIC_FITS = 3
 LEAST_FALL = 0.9  # of alpha from fit to fit, for which another one pays
@@ -187,6 +192,7 @@ def choose_by_held_out(
 
     `fold` gives each row, the same ones for all candidates, its fold; -1 is held out by none.
     """
+    stage = slides.watch.stage
     started = [candidate.start is not None for candidate in candidates]
     best, choice = math.inf, None
     rows: list[tuple[str, int, float, float, float, int]] = []
@@ -199,6 +205,8 @@ def choose_by_held_out(
         views = [_View.of_problem(candidate.problems[0], None if start is None else start.factors)]
         walks = [_Walk(problem, fold, slides, seed, views) for problem in candidate.problems]
         for program, walk in enumerate(walks):
+            walk.title = _title(candidates, place, program)
+            stage.begin(walk.title)
             if start is None:
                 walk.run()
             else:
@@ -211,6 +219,8 @@ def choose_by_held_out(
     place, walks, views = choice
     chosen, rescalings = candidates[place], 0
     while rescalings < RESCALINGS and not slides.watch.stopped_by:
+        more = max(0, EXPECTED_RESCALINGS - rescalings - 1) * EXPECTED_RESCALED
+        stage.plan("rescaled", more * sum(map(sum, (walk.works for walk in walks))))
         rescaled = _rescaled(chosen, walks, views, fold, slides, seed)
         if rescaled is None:
             break
@@ -219,8 +229,10 @@ def choose_by_held_out(
         if not held_out < best - RESCALING_GAIN * sum(walk.at_constant for walk in walks):
             break
         best, (walks, views), rescalings = held_out, rescaled, rescalings + 1
+    stage.begin("rescaled")
     tried = [len(walk.points) for walk in walks]
-    for walk in walks:
+    for program, walk in enumerate(walks):
+        stage.begin(f"all rows {program}")
         walk.run_on_all_rows()
     rows += _points(chosen, walks, rescalings, tried)
     names = ("encoding", "program", "alpha", "held_out_loss", "n_subnetworks", "n_rescalings")
@@ -236,6 +248,52 @@ def choose_by_held_out(
         factors = factors[: chosen.n_free]
     rates, at_constant = [walk.rate for walk in walks], [walk.at_constant for walk in walks]
     return Choice(place, factors, [walk.alpha for walk in walks], trees, rates, at_constant, path)
+
+
+def slide_work(shape: tuple[int, ...], slides: Slides, evaluations: int) -> float:
+    """Multiplications of a slide over such rows, there and back, with the trees that most have."""
+    return 2.0 * evaluations * math.prod(shape) * math.prod(slides.width) * RANDOM_TREES
+
+
+def passes_over(rows: int) -> int:
+    """How many a stochastic slide makes."""
+    return min(MOST_PASSES, max(FEWEST_PASSES, round(PASSED_ROWS / rows)))
+
+
+def plan_by_held_out(
+    candidates: Sequence[Candidate], fold: NDArray[np.intp], slides: Slides, n_networks: int = 1
+) -> None:
+    """What there is to be done for so many networks, for those who follow it."""
+    stage = slides.watch.stage
+    trained = [len(fold) - held_out for held_out in np.bincount(fold[fold >= 0]).tolist()]
+    some = len(trained) == 1 and trained[0] > PATH_ROWS
+    works = []
+    for place, candidate in enumerate(candidates):
+        for program, problem in enumerate(candidate.problems):
+            columns = min(problem.X.shape[1], len(fold))  # fewer rows than columns are seen in their span
+            rows = PATH_ROWS if some else sum(trained)
+            work = slide_work((rows, columns), slides, EVALUATIONS)
+            works.append(work)
+            stage.plan(_title(candidates, place, program), EXPECTED * work)
+            if some:
+                over_all = EXPECTED_SLIDES * slide_work(
+                    (trained[0], columns), slides, passes_over(trained[0])
+                )
+                stage.plan(f"all rows {program}", over_all)
+    if candidates[0].n_free > 1:
+        mean = sum(works) / len(candidates)
+        stage.plan("rescaled", EXPECTED_RESCALINGS * EXPECTED_RESCALED * mean)
+    alone = sum(stage.planned.values()) / len(candidates)  # in the encoding that is chosen
+    for k in range(1, n_networks):
+        stage.plan(f"network {k + 1}", alone)
+
+
+def _title(candidates: Sequence[Candidate], place: int, program: int) -> str:
+    """What a path is called, if there are several."""
+    title, programs = "", len(candidates[place].problems)
+    if len(candidates) > 1:
+        title += f"{candidates[place].encoding}, "
+    return title + (f"output {program + 1} of {programs}, " if programs > 1 else "")
 
 
 def _points(
@@ -278,6 +336,7 @@ def _rescaled(
             starts[program].append(view.lowered(multiplied(of, before.factors / factors)))
     found = [_Walk(problem, fold, slides, seed, seen) for problem in candidate.problems]
     for walk, last, start in zip(found, walks, starts, strict=True):
+        walk.title = f"{last.title}rescaled, "
         walk.run_from(last.alpha, start, last.best)
     return found, seen
 
@@ -375,6 +434,7 @@ class _Walk:
         views: Sequence[_View],
     ) -> None:
         self.slides = slides
+        self.title = ""
         self.points: list[tuple[float, float, float]] = []  # alpha, held-out loss, sub-networks
         self.best, self.alpha = math.inf, 0.0
         self.trees: Trees | None = None  # of the first fold
@@ -396,6 +456,11 @@ class _Walk:
             some[np.random.default_rng(seed).permutation(trained)[:PATH_ROWS]] = True
             self.few = [(part_of(self.parts[0][0], some), self.parts[0][1])]
 
+    @property
+    def works(self) -> list[float]:
+        """Multiplications at one value of alpha, of each fold."""
+        return [slide_work(part.X.shape, self.slides, EVALUATIONS) for part, _ in self.few or self.parts]
+
     def run(self, alpha: float | None = None, trees: Trees | None = None) -> None:
         """Down from the first alpha, or from one of all rows and its trees, and up if that is the best."""
         parts = self.few or self.parts
@@ -404,7 +469,7 @@ class _Walk:
         found = self._along(parts, [first * STEP**k for k in range(LONGEST)], starts, PATIENCE)
         if found == 0:
             starts = [self.trees] * len(parts)
-            self._along(parts, [first / STEP**k for k in range(1, WIDER + 1)], starts, 1)
+            self._along(parts, [first / STEP**k for k in range(1, WIDER + 1)], starts, 1, expected=2)
 
     @property
     def share(self) -> float:
@@ -413,7 +478,8 @@ class _Walk:
 
     def run_from(self, alpha: float, trees: list[Trees], mark: float) -> None:
         """Down from an alpha and trees of each fold, while the held-out loss falls, from `mark` on."""
-        self._along(self.few or self.parts, [alpha * STEP**k for k in range(LONGEST)], list(trees), 1, mark)
+        alphas = [alpha * STEP**k for k in range(LONGEST)]
+        self._along(self.few or self.parts, alphas, list(trees), 1, mark, EXPECTED_RESCALED)
 
     def run_on_all_rows(self) -> None:
         """Further down where the first rows were some."""
@@ -424,7 +490,11 @@ class _Walk:
         rows = ShuffledRows(train, slides)
         alpha = self.alpha * self.share
         self.best = math.inf
-        for k in range(len(RATES) + FURTHER_SLIDES):
+        count = len(RATES) + FURTHER_SLIDES
+        work = slide_work(train.X.shape, slides, passes_over(len(train.X)))
+        for k in range(count):
+            more = max(0, EXPECTED_SLIDES - k - 1) * work
+            slides.watch.stage.step(f"{self.title}all rows, slide {k + 1} of {count}", work, more)
             further = k >= len(RATES)
             rate = (self.rate or RATES[0]) if further else RATES[k]
             before = (self.trees or start) if further else start
@@ -451,12 +521,18 @@ class _Walk:
         trees: list[Trees | None],
         patience: int,
         mark: float = math.inf,
+        expected: int = EXPECTED,
     ) -> int:
-        """The place of the best alpha."""
+        """The place of the best alpha, of so many `expected`."""
         slides, since, found, mark = self.slides, 0, 0, min(mark, self.best)
+        works = self.works
         for k, alpha in enumerate(alphas):
             held_out, size = 0.0, 0.0
             for i, (train, test) in enumerate(parts):
+                where = f"{self.title}alpha {k + 1} of {len(alphas)}"
+                where += f", fold {i + 1} of {len(parts)}" if len(parts) > 1 else ""
+                more = max(0, expected - k - 1) * sum(works) + sum(works[i + 1 :])
+                slides.watch.stage.step(where, works[i], more)
                 after = slide_along(slides, train, alpha, trees[i], k)
                 if slides.watch.stopped_by:
                     if self.trees is None:
@@ -518,7 +594,7 @@ def slide_over(
     k: int,
 ) -> Trees:
     """The trees after the k-th stochastic slide over many rows, those of the problem."""
-    passes = min(MOST_PASSES, max(FEWEST_PASSES, round(PASSED_ROWS / rows.n_rows)))
+    passes = passes_over(rows.n_rows)
     return stochastic_slide(
         slides, rows, problem.core_loss, alpha, trees, at_constant=at_constant, rate=rate, passes=passes,
         stream=k, monotone=problem.monotone,

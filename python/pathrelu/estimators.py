@@ -17,6 +17,7 @@ from pathrelu._registry import ESTIMATORS
 from pathrelu._sklearn import Tags
 from pathrelu._watch import Callback
 from pathrelu.encoding import RawTable, TableEncoder
+from pathrelu.progress import showing
 from pathrelu.rows import Source
 from pathrelu.rows._training import train_on_rows, train_on_source
 from pathrelu.training import Data, encoded_directions, labelled_weights
@@ -26,13 +27,14 @@ Model = TypeVar("Model", bound=BasePathReLU)
 
 def _fitted(estimator: Model, X: Any, y: Any, sample_weight: ArrayLike | None) -> Model:
     """The estimator, trained on rows in pieces, on many in memory, or on some."""
-    if isinstance(X, Source):
-        train_on_source(estimator, X, y, sample_weight)
-    elif estimator._many(X):
-        checked = estimator._checked(X, y, sample_weight)
-        train_on_rows(estimator, estimator._settings(), *checked)
-    else:
-        estimator._train(X, y, sample_weight)
+    with showing(check.count(estimator.verbose, "verbose", 0)):
+        if isinstance(X, Source):
+            train_on_source(estimator, X, y, sample_weight)
+        elif estimator._many(X):
+            checked = estimator._checked(X, y, sample_weight)
+            train_on_rows(estimator, estimator._settings(), *checked)
+        else:
+            estimator._train(X, y, sample_weight)
     return estimator
 
 
@@ -136,9 +138,9 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
     random_state : int, RandomState, Generator or None, default=None
         Where random trees come from.
     verbose : int, default=0
-        1 shows a live line if rich is installed and stderr is a terminal, or in a notebook, see
-        `pathrelu.progress.Live`; and it logs each program solved, 2 each check of the gap too, at level INFO
-        of the logger "pathrelu".
+        1 shows on stderr how far the fit is and about how long it will take, see `pathrelu.progress.Live`; 2
+        leaves a line for each record too. A logger "pathrelu" at level INFO gets that instead, and each
+        program solved.
     callback : callable, optional
         Called with a `Record` at every check of the gap, in a search after every program solved, and where
         held-out rows choose alpha after every value on the way. What it raises stops the fit and is raised

@@ -60,8 +60,8 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):  # type: ignore[misc]
     skip_connection, outputs, prune, low_rank, monotonic_cst, max_iter, n_threads, random_state
         As for `PathReLURegressor`.
     verbose : int, default=0
-        1 logs the mean score of each alpha at level INFO of the logger "pathrelu", and follows the fit of all
-        rows as `PathReLURegressor` does.
+        1 shows on stderr how far it is, which alpha and fold it is at and the best score so far, as
+        `PathReLURegressor` does; a logger "pathrelu" at level INFO gets the mean score of each alpha too.
     callback : callable, optional
         As for `PathReLURegressor`, in the fits of all folds, where StopIteration ends one fit.
     on_interrupt : {"raise", "return"}, default="raise"

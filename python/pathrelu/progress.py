@@ -1,47 +1,57 @@
-"""A line that follows a fit where somebody looks: in a terminal or a notebook, with rich."""
+"""A line that follows a fit: live in a terminal or a notebook, and written again and again elsewhere."""
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import math
-import multiprocessing
-import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from pathrelu._watch import Record
+from pathrelu import _core
+from pathrelu._display import Display, Logged, kind_of_display
+from pathrelu._watch import Callback, Record, Stage, Watch
 
 if TYPE_CHECKING:
     import rich.console
-    import rich.live
 
 __all__ = ["Live"]
 
 logger = logging.getLogger("pathrelu")
 
 REMEMBERED = 6  # checks of the gap that the estimate of the time left rests on
-REFRESHES_PER_SECOND = 8
-_shown = threading.Lock()  # a terminal has one last line
+LONG = 60.0  # seconds of a forecast that is told before the work begins
+_one_at_a_time = threading.Lock()  # a terminal has one last line
+_current: ContextVar[Live | None] = ContextVar("live", default=None)
 
 
 class Live:
-    """A callback that shows its last record as one line on stderr, with the time that goes by.
+    """A callback that shows how far a fit is as one line on stderr, with the time that goes by.
 
-    The line is there where somebody looks: in a terminal, or in a notebook with ipywidgets, if rich is
-    installed (``pip install 'pathrelu[progress]'``); in the main process, for one fit at a time, and not
-    beside the messages of a logger "pathrelu" that has handlers at level INFO. Otherwise records go to that
-    logger. The estimators show the same line with ``verbose=1``.
+    In a terminal the line is written over as the fit goes on, by rich or else by tqdm if one of them is
+    installed (``pip install 'pathrelu[progress]'`` is rich), and in a notebook by rich with ipywidgets. In
+    pipes, files and other notebooks it is written anew every 1.5 seconds, and at the end. A logger "pathrelu"
+    that has handlers at level INFO gets these lines instead.
+
+    There is one such line at a time, in the main process. The estimators and `pathrelu.certify` show it with
+    ``verbose=1``. Fits in a ``with`` statement of one that is shown are on that.
 
     Parameters
     ----------
     console : rich.console.Console, optional
-        Where to show the line if it is a terminal, whatever else holds; stderr by default.
+        Where to show the line, whatever else holds; stderr by default.
     time_left : bool, default=True
-        Whether to estimate the time left of the current program, from how fast the logarithm of its gap
-        falls. It is left out where that does not tell: in a search, and while the gap does not narrow.
+        Whether to estimate the time left: from the work done and ahead where it can be counted, else of one
+        program from how fast the logarithm of its gap falls. It is left out where neither tells, as in a
+        search at a given alpha.
+    delay : float, default=0
+        Seconds without a line at first; what ends before has none.
+    each_record : bool, optional
+        Whether each record has a line of its own too; by default in a logger alone.
 
     Examples
     --------
@@ -50,41 +60,56 @@ class Live:
     >>> from pathrelu.progress import Live
     >>> X = np.random.default_rng(0).standard_normal((50, 3))
     >>> y = np.abs(X[:, 0])
-    >>> with Live() as live:
+    >>> with Live(delay=60) as live:
     ...     found = pr.search(X, y, alpha=0.001, random_state=0, callback=live)
     >>> found.n_active
     2
     """
 
-    def __init__(self, console: rich.console.Console | None = None, *, time_left: bool = True) -> None:
+    def __init__(
+        self,
+        console: rich.console.Console | None = None,
+        *,
+        time_left: bool = True,
+        delay: float = 0.0,
+        each_record: bool | None = None,
+    ) -> None:
         self._console = console
         self._time_left = time_left
+        self._delay = delay
+        self._each_record = each_record
+        self._display: Display | None = None
+        self._token: Token[Live | None] | None = None
+        self._outer: Live | None = None
+        self._stages: tuple[Stage, ...] = ()  # of what is under way, each in the one before
+        self._forget()
+
+    def _forget(self) -> None:
         self._records: list[Record] = []  # the last ones of the current program
-        self._display: rich.live.Live | None = None
+        self._least = math.inf  # held-out loss of the current path
+        self._rounds: list[tuple[int, float]] = []  # of a search, and the objectives at their ends
+        self._end = ""
+        self._told = False  # that it takes long
         self._begin = self._met = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._begin = time.monotonic()
-        self._records.clear()
-        console = _console() if self._console is None else self._console
-        if console is None or not (console.is_interactive or console.is_jupyter):
+        self._forget()
+        self._outer = _current.get()
+        if self._outer is not None:
             return self
-        if not _shown.acquire(blocking=False):
+        kind = kind_of_display(self._console, logger)
+        if kind is None:
             return self
-        from rich.live import Live as Display
-
-        self._display = Display(
-            get_renderable=self._renderable,
-            console=console,
-            refresh_per_second=REFRESHES_PER_SECOND,
-            redirect_stdout=False,
-            vertical_overflow="crop",
-        )
+        make, options = kind
+        if not (make.shared or _one_at_a_time.acquire(blocking=False)):
+            return self
         try:
-            self._display.start()
+            self._display = make(self.line, self._begun, *options)
         except BaseException:
-            self._close()
+            if not make.shared:
+                _one_at_a_time.release()
             raise
+        self._token = _current.set(self)
         return self
 
     def __exit__(
@@ -93,35 +118,67 @@ class Live:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._display is not None:
-            self._close()
-
-    def _close(self) -> None:
-        assert self._display is not None
+        self._outer = None
+        if self._display is None:
+            return
+        assert self._token is not None
+        _current.reset(self._token)
+        self._end = "done" if kind is None else f"ended by {kind.__name__}"
+        shown, self._display = self._display, None
         try:
-            self._display.stop()
+            shown.close()
         finally:
-            self._display = None
-            _shown.release()
+            if not shown.shared:
+                _one_at_a_time.release()
 
     @property
     def shown(self) -> bool:
         """Whether the line is there now."""
         return self._display is not None
 
+    def _begun(self) -> bool:
+        return time.monotonic() - self._begin >= self._delay
+
     def __call__(self, record: Record) -> None:
         """Show the record."""
-        if self._records and (record.seconds < self._records[-1].seconds):  # of another program
-            self._records.clear()
+        if self._outer is not None:
+            self._outer(record)
+            return
+        last = self._records[-1] if self._records else record
+        if record.phase != last.phase or record.seconds < last.seconds:  # of another program
+            self._records, self._rounds = [], []
+        if record.phase == "path":
+            self._least = min(record.held_out_loss, math.inf if record.n_iter == 1 else self._least)
+        if record.phase == "search":
+            rounds = [of for of in self._rounds if of[0] < record.round]
+            self._rounds = [*rounds, (record.round, record.objective)][-2:]
         self._records = [*self._records[1 - REMEMBERED :], record]
         self._met = time.monotonic()
-        if self._display is None:
+        logged = self._display is None or isinstance(self._display, Logged)
+        if logged and self._each_record is not False:
             log(record)
+        elif self._each_record and self._display is not None:
+            self._display.say(self.line())
 
-    def _renderable(self) -> rich.console.RenderableType:
-        from rich.text import Text
+    @contextmanager
+    def _with(self, stage: Stage) -> Iterator[None]:
+        """A fit inside, which is at this stage."""
+        before = self._stages
+        self._stages = (*before, stage)
+        stage.listener = self._tell_if_long
+        try:
+            yield
+        finally:
+            self._stages = before
 
-        return Text(self.line(), no_wrap=True, overflow="ellipsis")
+    def _tell_if_long(self, stage: Stage) -> None:
+        """Of the first work that is counted, before it begins."""
+        if self._told or self._display is None or stage.ahead <= 0:
+            return
+        self._told = True
+        if stage.forecast >= LONG:
+            on = f"{stage.threads} thread{'s' * (stage.threads > 1)}"
+            self._display.say(f"this may take about {roughly(stage.forecast)} on {on}")
 
     def line(self) -> str:
         """The line as it is now.
@@ -130,28 +187,120 @@ class Live:
         -------
         str
         """
-        now = time.monotonic()
-        records = self._records
+        now, stages, records = time.monotonic(), self._stages, self._records
+        parts = [duration(now - self._begin)]
+        if not self._end and (left := self._left(now, stages, records)):
+            parts.append(left)
+        if self._end:
+            parts.append(self._end)
+        elif where := ": ".join(stage.text for stage in stages if stage.text):
+            parts.append(where)
+        elif not records:
+            parts.append("preparing")
+        return "  ".join([*parts, *self._of(records, any(stage.text for stage in stages))])
+
+    def _left(self, now: float, stages: tuple[Stage, ...], records: list[Record]) -> str:
+        """The time left of what is counted, or of the program."""
+        if not self._time_left:
+            return ""
+        most = min((stage.limit - now for stage in stages), default=math.inf)
+        seconds = None
+        for stage in stages:
+            if (of_stage := stage.seconds_left()) is not None:
+                seconds = (seconds or 0.0) + of_stage
+            if stage.counts_what_is_inside:
+                break
+        if seconds is None and all(stage.by_gap for stage in stages):
+            by_gap = seconds_left(records)
+            seconds = None if by_gap is None else max(0.0, by_gap - (now - self._met))
+        if seconds and seconds <= most:  # without an estimate once it is used up
+            return f"about {duration(seconds)} left"
+        return f"at most {duration(max(0.0, most))} left" if math.isfinite(most) else ""
+
+    def _of(self, records: list[Record], staged: bool) -> list[str]:
+        """What the records say, beside a stage."""
         if not records:
-            return f"pathrelu  {duration(now - self._begin)}"
+            return []
         last = records[-1]
+        active = f"{last.n_active} sub-networks"
         if last.phase == "path":
-            best = min(record.held_out_loss for record in records if record.phase == "path")
-            parts = [f"alpha {last.alpha:.3g}", f"held-out loss {last.held_out_loss:.6g}"]
-            parts += [f"least {best:.6g}", f"{last.n_active} sub-networks"]
-            return "  ".join([*parts, duration(now - self._begin)])
+            loss = f"held-out loss {last.held_out_loss:.4g} at {last.alpha:.3g}"
+            return [loss, f"least {self._least:.4g}", active]
         if last.phase == "passes":
-            parts = [f"pass {last.n_iter} of {last.round} over all rows", f"{last.n_active} sub-networks"]
-            return "  ".join([*parts, duration(now - self._begin)])
-        parts = [f"objective {last.objective:.6g}", f"gap {last.gap:.1e}"]
-        if last.target_gap > 0:
-            parts[-1] += f" (target {last.target_gap:.1e})"
-        parts += [f"{last.n_active} active in {last.n_groups} groups", f"round {last.round}"]
-        parts.append(duration(now - self._begin))
-        left = seconds_left(records) if self._time_left else None
-        if left is not None:
-            parts.append(f"about {duration(max(0.0, left - (now - self._met)))} left")
-        return "  ".join(parts)
+            return [active] if staged else [f"pass {last.n_iter} of {last.round} over all rows", active]
+        if last.phase == "certify":
+            bound = f"objective {last.objective:.6g}  optimum at least {last.dual_objective:.6g}"
+            of = 100 / abs(last.objective) if last.objective else math.inf
+            target = f" (target {of * last.target_gap:.2g} %)" if last.target_gap > 0 else ""
+            return [bound, f"gap {of * last.gap:.2g} %{target}"]
+        gap = f"gap {last.gap:.1e}"
+        if last.target_gap > 0 and not last.searching:  # searches end otherwise
+            gap += f" (target {last.target_gap:.1e})"
+        parts = [f"objective {last.objective:.6g}", gap, f"{last.n_active} active in {last.n_groups} groups"]
+        rounds = f"round {last.round}"
+        if last.round > 1 and last.searching and len(self._rounds) == 2:
+            (_, before), (_, after) = self._rounds
+            gain = (before - after) / abs(after) if after else 0.0
+            rounds += f" gained {100 * gain:.2g} %"
+            if last.round >= _core.LEAST_ROUNDS:
+                rounds += f" (below {100 * _core.ROUND_GAIN:.2g} %, it is the last)"
+            else:
+                rounds += f", of at least {_core.LEAST_ROUNDS}"
+        return [*parts, rounds]
+
+
+@contextmanager
+def showing(verbose: int) -> Iterator[None]:
+    """There is a line, if `verbose` asks for it."""
+    if verbose == 0 or _current.get() is not None:
+        yield
+        return
+    with Live(each_record=verbose > 1):
+        yield
+
+
+@contextmanager
+def part(text: str) -> Iterator[None]:
+    """What fits inside are for, on the line that is there."""
+    live = _current.get()
+    if live is None:
+        yield
+        return
+    with live._with(Stage(text)):
+        yield
+
+
+def line(verbose: int) -> Callback | None:
+    """What shows records on the line that is there, if `verbose` asks for it."""
+    return _current.get() if verbose > 0 else None
+
+
+@contextmanager
+def followed(watch: Watch, verbose: int = 0, threads: int = 1) -> Iterator[None]:
+    """The line that is there has the stage of a watch and, if `verbose` asks for it, the records."""
+    live, given = _current.get(), watch.callback
+    if live is None:
+        yield
+        return
+    watch.stage.threads = threads
+    if line(verbose) is not None and live is not given:
+        watch.callback = _both(live, given)
+    try:
+        with live._with(watch.stage):
+            yield
+    finally:
+        watch.callback = given
+
+
+def _both(live: Live, given: Callback | None) -> Callback:
+    if given is None:
+        return live
+
+    def follow(record: Record) -> None:
+        live(record)  # before a function that may raise
+        given(record)
+
+    return follow
 
 
 def log(record: Record) -> None:
@@ -207,16 +356,11 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _console() -> rich.console.Console | None:
-    """A console on stderr, if somebody looks at it."""
-    logged = logger.isEnabledFor(logging.INFO) and logger.hasHandlers()
-    if logged or multiprocessing.current_process().name != "MainProcess":  # workers share the terminal
-        return None
-    if importlib.util.find_spec("rich") is None:
-        return None
-    from rich.console import Console
+def roughly(seconds: float) -> str:
+    """Seconds from a minute on, to one digit, in the largest unit that they are two of."""
+    unit, name = next((unit, name) for unit, name in UNITS if seconds >= 2 * unit or unit == 60)
+    count = max(1, round(seconds / unit))
+    return f"{count} {name}{'s' * (count > 1)}"
 
-    console = Console(stderr=True)
-    if console.is_jupyter:
-        return console if importlib.util.find_spec("ipywidgets") is not None else None
-    return console if sys.stderr is not None and sys.stderr.isatty() else None
+
+UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))

@@ -5,6 +5,9 @@
 
 namespace pathrelu {
 
+constexpr double kRoundGain = 3e-4;  ///< a round that gains a smaller share of the objective does not pay
+constexpr Index kLeastRounds = 6;    ///< without a given start, unless the program is large
+
 struct SearchOptions {
     Index n_starts = 64;      ///< ascents per output sign in every round; half as many as in all, if shared
     Index max_rounds = 30;    ///< the starts are one of them; 0: only the program over the trees given

@@ -23,9 +23,7 @@ constexpr Index kMostNew = 15;                 // trees added per output and sig
 constexpr Index kMostNewGates = 4 * kMostNew;  // a gate costs no slide
 /// Clouds that the search starts from: as many as this many multiplications for the trees of the first allow.
 constexpr Index kStartWork = 200000, kMostClouds = 6;
-constexpr double kRoundGain = 3e-4;    // a round that gains a smaller share does not pay
-constexpr Index kLeastRounds = 6;      // unless the program is large
-constexpr Index kLeastAgain = 2;       // the same from a given start, while ascents find anything
+constexpr Index kLeastAgain = 2;       // rounds from a given start, while ascents find anything
 constexpr double kSameOptimum = 1e-7;  // relative difference between clouds that end at one optimum
 constexpr double kLeastScore = 1e-6;   // that a new tree's score exceeds alpha by, relatively
 constexpr double kLeastStep = 1e-3;    // of alpha: the excess that the first step of a new tree assumes

@@ -15,6 +15,7 @@ from pathrelu.arrangements import Arrangements, RowSpace
 from pathrelu.certificate._candidate import Candidate, Given
 from pathrelu.certificate._methods import BY_NAME, METHODS, MOST_BRANCH_RANK, Spectral, Task, constant_bound
 from pathrelu.certificate._result import Bound, Certificate
+from pathrelu.progress import followed, line, showing
 
 
 def certify(
@@ -37,6 +38,7 @@ def certify(
     max_nodes: int = 1_000_000,
     n_threads: int | None = None,
     max_seconds: float | None = None,
+    verbose: int = 0,
     callback: Callback | None = None,
 ) -> Certificate:
     r"""Bound how far a network is from the global optimum of its training problem.
@@ -120,6 +122,8 @@ def certify(
         does not depend on it.
     max_seconds : float, optional
         Return the best bound so far after this time; if there is none yet, that of "spectral".
+    verbose : int, default=0
+        1 shows the bounds as they grow; see `pathrelu.progress.Live`. 2 keeps a line for each.
     callback : callable, optional
         Called with a `Record` whenever a bound has been found: ``objective`` is that of the network,
         ``dual_objective`` the best lower bound so far: of outputs that have not been looked into, that of
@@ -157,6 +161,7 @@ def certify(
     begin = time.perf_counter()
     watch = Watch(max_seconds=max_seconds)
     callback = check.function(callback)
+    verbose = check.count(verbose, "verbose", 0)
     own = {
         "alpha": alpha,
         "loss": loss,
@@ -212,7 +217,7 @@ def certify(
     lowers: list[float] = []  # of the programs, as far as they are known
 
     def progress(bound: Bound) -> None:
-        if callback is None or watch.stopped_by:
+        if not followers or watch.stopped_by:
             return
         place = len(bounds)
         lowers[place] = max(lowers[place], bound.lower)
@@ -225,11 +230,12 @@ def certify(
             n_active=network.n_subnetworks,
             seconds=time.perf_counter() - begin,
             round=bound.n_rounds,
-            target_gap=(tol or 0.0) * upper,
+            target_gap=bound.goal * upper,
             phase="certify",
         )
         try:
-            callback(record)
+            for follower in followers:
+                follower(record)
         except StopIteration:
             watch.stop("its callback")
 
@@ -265,12 +271,17 @@ def certify(
             )
         )
     bounds: list[Bound] = []
-    if callback is not None:  # what each is at least, before it is looked into
-        lowers = [constant_bound(task.output)[0] if len(tasks) > 1 else -np.inf for task in tasks]
-    for task in tasks:
-        bounds.append(kind(task).bound())
-        if lowers:
-            lowers[len(bounds) - 1] = bounds[-1].lower
+    with showing(verbose), followed(watch):
+        followers = [follower for follower in (line(verbose), callback) if follower is not None]
+        if followers:  # what each is at least, before it is looked into
+            lowers = [constant_bound(task.output)[0] if len(tasks) > 1 else -np.inf for task in tasks]
+        for k, task in enumerate(tasks):
+            watch.stage.by_gap = len(tasks) == 1
+            of = f" of output {k + 1} of {len(tasks)}" if len(tasks) > 1 else ""
+            watch.stage.step(f"bounding the optimum{of}")
+            bounds.append(kind(task).bound())
+            if lowers:
+                lowers[len(bounds) - 1] = bounds[-1].lower
     details: dict[str, Any] = {
         "rank": space.rank,
         "tight": all(bound.tight and bound.method != Spectral.name for bound in bounds),

@@ -240,6 +240,7 @@ class Generation(LooseMethod):
     def close(self, goal: float) -> None:
         """Improve the result until its relative gap is the goal, or the oracle gives up."""
         task, result = self.task, self.result
+        result.goal = goal
         done = self.generate(task.alpha, task.upper, goal, task.max_rounds)
         result.best_objective = min(result.best_objective, done.best_objective)
         result.improve(done.lower, done.correlation, Spectral.name if done.spectral else self.name)
@@ -249,7 +250,7 @@ class Generation(LooseMethod):
         """The same for sub-networks that feed all outputs, whose directions come with the gates."""
         task, output, result = self.task, self.task.output, self.result
         result.tight = False
-        goal = max(goal, self.direction_tol)
+        result.goal = goal = max(goal, self.direction_tol)
         before = np.inf
         for _ in range(task.max_rounds):
             result.n_rounds += 1
@@ -574,7 +575,7 @@ class Semidefinite(LooseMethod):
     def start(self) -> NDArray[np.float64]:
         """The dual point of the program over the network's own arrangements."""
         solution = self.master.solve(self.task.alpha, min(1e-5, 0.1 * self.aim))
-        self.result.best_objective = solution.objective
+        self.result.best_objective, self.result.goal = solution.objective, self.aim
         return solution.theta
 
     def bound(self) -> Bound:

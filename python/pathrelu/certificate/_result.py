@@ -124,6 +124,7 @@ class Bound:
     kappa: int | None = None
     tight: bool = False  # the bound converges to P*
     arrangements: int | None = None  # which alone it bounds the optimum over
+    goal: float = 0.0  # the relative gap at which it is done; 0 where it is done after so many looks
 
     def improve(self, lower: float, correlation: float, method: str) -> None:
         if lower > self.lower:

@@ -10,7 +10,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from itertools import combinations
 from pathlib import Path
@@ -23,6 +23,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from pathrelu import _linear_algebra as algebra
 from pathrelu import losses
+from pathrelu._display import LINE_SECONDS
 from pathrelu._validation import OUTPUTS
 from pathrelu._version import __version__
 from pathrelu.certificate._methods import METHODS
@@ -54,6 +55,7 @@ from pathrelu.export.text import LANGUAGES, MOST_DIGITS
 from pathrelu.files.archive import json_bytes, write_file
 from pathrelu.files.loading import load
 from pathrelu.inspection import network_of
+from pathrelu.progress import Live
 
 INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + the number of the signal, as shells count
 
@@ -273,7 +275,7 @@ def train(
     most cells are numbers, all must be numbers or gaps.
     """
     begin = time.perf_counter()
-    with convergence() as converged:
+    with convergence() as converged, progress(quiet):
         _, summary = train_file(
             data,
             target,
@@ -281,7 +283,7 @@ def train(
             random_state=seed,
             n_threads=threads,
             held_out=held_out and (as_json or not quiet),
-            verbose=int(sys.stderr.isatty() and not quiet),
+            verbose=int(not quiet),
             **options,
         )
     summary |= {"converged": converged(), "seconds": time.perf_counter() - begin, "output": str(output)}
@@ -436,14 +438,16 @@ def inspect(model: Path, data: Path | None, layout: Layout, top: int, formulas: 
 @click.option("--max-seconds", type=float, help="End with the best bound found until then.")
 @layout_options
 @threads
+@click.option("--quiet", is_flag=True, help="No progress.")
 @as_json
-def certify(model: Path, data: Path, as_json: bool, **options: Any) -> None:
+def certify(model: Path, data: Path, quiet: bool, as_json: bool, **options: Any) -> None:
     """Bound how far MODEL is from the global optimum of its training problem on the table DATA.
 
     DATA is as a rule the table of training, with the target. Exact for tables of up to 3 columns or so (with
     the bias), good for up to 6, and beyond where few sub-networks fit well; the gap that is left is said.
     """
-    summary = certify_file(model, data, **options)
+    with progress(quiet):
+        summary = certify_file(model, data, verbose=int(not quiet), **options)
     if as_json:
         echo_json(summary)
         return
@@ -562,6 +566,11 @@ def completion(shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None
     click.echo(found(commands, {}, "pathrelu", "_PATHRELU_COMPLETE").source())
+
+
+def progress(quiet: bool) -> AbstractContextManager[object]:
+    """A line on stderr for what takes time, unless that is not wanted."""
+    return nullcontext() if quiet else Live(delay=LINE_SECONDS)
 
 
 @contextmanager

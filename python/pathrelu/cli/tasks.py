@@ -43,6 +43,7 @@ from pathrelu.inspection import (
 )
 from pathrelu.model_selection import PathReLUClassifierCV, PathReLURegressorCV
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
+from pathrelu.progress import part
 
 Model: TypeAlias = PathReLUClassifier | PathReLURegressor
 Network: TypeAlias = ParallelReLUNetwork | GatedReLUNetwork
@@ -118,7 +119,8 @@ def train_file(
     if held_out and parameters.get("max_seconds") is not None:
         parameters["max_seconds"] = check.positive(parameters["max_seconds"], "max_seconds") / 2
     model: Model = ESTIMATORS[task, cv is not None](**parameters)
-    model.fit(X, y, sample_weight=weight)
+    with part("all rows" if held_out else ""):
+        model.fit(X, y, sample_weight=weight)
     measured = measured_on_held_out(model, X, y, weight) if held_out else None
     model.set_params(verbose=0)  # which was that of this terminal
     model.network_.target = target
@@ -147,7 +149,7 @@ def measured_on_held_out(
     trial: Model = clone(model)
     try:
         of_test = check.raw_weights(of[test], int(test.sum()))
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), part("without those held out"):
             warnings.simplefilter("ignore", ConvergenceWarning)  # which the model itself has given
             trial.fit(X[~test], y[~test], sample_weight=of[~test])
         measured = measured_on(trial, X[test], y[test], of_test)
@@ -341,6 +343,7 @@ def certify_file(
     max_nodes: int,
     max_seconds: float | None,
     threads: int | None,
+    verbose: int = 0,
     layout: Layout = AS_FOUND,
 ) -> dict[str, Any]:
     """Bounds on the optimum of the training problem of a saved model, and what they mean."""
@@ -382,6 +385,7 @@ def certify_file(
         tol=tol,
         max_nodes=max_nodes,
         max_seconds=max_seconds,
+        verbose=verbose,
         n_threads=threads,
     )
     notes = []

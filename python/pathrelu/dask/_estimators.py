@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from pathrelu.dask._blocks import DaskBlocks
 from pathrelu.encoding import RawTable
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor
+from pathrelu.progress import followed, showing
 from pathrelu.rows._training import settings_of, train_on_blocks
 
 
@@ -81,7 +82,8 @@ class DaskEstimator:
         blocks = DaskBlocks(
             X, y, sample_weight, self.client, read, gaps=encoder is not None, labels=is_classifier(self)
         )
-        train_on_blocks(self, settings, self._plain, blocks, 1)
+        with showing(settings.verbose), followed(settings.watch, settings.verbose):
+            train_on_blocks(self, settings, self._plain, blocks, 1)
         return self
 
     def predict(self, X: Any) -> Any:

@@ -18,13 +18,14 @@ from pathrelu import _validation as check
 from pathrelu._base import Path, Settings
 from pathrelu._moments import LAST_PLACES, rounding_noise
 from pathrelu._watch import Record
-from pathrelu.alpha import LAST_STREAM, MOST_TREES, RATES, loss_at_constant
+from pathrelu.alpha import LAST_STREAM, MOST_TREES, RATES, loss_at_constant, slide_work
 from pathrelu.encoding import TableEncoder
 from pathrelu.encoding._raw import RawTable
 from pathrelu.network import ParallelReLUNetwork
 from pathrelu.program._problem import Problem
 from pathrelu.program._slide import Slides, Trees, path_signs
 from pathrelu.program._stochastic import stochastic_slide
+from pathrelu.progress import followed
 from pathrelu.rows._blocks import LocalBlocks, RowBlocks, added
 from pathrelu.rows._memory import MemoryBlocks
 from pathrelu.rows._sample import Summary, summarize
@@ -40,6 +41,7 @@ SLOWER = 0.5
 ASTRAY = 1.1  # times the sample's objective, at which passes end where rows are in no random order
 SMALL = 0.01  # norm of the random trees that are added, of the median of the sample's
 ABOVE = (8.0, 4.0, 2.0)  # times a given alpha, where the sample's slides begin
+ADAM = 3.0  # times its multiplications that a pass takes as long as
 MOMENT = 1e-3  # seconds that are left for the sample where there are none
 
 
@@ -305,14 +307,16 @@ def train_on_source(estimator: Any, source: Source, y: object, sample_weight: ob
     blocks = LocalBlocks(
         source, read, gaps=encoder is not None, labels=is_classifier(estimator), threads=threads
     )
-    train_on_blocks(estimator, settings, type(estimator), blocks, threads)
+    with followed(settings.watch, settings.verbose, threads):
+        train_on_blocks(estimator, settings, type(estimator), blocks, threads)
 
 
 def train_on_rows(estimator: Any, settings: Settings, X: RawTable, y: NDArray[Any], w: check.Doubles) -> None:
     """Fit an estimator to many rows in memory."""
     threads = settings.options.threads
     blocks = MemoryBlocks(X, y, w, check.seed(settings.random_state), threads)
-    train_on_blocks(estimator, settings, type(estimator), blocks, threads)
+    with followed(settings.watch, settings.verbose, threads):
+        train_on_blocks(estimator, settings, type(estimator), blocks, threads)
 
 
 def train_on_blocks(estimator: Any, settings: Settings, plain: type, blocks: RowBlocks, threads: int) -> None:
@@ -322,6 +326,7 @@ def train_on_blocks(estimator: Any, settings: Settings, plain: type, blocks: Row
     means and deviations, and the last slide. Rows of no more distinct ones than a sample has are all in it.
     """
     seed, labels = check.seed(settings.random_state), is_classifier(estimator)
+    settings.watch.stage.step("looking through all rows")
     summary = summarize(blocks, SAMPLE_ROWS, seed, labels=labels)
     sample = summary.sample
     factors = np.ones(0)
@@ -340,6 +345,10 @@ def train_on_blocks(estimator: Any, settings: Settings, plain: type, blocks: Row
     given = sample.X.names
     if given is not None and all(isinstance(name, str) for name in given):
         coarse.feature_names_in_ = np.array(given, dtype=object)
+    if not summary.complete:
+        work = slide_work((blocks.n_rows, sample.X.shape[1]), settings.slides(), _passes_over(blocks.n_rows))
+        settings.watch.stage.plan("passes", ADAM * work)
+        settings.watch.stage.step(f"network of a sample of {len(sample.y):,} rows")
     coarse.fit(sample.X, sample.y, weight)
     for name, value in vars(coarse).items():
         if name not in coarse.get_params(deep=False) and not name.startswith("_"):
@@ -384,6 +393,10 @@ def _coarse(estimator: Any, plain: type, settings: Settings, complete: bool) -> 
     return coarse
 
 
+def _passes_over(rows: int) -> int:
+    return min(MOST_PASSES, max(FEWEST_PASSES, round(PASSED_ROWS / rows)))
+
+
 def _refine(
     estimator: Any,
     settings: Settings,
@@ -416,16 +429,25 @@ def _refine(
     rows = blocks.prepared(prepared_block, recipe)
     slides = replace(settings.slides(), width=list(network.width))
     some = Problem(np.zeros((len(targets), 0)), targets, True, weights, "relu", loss, core_loss)
-    passes = min(MOST_PASSES, max(FEWEST_PASSES, round(PASSED_ROWS / blocks.n_rows)))
+    passes = _passes_over(blocks.n_rows)
     before, made = trees_of(network, scaling), 0
+    work = ADAM * slide_work((blocks.n_rows, before[0].shape[1]), slides, 1)
+
+    def tell(passed: int) -> None:
+        more = (passes - passed - 1) * work
+        watch.stage.step(f"pass {passed + 1} of {passes} over all rows", work, more)
 
     def follow(passed: int) -> None:
         nonlocal made
         made = passed
+        if passed < passes:
+            tell(passed)
         record = Record(passed, math.nan, math.nan, math.nan, len(before[0]), watch.seconds_so_far, passes)
         watch.report(replace(record, searching=True, phase="passes", alpha=alpha))
 
     with watch:
+        watch.stage.begin("passes")
+        tell(0)
         trees = stochastic_slide(
             slides,
             rows,
