@@ -178,6 +178,86 @@ def test_a_search_finds_a_monotone_function(depth):
     assert wrong.objective > 2 * free.objective
 
 
+# ---- Certificates ----------------------------------------------------------------
+
+
+def test_certificates_of_few_rows_are_over_all_monotone_networks():
+    for seed, (width, n) in enumerate([((), 40), ((2,), 7)]):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((n, 2))
+        y = X[:, 0] - np.abs(X[:, 1]) + 0.1 * rng.standard_normal(n)
+        kind = {"fit_intercept": True, "monotonic_cst": [-1, 1]}
+        arrangements = pr.enumerate_arrangements(X, len(width) + 2, width)
+        best = pr.solve(X, y, arrangements, 0.02, **kind)
+        certificate = pr.certify(best.network(), X, y, 0.02, **kind)
+        assert certificate.lower <= best.objective <= certificate.upper * (1 + 1e-9)
+        assert certificate.relative_gap < 1e-5
+        assert certificate.details["monotonic_cst"] == "kept"
+        assert certificate.details["tight"]
+        assert certificate.covers.startswith("all monotone ReLU networks of depth")
+        assert "global optimum of monotone networks at least" in str(certificate)
+        free = pr.certify(best.network(), X, y, 0.02, fit_intercept=True)
+        assert free.lower < 0.9 * certificate.lower  # the constraints cost more than that
+        found = pr.search(X, y, 0.02, depth=len(width) + 2, width=width or 1, random_state=0, **kind)
+        assert certificate.lower * (1 - 1e-9) <= found.objective
+        assert found.objective < 1.02 * certificate.lower
+
+
+@pytest.mark.parametrize("method", ["branch_and_bound", "semidefinite", "spectral", "low_rank", "auto"])
+def test_certificates_without_the_constraints_hold_for_monotone_networks(method):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 5))
+    y = np.maximum(X[:, 0], 0) - np.tanh(X[:, 1]) + 0.1 * rng.standard_normal(40)
+    model = pr.PathReLURegressor(alpha=0.02, random_state=0, encode=None, monotonic_cst=[1, -1, 0, 0, 0])
+    model.fit(X, y)
+    certificate = pr.certify(model, X, y, method=method, max_nodes=500, max_rounds=5)
+    assert certificate.details["monotonic_cst"] == "left out"
+    assert not certificate.details["tight"]
+    assert "best_objective" not in certificate.details  # of networks that need not be monotone
+    assert 0 < certificate.lower < certificate.upper == pytest.approx(model.objective_)
+    own = pr.certify(model, X, y, method="solver")
+    assert own.details["monotonic_cst"] == "kept"
+    assert own.relative_gap < 0.02
+    assert own.covers.startswith("monotone ReLU networks of depth 2 over")
+
+
+def test_gated_networks_are_certified_over_gates_without_these_columns():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 3))
+    y = X[:, 0] + np.abs(X[:, 1]) + 0.1 * rng.standard_normal(30)
+    options = {"activation": "gated", "encode": None, "tol": 1e-6}
+    model = pr.PathReLURegressor(alpha=0.02, random_state=0, monotonic_cst=[1, 0, -1], **options).fit(X, y)
+    own = pr.certify(model, X, y, method="solver")
+    assert own.relative_gap < 1e-5
+    assert own.covers.startswith("monotone gated networks")
+    assert "gates" in str(own)
+    all_gates = pr.certify(model, X, y, method="spectral")
+    assert all_gates.lower < own.lower
+    assert "of monotone networks over all gates" in str(all_gates)
+
+
+def test_only_networks_with_these_signs_are_candidates():
+    network = pr.search(X, Y, 0.01, random_state=0, fit_intercept=True).network()
+    with pytest.raises(ValueError, match=r"monotonic_cst was given for column 1.*it is no candidate"):
+        pr.certify(network, X, Y, 0.01, monotonic_cst=[0, 1, 0])
+    model = pr.PathReLURegressor(alpha=0.1, random_state=0).fit(X, Y)
+    with pytest.raises(ValueError, match=r"monotonic_cst is .*expected no monotonic_cst"):
+        pr.certify(model, X, Y, monotonic_cst=[0, 1, 0])
+    two = pr.search(X, np.column_stack([Y, Y]), 0.1, random_state=0).network()
+    with pytest.raises(ValueError, match=r"monotonic_cst was given for a network of 2 outputs"):
+        pr.certify(two, X, np.column_stack([Y, Y]), 0.1, monotonic_cst=[0, 1, 0])
+
+
+def test_summaries_say_which_columns():
+    model = pr.PathReLURegressor(alpha=0.05, random_state=0, monotonic_cst=[1, 0, -1]).fit(X, Y)
+    text = str(model.summary())
+    assert "never falls in column 0; never rises in column 2" in text
+    assert "bounds the optimum of all monotone networks" in text
+    found = pr.search(X, Y, 0.05, random_state=0, monotonic_cst=[1, 0, 0])
+    assert "never falls in column 0" in str(found.summary())
+    assert "never" not in str(pr.search(X, Y, 0.05, random_state=0).summary())
+
+
 # ---- Refused ---------------------------------------------------------------------
 
 X = np.random.default_rng(1).standard_normal((20, 3))

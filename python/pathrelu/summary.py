@@ -166,10 +166,26 @@ def of_estimator(model: Any, max_shown: Any, digits: Any) -> Summary:
         facts["encoding"] = (
             f"numbers {network.encoder.numeric_}, {_several(network.n_columns, 'encoded column')}"
         )
+    if directions := _directions(getattr(model, "monotonic_cst_", None), network.feature_names):
+        facts["monotone"] = directions
     facts |= found.facts
     facts["objective"] = _gap(model.objective_, model.dual_gap_)
-    facts["certificate"] = "pathrelu.certify(model, X, y) bounds the optimum of all networks"
+    kind = "monotone networks" if directions else "networks"
+    facts["certificate"] = f"pathrelu.certify(model, X, y) bounds the optimum of all {kind}"
     return Summary(f"{type(model).__name__}: {found.title}", facts, found.tables)
+
+
+def _directions(directions: Any, names: Sequence[str] | None) -> str:
+    """In which columns outputs never fall, and in which they never rise."""
+    if directions is None:
+        return ""
+    said = []
+    for direction, words in ((1, "never falls in"), (-1, "never rises in")):
+        columns = np.flatnonzero(directions == direction).tolist()
+        if columns:
+            told = [f"column {k}" if names is None else names[k] for k in columns]
+            said.append(f"{words} {', '.join(told)}")
+    return "; ".join(said)
 
 
 TITLES = {"accuracy": "accuracy", "log_loss": "log-loss", "r2": "R²", "rmse": "RMSE", "mae": "MAE"}
@@ -217,9 +233,11 @@ def of_solution(solution: Any, max_shown: Any, digits: Any) -> Summary:
     """That of a solution."""
     found = of_network(solution.network(), max_shown, digits)
     arrangements = _several(len(solution.arrangements), "arrangement")
+    directions = _directions(solution.monotonic_cst, None)
     facts = {
         "program": f"{solution.activation}, {solution.loss.replace('_', ' ')}, over {arrangements}",
         "alpha": f"{solution.alpha:.6g}",
+        **({"monotone": directions} if directions else {}),
         "objective": _gap(solution.objective, solution.gap),
         "of a constant": f"{solution.objective_at_zero:.6g}",
         "end": "interrupted"

@@ -15,11 +15,27 @@ from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu import losses
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
-from pathrelu.training import Data, Scaling, TrainingProblem, canonical, labelled_weights
+from pathrelu.program._slide import path_signs
+from pathrelu.training import (
+    Data,
+    Scaling,
+    TrainingProblem,
+    canonical,
+    encoded_directions,
+    labelled_weights,
+)
 
 Network = ParallelReLUNetwork | GatedReLUNetwork
 
-OWN = ("alpha", "loss", "quantile", "threshold", "bias", "fit_intercept")  # what a fitted estimator knows
+OWN = (
+    "alpha",
+    "loss",
+    "quantile",
+    "threshold",
+    "bias",
+    "fit_intercept",
+    "monotonic_cst",
+)  # what a fitted estimator knows
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,7 @@ class Given:
     fit_intercept: bool
     skip_connection: bool
     shared: bool
+    directions: NDArray[np.int8] | None  # of raw columns; None if all are free
 
     @classmethod
     def network_with(
@@ -72,6 +89,7 @@ class Given:
             bool(own.any()) if fit_intercept is None else check.switch(fit_intercept, "fit_intercept"),
             network.skip_connection,
             network.shared_outputs,
+            _followed(network, X, options["monotonic_cst"]),
         )
 
     @classmethod
@@ -113,7 +131,33 @@ class Given:
             check.switch(model.fit_intercept, "fit_intercept"),
             check.switch(model.skip_connection, "skip_connection"),
             model.outputs != "separate" and model.arrangements != "sample",
+            getattr(model, "monotonic_cst_", None),
         )
+
+
+def _followed(network: Network, X: Any, given: Any) -> NDArray[np.int8] | None:
+    """Directions of raw columns, which the weights of the network must follow."""
+    names = check.column_names(X)
+    found = check.monotonic(given, network.n_features, network.feature_names if names is None else names)
+    columns = encoded_directions(found, network.encoder)
+    if found is None or columns is None:
+        return None
+    if network.n_outputs > 1:
+        raise ValueError(
+            f"monotonic_cst was given for a network of {network.n_outputs} outputs; expected one output"
+        )
+    side = network.output_weights[:, :1] * path_signs(network.edge_signs, network.width)
+    wrong = ((side[:, :, np.newaxis] * network.leaf_weights) * columns < 0).any(axis=(0, 1))
+    if network.skip_weights is not None:
+        wrong |= network.skip_weights[0] * columns < 0
+    if isinstance(network, GatedReLUNetwork):
+        wrong |= network.gates.any(axis=(0, 1)) & (columns != 0)
+    if wrong.any():
+        raise ValueError(
+            f"monotonic_cst was given for column {int(network.origin[wrong.argmax()])}, and the signs of the "
+            "network's weights do not make it monotone there: it is no candidate for that problem"
+        )
+    return found
 
 
 def _has_biases(network: Network) -> bool:
@@ -203,7 +247,14 @@ class Candidate:
         self.output_weights = outputs
         gated = isinstance(network, GatedReLUNetwork)
         self.training = TrainingProblem(
-            Data(table, target, weights, given.loss, parameter=value),
+            Data(
+                table,
+                target,
+                weights,
+                given.loss,
+                parameter=value,
+                monotone=encoded_directions(given.directions, network.encoder),
+            ),
             Scaling.of(network, given.bias),
             "gated" if gated else "relu",
             shared=given.shared,

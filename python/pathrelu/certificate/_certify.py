@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ def certify(
     loss: str | None = None,
     quantile: float | None = None,
     threshold: float | None = None,
+    monotonic_cst: ArrayLike | Mapping[Any, int] | None = None,
     sample_weight: ArrayLike | None = None,
     bias: bool | None = None,
     fit_intercept: bool | None = None,
@@ -100,6 +102,11 @@ def certify(
         As for `solve`, of a network alone; "squared_error" by default. With an intercept,
         "log_loss" takes no notice of classes that no row with weight has:
         a network can give them any low probability.
+    monotonic_cst : array-like of int of shape (n_features,), dict of int, or None, default=None
+        As for `solve`, for raw columns, of a network of one output, whose weights must have these signs.
+        P* is then that of such networks. "enumeration" is exact over them where at most 20,000 arrangements
+        can be listed, and so is "solver" over its own; all other bounds are of networks without the
+        constraints, whose optimum is no higher: ``details["monotonic_cst"]`` says which.
     sample_weight : array-like of shape (n_rows,), optional
     bias, fit_intercept : bool, optional
         Whether the problem has a column of ones (penalised) and an intercept (not penalised), of a network
@@ -169,6 +176,7 @@ def certify(
         "threshold": threshold,
         "bias": bias,
         "fit_intercept": fit_intercept,
+        "monotonic_cst": monotonic_cst,
     }
     fitted = ESTIMATORS.has_instance(net)
     if not fitted and not NETWORKS.has_instance(net):
@@ -293,8 +301,12 @@ def certify(
         details["lowers"] = [bound.lower for bound in bounds]
     if output_weights.shape[1] > 1:
         details["outputs"] = "shared" if training.shared else "separate"
+    exact = all(bound.exact for bound in bounds)
+    if training.data.monotone is not None:
+        details["monotonic_cst"] = "kept" if exact else "left out"
+        details["tight"] &= exact
     best = sum(bound.best_objective for bound in bounds)
-    if np.isfinite(best):
+    if np.isfinite(best) and (exact or training.data.monotone is None):  # of networks that there are
         details["best_objective"] = best
     kappas = [bound.kappa for bound in bounds]
     if kappas != [None] * len(bounds):
@@ -316,6 +328,8 @@ def _covered(candidate: Candidate, arrangements: int | None) -> str:
     network, training = candidate.network, candidate.training
     gated = training.activation == "gated"
     of = "gated" if gated else "ReLU"
+    if training.data.monotone is not None:
+        of = f"monotone {of}"
     depth = f"{of} networks of depth {network.depth}"
     if network.width:
         depth += f" and width {', '.join(map(str, network.width))}"

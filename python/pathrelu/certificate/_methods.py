@@ -71,16 +71,27 @@ class Task:
     progress: Callable[[Bound], None] = lambda bound: None  # called with the bound of a method as it grows
 
     @cached_property
-    def output(self) -> Output:
-        """The problem over the rows that have weight, in coordinates of their space."""
-        used, space = self.program.w > 0, self.space
-        rows = space.left * space.values if space.rank else np.zeros((int(used.sum()), 1))
-        problem = replace(
+    def weighted(self) -> Problem:
+        """The program over the rows that have weight."""
+        used = self.program.w > 0
+        return replace(
             self.program,
-            X=rows,
+            X=np.ascontiguousarray(self.program.X[used]),
             y=np.ascontiguousarray(self.program.y[used]),
             w=check.unit_mean(self.program.w[used]),
         )
+
+    @property
+    def monotone(self) -> bool:
+        """Whether weights have signs, which are those of columns."""
+        return self.program.monotone is not None
+
+    @cached_property
+    def output(self) -> Output:
+        """The same in coordinates of their space, in which no weight has to have a sign."""
+        space = self.space
+        rows = space.left * space.values if space.rank else np.zeros((len(self.weighted.y), 1))
+        problem = replace(self.weighted, X=rows, monotone=None)
         return Output(
             problem,
             self.alpha,
@@ -317,7 +328,7 @@ class Generation(LooseMethod):
 
 
 class Enumeration(Generation):
-    """Over all arrangements: of units, or jointly those of deeper trees where these can be listed."""
+    """Over all arrangements: of units, or of monotone units or deeper trees where these can be listed."""
 
     name = "enumeration"
     goal = 1e-6
@@ -333,13 +344,14 @@ class Enumeration(Generation):
         return self.result if self.listed() else super().bound()
 
     def listed(self) -> bool:
-        """Whether all joint arrangements of a deeper tree could be listed; then the result is done."""
+        """Whether all arrangements of monotone units or deeper trees could be listed: then it is done."""
         task, output = self.task, self.task.output
         left = task.watch.left
-        if output.paths == 1 or output.shared or left <= 0:
+        if (output.paths == 1 and not task.monotone) or output.shared or left <= 0:
             return False
         limit = None if np.isinf(left) else left
-        rows, depth = output.problem.X, len(output.width) + 2
+        problem = task.weighted if task.monotone else output.problem
+        rows, depth = problem.X, len(output.width) + 2
         try:
             arrangements = enumerate_arrangements(
                 rows, depth, output.width, TINY, n_threads=output.threads, max_seconds=limit
@@ -354,8 +366,8 @@ class Enumeration(Generation):
             fit_intercept=output.fit_intercept,
             threads=output.threads,
         )
-        solution = run(output.problem, arrangements, output.alpha, options, None, output.watch)
-        self.result = Bound(self.name, tight=True, n_rounds=1, best_objective=solution.objective)
+        solution = run(problem, arrangements, output.alpha, options, None, output.watch)
+        self.result = Bound(self.name, tight=True, n_rounds=1, best_objective=solution.objective, exact=True)
         self.result.improve(solution.dual_objective, 1.0, self.name)
         if task.out_of_time:
             self.at_least_spectral()
@@ -650,7 +662,15 @@ class Solver(Method):
             tol=task.tol or 1e-6, max_iter=10_000, fit_intercept=task.fit_intercept, threads=task.threads
         )
         solution = run(task.program, groups, task.alpha, options, None, task.watch, directions)
-        return Bound(self.name, solution.dual_objective, 1.0, solution.objective, 1, arrangements=len(groups))
+        return Bound(
+            self.name,
+            solution.dual_objective,
+            1.0,
+            solution.objective,
+            1,
+            arrangements=len(groups),
+            exact=True,
+        )
 
 
 class Auto(Method):

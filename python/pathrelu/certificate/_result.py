@@ -16,9 +16,9 @@ class Certificate:
 
     P* is the least objective of all ReLU networks of the same depth, width and number of outputs, with any
     number of sub-networks, the same centering and scaling, the same bias, intercept and skip connection or
-    none. Of several outputs, sub-networks feed all if some of the network feeds several; if not, they feed
-    one output each; of an estimator, as it was fitted. Of a gated network it is that of all gated networks,
-    whatever their gates.
+    none, and signs of weights that make it monotone where that was asked for. Of several outputs,
+    sub-networks feed all if some of the network feeds several; if not, they feed one output each; of an
+    estimator, as it was fitted. Of a gated network it is that of all gated networks, whatever their gates.
 
     Attributes
     ----------
@@ -40,7 +40,9 @@ class Certificate:
         which theta was divided; ``"n_rounds"`` of programs and ``"n_nodes"`` of trees; of
         several outputs, ``"outputs"``, "shared" if sub-networks of the networks that `lower` is for feed
         all outputs, "separate" if one each, and ``"lowers"``, of each program if there are several; where
-        there are any, ``"best_objective"``, the least one of the networks met on the way, and ``"kappa"``.
+        there are any, ``"best_objective"``, the least one of the networks met on the way, and ``"kappa"``;
+        of monotone networks, ``"monotonic_cst"``: "kept" if `lower` is from the program with these
+        constraints, "left out" if from one without, whose optimum is no higher.
     covers : str
         The networks that `lower` is for, in words.
     """
@@ -77,7 +79,7 @@ class Certificate:
 
     def __str__(self) -> str:
         how = f"{self.method}, {self.seconds:.2g} s"
-        gated = self.covers.startswith(("gated", "all gated"))
+        gated = self.covers.replace("monotone ", "").startswith(("gated", "all gated"))
         if self.arrangements is not None:
             return (
                 f"objective {self.upper:.6g}, at least {self.lower:.6g} with these {self.arrangements} "
@@ -90,7 +92,8 @@ class Certificate:
                 "no more than that losses are not negative"
             )
         separate = self.details.get("outputs") == "separate"
-        of = " over all gates" if gated else ""
+        of = " of monotone networks" if "monotonic_cst" in self.details else ""
+        of += " over all gates" if gated else ""
         of += " of sub-networks with one output each" if separate else ""
         return (
             f"objective {self.upper:.6g}, global optimum{of} at least {self.lower:.6g}: "
@@ -125,6 +128,7 @@ class Bound:
     tight: bool = False  # the bound converges to P*
     arrangements: int | None = None  # which alone it bounds the optimum over
     goal: float = 0.0  # the relative gap at which it is done; 0 where it is done after so many looks
+    exact: bool = False  # it is from a program with all constraints
 
     def improve(self, lower: float, correlation: float, method: str) -> None:
         if lower > self.lower:
