@@ -18,6 +18,7 @@ from html import escape
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from xml.etree import ElementTree
 
 from docutils import nodes
 from docutils.utils.math import MathError
@@ -158,7 +159,7 @@ def write_reference(app: Sphinx, config: Config) -> None:
 
 # "As for `solve`." and "Of all rows, as of `PathReLURegressor`, in all folds."; what
 # is around goes with the entry.
-ALIKE = re.compile(r"(?:(\w[^.]*), a|A)s (?:for|of) `(\w+)`(?:[.,;](?: (.*))?)?$")
+ALIKE = re.compile(r"(?:(\w[^.]*), a|A)s (?:for|of) `(\w+)`(?:[.,:;](?: (.*))?)?$")
 SECTIONS = ("Parameters", "Attributes", "Other Parameters")
 
 
@@ -332,6 +333,7 @@ UNLINKED = (
     nodes.title,
     nodes.rubric,
     nodes.term,
+    nodes.classifier,
     nodes.raw,
     addnodes.pending_xref,
     addnodes.desc_signature,
@@ -397,11 +399,47 @@ def mathml(node: nodes.Element, block: bool) -> str:
     formula = re.sub(r"\\[bB]igg?(?=\))", r"\\right", formula)
     formula = re.sub(r"\\t?frac\s*(\d)\s*(\w)", r"\\frac{\1}{\2}", formula)
     try:
-        # As an operator, the sign of a norm would stretch.
-        return tex2mathml(formula, as_block=block).replace("<mo>‖</mo>", "<mi>‖</mi>")
+        drawn = tex2mathml(formula, as_block=block)
     except MathError as error:
         logger.warning("%s in %r", error, formula, location=node)
         return escape(formula)
+    # Fences that are not asked to stretch, by left and right, do so by default.
+    drawn = re.sub(
+        r"<mo[^>]*>([‖|/])</mo>",
+        r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>',
+        drawn,
+    )
+    drawn = re.sub(r"<mo>([{}⟨⟩])</mo>", r'<mo stretchy="false">\1</mo>', drawn)
+    return drawn if block else in_pieces(drawn)
+
+
+# A line may end before these, in formulas of more characters than a phone has room for.
+RELATIONS = set("=≤≥<>≠∈⪰⇒+−")
+UNBROKEN = 20
+OPEN, CLOSED = set("([{⟨"), set(")]}⟩")
+
+
+def in_pieces(drawn: str) -> str:
+    """A formula in a line as several, for browsers do not end lines inside of one."""
+    prefix = "{http://www.w3.org/1998/Math/MathML}"
+    ElementTree.register_namespace("", prefix[1:-1])
+    whole = ElementTree.fromstring(drawn.replace("&ApplyFunction;", "\u2061"))
+    if len("".join("".join(whole.itertext()).split())) <= UNBROKEN:
+        return drawn
+    pieces = [ElementTree.Element(f"{prefix}math")]
+    depth, after_operand = 0, False
+    for part in whole:
+        part.tail = None
+        # Of ")" with an index or an exponent, the parenthesis.
+        last = part[0] if part.tag.startswith(f"{prefix}ms") and len(part) else part
+        sign = last.text if last.tag == f"{prefix}mo" else None
+        if depth == 0 and sign in RELATIONS and after_operand:
+            part.set("form", "infix")
+            pieces.append(ElementTree.Element(f"{prefix}math"))
+        depth += (sign in OPEN) - (sign in CLOSED)
+        after_operand = sign is None or sign in CLOSED or sign in "‖|"
+        pieces[-1].append(part)
+    return "<wbr>".join(ElementTree.tostring(piece, "unicode") for piece in pieces)
 
 
 def visit_math(self: Any, node: nodes.Element) -> None:

@@ -56,10 +56,10 @@ for ax, name in zip(axes, names, strict=True):
         model, table, features=["flavanoids", "proline"], fixed=rows.median().to_numpy(), ax=ax
     )
     ax.scatter(
-        rows["flavanoids"], rows["proline"], s=18, color="white", edgecolor="black", label=f"rows of {name}"
+        rows["flavanoids"], rows["proline"], s=18, color="white", edgecolor="black", label="rows of the class"
     )
-    ax.set_title(f"The slice through the medians of {name}")
-axes[-1].legend(loc="upper right")
+    ax.set_title(f"Slice through the medians of {name}", fontsize="medium")
+figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper")
 plt.show()
 
 # %%

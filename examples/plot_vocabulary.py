@@ -43,8 +43,8 @@ tree.text(0.1, 0.6, "one path", color=ORANGE, ha="right", fontsize=11)
 tree.set(xlim=(-0.75, 2.4), ylim=(-0.4, 3.4), title="A sub-network: a tree of units")
 tree.axis("off")
 
-rng = np.random.default_rng(3)
-X = rng.standard_normal((6, 2))
+around, distance = np.radians([10, 75, 130, 170, 235, 300]), [1.9, 1.3, 1.7, 1.4, 2.0, 1.2]
+X = np.column_stack([np.cos(around), np.sin(around)]) * np.array(distance)[:, np.newaxis]
 arrangements = pr.enumerate_arrangements(X)
 u = np.array([1.0, 0.45])
 on = X @ u > 0
@@ -57,18 +57,18 @@ plane.fill(*side.T, color=BLUE, alpha=0.12)
 plane.scatter(*X[on].T, s=90, color=BLUE, label="on")
 plane.scatter(*X[~on].T, s=90, facecolor="white", edgecolor=BLUE, linewidth=1.5, label="off")
 plane.annotate("", 1.4 * u, (0, 0), arrowprops={"arrowstyle": "->", "color": ORANGE, "linewidth": 2})
-plane.text(*(1.45 * u), "weights", color=ORANGE, va="center")
-plane.legend(title="rows", loc="lower right", frameon=True)
+plane.text(*(1.5 * u), "weights", color=ORANGE, va="bottom", ha="center")
+plane.legend(title="rows", loc="upper left")
 plane.set(title="The pattern of a unit on 6 rows", xlabel="$x_1$", ylabel="$x_2$")
 
-angles = np.linspace(0, 2 * np.pi, 20_001)
+angles = np.linspace(-np.pi, np.pi, 20_001)
 directions = np.column_stack([np.cos(angles), np.sin(angles)])
 same = ((directions @ X.T > 0) == on).all(axis=1)
 weights.fill(*np.vstack([[0, 0], 9 * directions[same]]).T, color=ORANGE, alpha=0.3, label="one cone")
 for x in X:
     weights.axline((0, 0), (-x[1], x[0]), color=GREY, linewidth=1)
 weights.annotate("", 1.4 * u, (0, 0), arrowprops={"arrowstyle": "->", "color": ORANGE, "linewidth": 2})
-weights.legend(loc="lower right", frameon=True)
+weights.legend(loc="upper left")
 weights.set(xlabel="weight of $x_1$", ylabel="weight of $x_2$")
 weights.set_title(f"The space of weights: {len(arrangements)} patterns")
 for axes in (plane, weights):

@@ -87,6 +87,7 @@ class PathReLURegressorCV(AlphaCV, PathReLURegressor):  # type: ignore[misc]
         Its mean score.
     n_splits_ : int
     network_, intercept_, objective_, dual_gap_, n_iter_, n_subnetworks_, history_, guarantee_
+        Of the fit of all rows at `alpha_`, as of `PathReLURegressor`.
     column_factors_, monotonic_cst_
         Of the fit of all rows at `alpha_`, as of `PathReLURegressor`.
     n_features_in_, feature_names_in_
@@ -209,6 +210,7 @@ class PathReLUClassifierCV(AlphaCV, PathReLUClassifier):  # type: ignore[misc]
     alpha_, alphas_, cv_results_, best_index_, best_score_, n_splits_
         As of `PathReLURegressorCV`.
     classes_, network_, intercept_, objective_, dual_gap_, n_iter_, n_subnetworks_, history_, guarantee_
+        Of the fit of all rows at `alpha_`, as of `PathReLUClassifier`.
     column_factors_, monotonic_cst_
         Of the fit of all rows at `alpha_`, as of `PathReLUClassifier`.
     n_features_in_, feature_names_in_
