@@ -195,6 +195,19 @@ def test_curves_bands_and_maps_are_drawn():
     display.figure_.canvas.draw()
 
 
+def test_panels_say_what_they_show_and_have_room_for_it():
+    frame = pd.DataFrame({"pay": 1e5 * rows(60, 1)[:, 0], "b": rows(60, 1)[:, 0], "c": np.arange(60) % 7.0})
+    frame["place"] = np.where(frame["b"] > 0, "somewhere with a long name indeed", "here")
+    label = np.where(frame["pay"] > 0, "yes", "no")
+    model = pr.PathReLUClassifier(alpha=0.01, random_state=0).fit(frame, label)
+    display = PartialDependenceDisplay.from_estimator(model, frame, ["pay", "b", "c", "place"])
+    assert {axes.get_ylabel() for axes in display.axes_} == {"Change of the log-odds of yes"}
+    assert {axes.get_gridspec().get_geometry() for axes in display.axes_} == {(2, 2)}
+    names = [label.get_text() for label in display.axes_[3].get_xticklabels()]
+    assert names == ["here", "somewhere with a lo\N{HORIZONTAL ELLIPSIS}"]
+    assert len(display.axes_[0].get_xticks()) <= 6
+
+
 def test_outputs_have_a_line_each_or_one_is_asked_for():
     X, y = load_iris(return_X_y=True, as_frame=True)
     model = pr.PathReLUClassifier(alpha=0.02, random_state=0).fit(X, y)

@@ -9,6 +9,7 @@ import io
 import pkgutil
 import re
 import shlex
+import statistics
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -102,6 +103,50 @@ def test_shown_output_may_differ_by_rounding_and_not_more():
     assert not as_shown("12 units", "13 units")
     assert not as_shown("12 units", "12 unit")
     assert not as_shown("gap 1e-9", "gap 3e-9")
+
+
+def mean_ranks(page, stage):
+    """{method: [accuracy, log-loss, Brier score, R², time over boosting's, ...]} of the page of accuracy."""
+    table = page.partition(f"### Mean ranks, {stage}\n")[2].partition("\n### ")[0]
+    rows = re.findall(r"^\| ([^|]+) ((?:\| [*\d.]+ )+)\|$", table, re.MULTILINE)
+    return {name.strip(): re.findall(r"[\d.]+", cells) for name, cells in rows}
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/index.md", "docs/when_to_use.md", "docs/migration/mlp.md"]
+)
+def test_figures_that_pages_claim_are_those_measured(name):
+    results = ROOT / "bench" / "results"
+    if not results.is_dir():
+        pytest.skip("the source distribution has no results")
+    accuracy, rows = (results / "accuracy.md").read_text(), (results / "rows.md").read_text()
+    untuned, tuned = (mean_ranks(accuracy, stage) for stage in ("untuned", "tuned"))
+    wanted = {"4.8": untuned["pathrelu"][4]}
+    for stage, ranks, measures in (("untuned", untuned, (0, 1, 3)), ("tuned", tuned, (0, 1))):
+        wanted |= {f"{stage} {measure}": ranks["pathrelu"][measure] for measure in measures}
+    if name != "docs/migration/mlp.md":
+        wanted |= {f"XGBoost {measure}": tuned["XGBoost"][measure] for measure in (0, 1)}
+    else:
+        wanted |= {f"MLP {measure}": untuned["MLP, scikit-learn"][measure] for measure in (0, 1, 3)}
+    if name in ("README.md", "docs/index.md"):
+        others = [ranks for method, ranks in untuned.items() if method != "pathrelu"]
+        wanted |= {f"next {m}": f"{min(float(ranks[m]) for ranks in others):.2f}" for m in (0, 1)}
+        fits = re.findall(r"^\| [^|]+ \| (\d+) x \d+ \| ([\d.]+) \|", accuracy, re.MULTILINE)
+        seconds = [float(time) for _, time in fits]
+        wanted |= {"tables": str(len(fits)), "rows": f"{max(int(n) for n, _ in fits):,}"}
+        wanted |= {"median": f"{statistics.median(seconds):.1f}", "longest": f"{max(seconds):.1f}"}
+    if name != "docs/when_to_use.md":
+        for method in ("pathrelu", "MLP"):
+            (million,) = re.findall(
+                rf"^\| regression \| 1,000,000 \| {method} \|[^|]*\|[^|]*\| ([\d.]+) ", rows, re.MULTILINE
+            )
+            wanted[f"{method}, a million rows"] = f"{float(million):.0f} s"
+    text = (ROOT / name).read_text()
+    assert {
+        what: figure
+        for what, figure in wanted.items()
+        if not re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d])", text)
+    } == {}
 
 
 def test_readme_and_the_first_steps_have_blocks_to_run():

@@ -88,7 +88,7 @@ STYLE = (
     ".pathrelu-summary{overflow-x:auto;max-width:100%}"
     ".pathrelu-summary table{margin:.5em 0;border-collapse:collapse}"
     ".pathrelu-summary :is(th,td){text-align:left;vertical-align:top;padding:.15em .9em .15em 0}"
-    ".pathrelu-summary caption{text-align:left;font-weight:bold;caption-side:top}"
+    ".pathrelu-summary caption{text-align:left;font-weight:bold;caption-side:top;white-space:nowrap}"
 )
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pathrelu.dependence import PartialDependence, partial_dependence
-from pathrelu.inspection import feature_importance, network_of
-from pathrelu.plotting._axes import BESIDE, NEUTRAL, axes_grid, distinct_colors, output_names
+from pathrelu.inspection import Network, feature_importance, network_of
+from pathrelu.plotting._axes import BESIDE, NEUTRAL, axes_grid, class_labels, distinct_colors, output_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MOST_BESIDE = 3  # panels in a row
 MOST_TICKS = 6  # of values, each with its tick: numbers of more digits would run into each other
 SHOWN = 4  # columns, if none are asked for
+FEWEST_TICKS = 4  # of numbers of five digits and more, in the third of a figure
+LONGEST_NAME = 20  # of a level: a longer one would leave its panel no room
 
 
 class PartialDependenceDisplay:
@@ -33,6 +35,8 @@ class PartialDependenceDisplay:
     results : list of PartialDependence
     outputs : sequence of str
         Names of the outputs.
+    quantity : str, default="the output"
+        What a single output is.
 
     Attributes
     ----------
@@ -56,9 +60,12 @@ class PartialDependenceDisplay:
     ['bmi', 'bmi']
     """
 
-    def __init__(self, results: Sequence[PartialDependence], *, outputs: Sequence[str]) -> None:
+    def __init__(
+        self, results: Sequence[PartialDependence], *, outputs: Sequence[str], quantity: str = "the output"
+    ) -> None:
         self.results = results
         self.outputs = outputs
+        self.quantity = quantity
 
     @classmethod
     def from_estimator(
@@ -110,7 +117,7 @@ class PartialDependenceDisplay:
             partial_dependence(estimator, X, each, grid_resolution=grid_resolution, max_rows=max_rows)
             for each in features
         ]
-        display = cls(results, outputs=names)
+        display = cls(results, outputs=names, quantity=_quantity(estimator, network))
         return display.plot(output=output, ax=ax)
 
     def plot(self, *, output: int | None = None, ax: Axes | Sequence[Axes] | None = None) -> Self:
@@ -128,7 +135,8 @@ class PartialDependenceDisplay:
         PartialDependenceDisplay
         """
         count = len(self.results)
-        across = min(count, MOST_BESIDE)
+        # Four stand in two rows of two.
+        across = min(count, MOST_BESIDE) if count != MOST_BESIDE + 1 else math.ceil(count / 2)
         alone = ax is None or count == 1 or not isinstance(ax, Sequence | np.ndarray)
         shape = (math.ceil(count / across), across) if alone else (1, count)
         self.figure_, grid = axes_grid(ax, shape)
@@ -152,7 +160,7 @@ class PartialDependenceDisplay:
 
     def _of(self, places: Sequence[int]) -> str:
         one = len(places) == 1 and len(self.outputs) > 1
-        return f"Change of {self.outputs[places[0]]}" if one else "Change of the output"
+        return f"Change of {self.outputs[places[0]] if one else self.quantity}"
 
     def _curves(self, axes: Axes, result: PartialDependence, places: Sequence[int]) -> None:
         (grid,), (name,) = result.grid, result.names
@@ -193,12 +201,24 @@ class PartialDependenceDisplay:
         axes.set_ylabel(result.names[1])
 
 
+def _quantity(estimator: Any, network: Network) -> str:
+    classes = class_labels(estimator, network)
+    if classes is not None:
+        return "the logits" if network.n_outputs > 1 else f"the log-odds of {classes[1]}"
+    return "the log of the mean" if getattr(estimator, "log_link", False) else "the output"
+
+
+def _shortened(name: Any) -> str:
+    text = str(name)
+    return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
 def _ticks(axis: Any, result: PartialDependence, place: int) -> None:
     """Names of levels, and dates of days: those of matplotlib are since 1970 too."""
     grid: NDArray[Any] = result.grid[place]
     if grid.dtype == object:
         turned = {"rotation": 45, "ha": "right"} if axis.axis_name == "x" else {}
-        axis.set_ticks(np.arange(len(grid)), grid.tolist(), **turned)
+        axis.set_ticks(np.arange(len(grid)), [_shortened(name) for name in grid.tolist()], **turned)
     elif len(grid) <= MOST_TICKS and not result.is_time[place]:
         axis.set_ticks(grid)
     elif result.is_time[place]:
@@ -207,3 +227,7 @@ def _ticks(axis: Any, result: PartialDependence, place: int) -> None:
         locator = AutoDateLocator()  # type: ignore[no-untyped-call]
         axis.set_major_locator(locator)
         axis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    elif axis.axis_name == "x" and np.abs(grid).max() >= 1e4:
+        from matplotlib.ticker import MaxNLocator
+
+        axis.set_major_locator(MaxNLocator(FEWEST_TICKS))
