@@ -481,7 +481,7 @@ def test_bad_layouts_are_refused(csv, tmp_path):
     refused(result, "is a Parquet file; --sep, --decimal", output=output)
     (tmp_path / "book.xlsx").write_bytes(b"PK\x03\x04 and so on")
     result, output = train(tmp_path / "book.xlsx")
-    refused(result, "book.xlsx is a ZIP archive", "saved as CSV", output=output)
+    refused(result, "book.xlsx is a damaged ZIP archive", output=output)
 
 
 @pytest.mark.parametrize("form", ["csv", "csv.gz", "parquet"])
@@ -612,15 +612,10 @@ def rents(tmp_path):
 def test_tables_with_text_gaps_and_dates_are_taken_as_they_are(rents, tmp_path, parquet):
     path, frame = rents
     frame = frame.assign(day=pd.date_range("2020-01-01", periods=90).astype(str))
-    frame.loc[3, "rent"] = None
     frame.loc[4, "district"] = None
     if parquet:
         pytest.importorskip("pyarrow")
         frame = frame.assign(day=pd.to_datetime(frame["day"]))
-    frame.to_parquet(path) if parquet else frame.to_csv(path, index=False, na_rep="N/A")
-    result, model = train(path, "--ignore", "id", target="rent", alpha=1e-3)
-    refused(result, "column 'rent', row 4 is", output=model)
-    frame = frame.drop(index=3)
     frame.loc[5, "area"] = None
     frame.to_parquet(path) if parquet else frame.to_csv(path, index=False, na_rep="N/A")
     result, model = train(path, "--ignore", "id", target="rent", alpha=1e-3)
@@ -908,8 +903,8 @@ def test_rows_that_cannot_be_evaluated_are_refused(csv, table, tmp_path):
     refused(run("evaluate", model, path, "--target", "z", "--sample-weight", "w"), "has no column 'w'")
     X.assign(y=f).drop(columns=["a", "c"]).to_csv(path, index=False)
     refused(run("evaluate", model, path), "rows.csv lacks 'a', 'c'")
-    X.assign(y=[*f[:-1], None], w=-1).to_csv(path, index=False)
-    refused(run("evaluate", model, path), "the cell in column 'y', row 60 is empty")
+    X.assign(y=[*f[:-1], "dear"], w=-1).to_csv(path, index=False)
+    refused(run("evaluate", model, path), "the cell 'dear' in column 'y', row 60 is not a number")
     X.assign(y=f, w=-1).to_csv(path, index=False)
     refused(run("evaluate", model, path, "--sample-weight", "w"), "has the value -1; expected none below 0")
     X.assign(y=np.where(f > 0, "high", "low")).to_csv(csv, index=False)
@@ -918,8 +913,8 @@ def test_rows_that_cannot_be_evaluated_are_refused(csv, table, tmp_path):
     refused(
         run("evaluate", model, path), "'middle' in column 'y', row 60 is none of the classes 'high', 'low'"
     )
-    X.assign(y=["high"] * 59 + [""]).to_csv(path, index=False)
-    refused(run("evaluate", model, path), "the cell in column 'y', row 60 is missing")
+    X.assign(y=[""] * 60).to_csv(path, index=False)
+    refused(run("evaluate", model, path), "column 'y' is empty; expected targets")
     pr.PathReLURegressor(alpha=0.01).fit(X, np.column_stack([f, f])).save(model)
     refused(run("evaluate", model, csv), "has 2 outputs; expected 1")
 
@@ -1413,9 +1408,7 @@ def test_input_and_special_files_are_not_written_over(csv, tmp_path):
         ("a,b,y\n1,2,3\n4,1_000,6\n7,8,9\n", "the cell '1_000' in column 'b', row 2 is not a number"),
         ("a,b,y\n1,2,3\n4,-inf,6\n", "the cell '-inf' in column 'b', row 2 is not finite"),
         ("a,b,y\n1,2,3\n4,1e999,6\n", "in column 'b', row 2 is not finite"),
-        ("a,b,y\n1,2,3\n4,5,\n", "the cell in column 'y', row 2 is empty"),
-        ("a,b,y\n1,2,3\n4,5\n", "the cell in column 'y', row 2 is empty"),
-        ("a,b,y\n1,2,3\n4,5,nan\n", "the cell 'nan' in column 'y', row 2 is missing"),
+        ("a,b,y\n1,2,\n4,5,\n", "column 'y' is empty; expected targets"),
         ("a,b,y\n1,2,3.5\n4,5,inf\n", "the cell 'inf' in column 'y', row 2 is not finite"),
         ("a,b,y\n1,2,z\n4,5,z\n", "column 'y' has only the class 'z'; expected at least 2 classes"),
         ("a,b,y\n1,2,1\n4,5,1\n", "column 'y' has only the class '1'; expected at least 2 classes"),
@@ -1449,8 +1442,11 @@ def test_a_column_that_is_mostly_numbers_is_no_text(tmp_path, cell, column, opti
         (encoded,) = pr.load(output).network_.encoder.columns_
         assert (encoded.kind, encoded.gaps) == ("number", True)
         return
-    refused(result, f"in column '{column}', row 4 is", output=output)
-    assert ("without any comma" if cell == "1,234" else "fill it in, or leave the row out") in result.stderr
+    if cell != "1,234":
+        assert result.exit_code == 0
+        assert "1 of 40 rows have no 'y' and are left out" in result.stderr
+        return
+    refused(result, f"in column '{column}', row 4 is", "without any comma", output=output)
 
 
 @pytest.mark.parametrize("labels", ["+-", ["none", "some"], ["?", "x"]])

@@ -27,11 +27,13 @@ from pathrelu._display import LINE_SECONDS
 from pathrelu._validation import OUTPUTS
 from pathrelu._version import __version__
 from pathrelu.certificate._methods import METHODS
+from pathrelu.cli import dates
 from pathrelu.cli.layout import SPACES, Layout
 from pathrelu.cli.metrics import TITLES, Compared
 from pathrelu.cli.tables import (
     EXTENSIONS,
     FORMATS,
+    STANDARD_INPUT,
     InputError,
     check_output,
     listed,
@@ -42,6 +44,7 @@ from pathrelu.cli.tables import (
     written,
 )
 from pathrelu.cli.tasks import (
+    MANY_CLASSES,
     MOST_CLASSES,
     certify_file,
     evaluate_file,
@@ -167,7 +170,9 @@ def layout_options(command: Callable[..., None]) -> Callable[..., None]:
         decimal: str | None,
         encoding: str | None,
         comment: str | None,
+        skip: int | None,
         header: bool,
+        date_format: str | None,
         **options: Any,
     ) -> None:
         sep = sep if sep is None else SEPARATORS.get(sep, sep)
@@ -177,7 +182,13 @@ def layout_options(command: Callable[..., None]) -> Callable[..., None]:
             refuse("--comment is empty; expected what lines that are no rows begin with")
         if decimal == "," == sep:
             refuse("--sep and --decimal are both a comma; expected different ones")
-        command(*arguments, layout=Layout(sep, decimal, encoding, comment, header), **options)
+        if date_format is not None:
+            try:
+                dates.check_format(date_format)
+            except ValueError as error:
+                refuse(f"--dates: {error}")
+        layout = Layout(sep, decimal, encoding, comment, header, skip=skip, dates=date_format)
+        command(*arguments, layout=layout, **options)
 
     for option in reversed(
         (
@@ -186,15 +197,19 @@ def layout_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--encoding", help="Of the text, such as latin-1.  [default: as found]"),
             click.option("--comment", help="What lines that are no rows begin with."),
             click.option(
+                "--skip", type=click.IntRange(min=0), help="Lines before the header.  [default: as found]"
+            ),
+            click.option(
                 "--header/--no-header", default=True, help="Without, columns are called 1, 2 and so on."
             ),
+            click.option("--dates", "date_format", help="Such as %d/%m/%Y, where day or month may be first."),
         )
     ):
         with_layout = option(with_layout)
     return with_layout
 
 
-@commands.command()
+@commands.command(short_help="Train a network on a table and write it to a model file.")
 @click.argument("data", type=PATH)
 @target_option
 @click.option("--output", required=True, type=PATH, help="Where to write the model (.npz).")
@@ -203,9 +218,13 @@ def layout_options(command: Callable[..., None]) -> Callable[..., None]:
     type=click.Choice(["auto", "regression", "classification"]),
     default="auto",
     show_default=True,
-    help=f"auto: classification if the target is text or has at most {MOST_CLASSES} distinct integers.",
+    help=f"auto: classification if the target is text or has at most {MOST_CLASSES} distinct integers, for "
+    f"two rows or more each; up to {MANY_CLASSES} for ten rows or more each are asked about in a terminal.",
 )
 @click.option("--ignore", multiple=True, shell_complete=columns, help="Column to leave out; can be repeated.")
+@click.option(
+    "--id", "ids", multiple=True, shell_complete=columns, help="Column that names rows: no feature."
+)
 @click.option(
     "--na", multiple=True, help="Text that is missing, beside NA, N/A, null, None, ?; can be repeated."
 )
@@ -267,6 +286,8 @@ def train(
     seed: int,
     threads: int | None,
     held_out: bool,
+    ignore: tuple[str, ...],
+    ids: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Train a network on the table DATA (CSV, gzipped or not, or Parquet) and write it to a model file.
@@ -280,10 +301,12 @@ def train(
             data,
             target,
             output,
+            ignore=(*ignore, *ids),
             random_state=seed,
             n_threads=threads,
             held_out=held_out and (as_json or not quiet),
             verbose=int(not quiet),
+            ask=None if as_json or quiet or not interactive(data) else asked,
             **options,
         )
     summary |= {"converged": converged(), "seconds": time.perf_counter() - begin, "output": str(output)}
@@ -298,7 +321,7 @@ def train(
         click.echo(f"wrote {output}")
 
 
-@commands.command()
+@commands.command(short_help="Predict the rows of a table.")
 @click.argument("model", type=PATH)
 @click.argument("rows", type=PATH)
 @click.option("--output", type=PATH, help="File to write; default: stdout.")
@@ -309,6 +332,7 @@ def train(
     help="Of the output.  [default: by the extension of --output, else csv]",
 )
 @click.option("--proba", is_flag=True, help="Probabilities of the classes too.")
+@click.option("--id", "ids", multiple=True, help="Column of ROWS that names them, to write first.")
 @click.option("--keep", multiple=True, help="Column of ROWS to write too, as it is; can be repeated.")
 @click.option("--digits", type=click.IntRange(1, 17), help="Significant ones of numbers.  [default: all]")
 @layout_options
@@ -318,6 +342,7 @@ def predict(
     model: Path,
     rows: Path,
     layout: Layout,
+    ids: tuple[str, ...],
     keep: tuple[str, ...],
     digits: int | None,
     output: Path | None,
@@ -335,7 +360,7 @@ def predict(
     else:
         check_output(output, model, rows)
         form = form or EXTENSIONS.get(output.suffix.lower(), "csv")
-    result = predict_file(model, rows, proba, threads, layout, keep, digits)
+    result = predict_file(model, rows, proba, threads, layout, tuple(dict.fromkeys((*ids, *keep))), digits)
     if output is not None:
         write(output, result, form or "csv")
     if as_json:
@@ -345,7 +370,7 @@ def predict(
         click.echo(written(result, form or "csv"), nl=False)
 
 
-@commands.command()
+@commands.command(short_help="Measure a model on a table that has the target.")
 @click.argument("model", type=PATH)
 @click.argument("rows", type=PATH)
 @click.option("--target", shell_complete=columns, help="Default: the column that the model was trained on.")
@@ -376,20 +401,34 @@ def evaluate(
     compare(summary["metrics"])
 
 
-@commands.command()
+@commands.command(short_help="Show what a model is, and plot it.")
 @click.argument("model", type=PATH)
 @click.argument("data", type=PATH, required=False)
 @click.option("--top", default=10, show_default=True, help="Sub-networks and features to show.")
 @click.option("--formulas", is_flag=True, help="Show what each sub-network adds, in raw units.")
+@click.option(
+    "--plot",
+    type=PATH,
+    help="Figure to write (.png, .svg, .pdf): how outputs depend on the most important columns of DATA; "
+    "without DATA, which columns matter.",
+)
 @layout_options
 @as_json
-def inspect(model: Path, data: Path | None, layout: Layout, top: int, formulas: bool, as_json: bool) -> None:
+def inspect(
+    model: Path,
+    data: Path | None,
+    layout: Layout,
+    top: int,
+    formulas: bool,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
     """Show what a MODEL is: its kind, sub-networks, important features, objective and duality gap.
 
     With a table DATA, also the share that each sub-network has in the variance of its output on these rows,
     or in that of all outputs if it feeds several.
     """
-    summary = inspected(model, data, layout)
+    summary = inspected(model, data, layout, plot)
     if as_json:
         echo_json(summary)
         return
@@ -417,9 +456,11 @@ def inspect(model: Path, data: Path | None, layout: Layout, top: int, formulas: 
                 click.echo(f"{'':<{width}}  {entry['formula']}")
         if len(ranked) > top:
             click.echo(f"and {len(ranked) - top} more")
+    if plot is not None:
+        click.echo(f"\nwrote {plot}")
 
 
-@commands.command()
+@commands.command(short_help="Bound how far a model is from the best network there is.")
 @click.argument("model", type=PATH)
 @click.argument("data", type=PATH)
 @click.option("--target", shell_complete=columns, help="Default: the column that the model was trained on.")
@@ -432,7 +473,14 @@ def inspect(model: Path, data: Path | None, layout: Layout, top: int, formulas: 
 )
 @quantile_option
 @threshold_option
-@click.option("--method", type=click.Choice(METHODS), default="auto", show_default=True)
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help=f"One of {', '.join(METHODS)}.",
+)
 @click.option("--tol", type=float, help="Relative gap to reach.")
 @click.option("--max-nodes", default=1_000_000, show_default=True, help="Most cones to look into.")
 @click.option("--max-seconds", type=float, help="End with the best bound found until then.")
@@ -455,7 +503,7 @@ def certify(model: Path, data: Path, quiet: bool, as_json: bool, **options: Any)
         click.echo(line)
 
 
-@commands.command()
+@commands.command(short_help="Write a model as ONNX, JSON, SQL, Python, C or formula.")
 @click.argument("model", type=PATH)
 @click.option("--onnx", type=PATH, help="ONNX file to write: labels and probabilities, or values.")
 @click.option("--to-json", type=PATH, help="JSON file to write: the arrays of the network, as text.")
@@ -529,7 +577,7 @@ def export(
         click.echo(text, nl=False)
 
 
-@commands.command()
+@commands.command(short_help="Compare with other models on two tables, in seconds.")
 @click.option(
     "--alpha",
     type=Alpha(),
@@ -553,19 +601,34 @@ def demo(alpha: float | str, seed: int, threads: int | None, as_json: bool) -> N
         click.echo(f"{result['name']:<28}{result['accuracy']:>8.4f}  {result['seconds']:.2f}")
 
 
-@commands.command()
+@commands.command(short_help="Print a script that completes commands in a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print a script that completes commands, options, files and columns in a SHELL.
 
     \b
-    bash: pathrelu completion bash > ~/.local/share/bash-completion/completions/pathrelu
-    zsh:  pathrelu completion zsh > ~/.zfunc/_pathrelu   (with ~/.zfunc in fpath)
+    bash: pathrelu completion bash > FOLDER/pathrelu, where FOLDER is
+          ~/.local/share/bash-completion/completions
+    zsh:  pathrelu completion zsh > ~/.zfunc/_pathrelu
+          with ~/.zfunc in fpath
     fish: pathrelu completion fish > ~/.config/fish/completions/pathrelu.fish
     """  # noqa: D301  \b is click's mark of a paragraph that is not to be wrapped
     found = get_completion_class(shell)
     assert found is not None
     click.echo(found(commands, {}, "pathrelu", "_PATHRELU_COMPLETE").source())
+
+
+def interactive(*inputs: Path) -> bool:
+    """Whether there is somebody to ask."""
+    return STANDARD_INPUT not in inputs and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def asked(what: str) -> str:
+    """The task of a target that may be numbers or classes."""
+    kinds = {"numbers": "regression", "classes": "classification"}
+    question = f"{what}. Are they"
+    kind = click.prompt(question, type=click.Choice(list(kinds)), default="numbers", err=True)
+    return kinds[kind]
 
 
 def progress(quiet: bool) -> AbstractContextManager[object]:

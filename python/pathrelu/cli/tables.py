@@ -8,14 +8,14 @@ import io
 import json
 import numbers
 import os
-import re
 import sys
 import warnings
+import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from gzip import GzipFile
@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from pathrelu import _validation as check
 from pathrelu._sklearn import parse_version
+from pathrelu.cli import dates
 from pathrelu.cli.layout import SPACES, Layout, Stored, found
 from pathrelu.encoding import TableEncoder
 from pathrelu.encoding._columns import Categories
@@ -37,15 +38,15 @@ from pathrelu.encoding._raw import EMPTY, MISSING_VALUES, TEXT, TIME
 from pathrelu.files.archive import is_stream, write_file
 
 GAPS = {"", "-", "--", "?", "#n/a", "<na>", "n/a", "na", "nan", "none", "null"}  # in columns of numbers
-ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?")
 FORMATS = ("csv", "jsonl", "parquet")
 EXTENSIONS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
 MOST_REFUSALS = 20  # that are shown, which a terminal has room for
 STANDARD_INPUT = Path("-")
 PARQUET = b"PAR1"
-ZIP = b"PK\x03\x04"
+ZIP, COMPOUND = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"  # also those of workbooks of Excel
 GZIP = b"\x1f\x8b"
 AS_FOUND = Layout()
+ARFF = b"@relation"
 NOT_CSV = (
     csv.Error,
     pd.errors.ParserError,
@@ -91,6 +92,10 @@ def note(message: str) -> None:
     click.echo(f"Note: {message}", err=True)
 
 
+def listed_or(names: Iterable[str]) -> str:
+    return " or ".join(repr(name) for name in names)
+
+
 def listed(names: Iterable[Any], most: int = 10) -> str:
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
@@ -115,13 +120,28 @@ class Table:
         return list(self.frame.columns)
 
     def require(self, *names: str) -> None:
-        for name in names:
-            if name not in self.frame:
-                numbers = self.opened and all(
-                    self.parsed(np.array([cell], object)) is not None for cell in self.names
-                )
-                hint = "; --no-header calls columns 1, 2 and so on" if numbers else ""
-                refuse(f"{self.path} has no column {name!r}; it has {listed(self.names)}{hint}")
+        missing = [name for name in dict.fromkeys(names) if name not in self.frame]
+        if missing:
+            numbers = self.opened and all(
+                self.parsed(np.array([cell], object)) is not None for cell in self.names
+            )
+            hint = "; --no-header calls columns 1, 2 and so on" if numbers else ""
+            refuse(f"{self.path} has no column {listed(missing)}; it has {listed(self.names)}{hint}")
+
+    def with_targets(self, name: str) -> Table:
+        """The rows that have a target; a note tells how many do not."""
+        if not self.opened:
+            self._plain(name)
+        cells = self.text(name)
+        gap = self._is_gap if self.opened and self.is_numeric(name) else _missing
+        present = ~np.array([gap(cell) or str(cell).strip() in self.marks for cell in cells], bool)
+        if present.all():
+            return self
+        if not present.any():
+            refuse(f"{self.path}: column {name!r} is empty; expected targets")
+        left_out = len(self) - int(present.sum())
+        note(f"{self.path}: {left_out} of {len(self)} rows have no {name!r} and are left out")
+        return replace(self, frame=self.frame[present])
 
     def numbers(self, name: str, hint: str = "") -> NDArray[np.floating[Any]]:
         """A column as finite numbers, or an error that names the first cell that is not one."""
@@ -181,15 +201,11 @@ class Table:
             return cells
         if kind == TEXT or (kind is None and not self.is_numeric(name)):
             text = self.text(name)
-            times = None if kind == TEXT else _times(text, self._is_gap)
+            times = None if kind == TEXT else self._times(name, text)
             present = np.array([None if cell.strip() in self.marks else cell for cell in text], object)
             return present if times is None else times
         if kind == TIME:
-            text = self.text(name)
-            for row, cell in enumerate(text):
-                if not self._is_gap(cell) and _times(text[row : row + 1], self._is_gap) is None:
-                    self.refuse_cell(name, row, cell, "is not a time: write 2020-12-31 or 2020-12-31 23:59")
-            return _times(text, self._is_gap)
+            return self._known_times(name, self.text(name))
         if cells.dtype.kind in "iuf" and np.isfinite(values := cells.to_numpy(np.float64)).all():
             return values
         text = self.text(name)
@@ -198,6 +214,31 @@ class Table:
         if len(filled):
             numbers[filled] = self._finite(name, text, filled, HINT)
         return numbers
+
+    def _times(self, name: str, text: NDArray[np.object_]) -> dates.Times | None:
+        """Text as times, if it is meant so; text that may be times in several ways is noted."""
+        try:
+            return dates.times(text, self._is_gap, self.layout.dates)
+        except dates.AmbiguousError as error:
+            ways = f"can be read in several ways: --dates {listed_or(error.formats)} says which"
+            note(f"{self.path}: column {name!r} is taken as text, for its dates {ways}")
+            return None
+
+    def _known_times(self, name: str, text: NDArray[np.object_]) -> dates.Times:
+        """The same for a column that is of times in a model."""
+        try:
+            found = dates.times(text, self._is_gap, self.layout.dates)
+        except dates.AmbiguousError as error:
+            ways = f"can be read in several ways: --dates {listed_or(error.formats)} says which"
+            refuse(f"{self.path}: the dates in column {name!r} {ways}")
+        if found is not None:
+            return found
+        for row, cell in enumerate(text):
+            if not self._is_gap(cell) and not dates.is_time(cell, self.layout.dates):
+                self.refuse_cell(name, row, cell, "is not a time: write 2020-12-31 or 2020-12-31 23:59")
+        if all(map(self._is_gap, text)):
+            return np.full(len(text), "NaT", "datetime64[us]")
+        refuse(f"{self.path}: column {name!r} has dates that are written in several ways; expected one")
 
     def parsed(self, cells: NDArray[np.object_]) -> NDArray[np.float64] | None:
         """Cells as numbers, or None; underscores, which Python allows in numbers, do not make one."""
@@ -216,7 +257,8 @@ class Table:
         cells: NDArray[np.object_] = self.frame[name].to_numpy(object)
         if self.opened and not all(isinstance(cell, str) for cell in cells):
             with self.opened() as file:
-                cells = _parse(self.path, file, self.layout, dtype=str, usecols=[name])[name].to_numpy(object)
+                parsed = _parse(self.path, file, self.layout, dtype=str, usecols=[name])[name]
+            cells = parsed.loc[self.frame.index].to_numpy(object)
         return cells
 
     def is_numeric(self, name: str) -> bool:
@@ -241,7 +283,7 @@ class Table:
 
     def refuse_cell(self, name: str, row: int, cell: str, complaint: str, hint: str = "") -> NoReturn:
         shown = f" {cell[:40]!r}" if cell.strip() else ""
-        place = f"{self.path}: the cell{shown} in column {name!r}, row {row + 1}"
+        place = f"{self.path}: the cell{shown} in column {name!r}, row {self.frame.index[row] + 1}"
         refuse(f"{place} {complaint} (the header is row 0){hint}")
 
     def labels(self, name: str) -> NDArray[Any]:
@@ -291,35 +333,29 @@ def _label(number: Any) -> Any:
     return int(number) if number == int(number) else float(number)
 
 
-def _times(cells: NDArray[np.object_], is_gap: Callable[[str], bool]) -> NDArray[np.datetime64] | None:
-    """Cells as times, if all that are no gaps are dates as ISO 8601 writes them, perhaps with a time."""
-    days = [None if is_gap(cell) else cell.strip() for cell in cells]
-    if not all(day is None or ISO_TIME.fullmatch(day) for day in days) or not any(days):
-        return None
-    try:
-        return np.array(["NaT" if day is None else day for day in days], "datetime64[us]")
-    except ValueError:  # such as the 31st of June
-        return None
-
-
 def read(path: Path, marks: Iterable[str] = (), given: Layout = AS_FOUND) -> Table:
     """A table with named columns and rows, in the format that its first bytes tell."""
     path, stored = _stored(path)
     try:
         with stored() as file:
-            magic = file.read(4)
+            begin = file.read(len(ARFF))
     except NOT_CSV as error:
         refuse(f"{path} is not a CSV file: {error}")
-    if magic == ZIP:
-        refuse(
-            f"{path} is a ZIP archive, such as workbooks of Excel are; expected it unpacked, or saved as CSV"
-        )
+    magic = begin[:4]
+    if begin.lower() == ARFF and given.comment is None:
+        refuse(f"{path} is an ARFF file; --comment @ with --no-header reads it, with columns 1, 2 and so on")
+    if magic in (ZIP, COMPOUND):
+        refuse(f"{path} is no text, but {packed(stored)}")
     if magic == PARQUET:
         if given != AS_FOUND:
-            refuse(f"{path} is a Parquet file; --sep, --decimal, --encoding and --comment are for text")
+            options = "--sep, --decimal, --encoding, --comment, --skip and --dates"
+            refuse(f"{path} is a Parquet file; {options} are for text")
         table = Table(path, _read_parquet(path, stored), None, marks=frozenset(marks))
     else:
         layout = laid_out(path, stored, given)
+        if layout.titled:
+            lines = "1 line" if layout.skipped == 1 else f"{layout.skipped} lines"
+            note(f"{path}: {lines} before the header left out; --skip says otherwise")
         opened = partial(layout.text, stored)
         table = Table(path, _read_csv(path, opened, layout), opened, layout, frozenset(marks))
     if len(table) == 0:
@@ -331,9 +367,14 @@ def _stored(path: Path) -> tuple[Path, Stored]:
     """What messages call a file, and how to open it; ``-`` is standard input."""
     if path != STANDARD_INPUT:
         with open(path, "rb") as file:
-            zipped = file.read(2) == GZIP
+            magic = file.read(4)
+        zipped = magic.startswith(GZIP)
+        (member,) = _only_member(path) if magic == ZIP else ("",)
 
         def opened() -> GzipFile | BinaryIO:
+            if member:
+                with zipfile.ZipFile(path) as archive:
+                    return io.BytesIO(archive.read(member))
             return GzipFile(path) if zipped else open(path, "rb")
 
         return path, opened
@@ -341,6 +382,16 @@ def _stored(path: Path) -> tuple[Path, Stored]:
     if content.startswith(GZIP):
         content = gzip.decompress(content)
     return Path("standard input"), lambda: io.BytesIO(content)
+
+
+def _only_member(path: Path) -> tuple[str]:
+    """The file that a ZIP archive is of; none if there are several."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+    except zipfile.BadZipFile as error:
+        refuse(f"{path} is a damaged ZIP archive: {error}")
+    return (names[0] if len(names) == 1 else "",)
 
 
 def names_of(path: Path) -> list[str]:
@@ -391,13 +442,17 @@ def _read_csv(path: Path, opened: Callable[[], TextIO], layout: Layout) -> pd.Da
     if not layout.names:
         refuse(f"{path} is empty; expected a header and rows")
     named = list(dropwhile(lambda name: name == "", layout.names))
-    _check_header(path, named or list(layout.names))
+    last = len(named) > 1 and named[-1] == ""  # lines end with separators
+    _check_header(path, named[: len(named) - last] or list(layout.names))
     unnamed = len(layout.names) - len(named)
     if unnamed:
         note(f"{path}: the first column has no name and is left out, as the index that pandas and R write")
     with opened() as file:
         # Cells that are not numbers keep a column text.
-        return _parse(path, file, layout, low_memory=False, **EXACT).iloc[:, unnamed:]
+        frame = _parse(path, file, layout, low_memory=False, **EXACT).iloc[:, unnamed:]
+    if last and not all(_missing(cell) for cell in frame.iloc[:, -1]):
+        _check_header(path, named)
+    return frame.iloc[:, :-1] if last else frame
 
 
 def _parse(path: Path, file: TextIO, layout: Layout, **options: Any) -> pd.DataFrame:
@@ -413,8 +468,23 @@ def _parse(path: Path, file: TextIO, layout: Layout, **options: Any) -> pd.DataF
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(file, na_filter=False, index_col=False, **options)
+    except pd.errors.ParserWarning:
+        cells = f"the header has {len(layout.names)} cells, and rows have more"
+        refuse(f"{path} is not a CSV file: {cells}; --sep, --skip or --comment may tell how to read it")
     except NOT_CSV as error:
         refuse(f"{path} is not a CSV file: {str(error).strip()}")
+
+
+def packed(stored: Stored) -> str:
+    """What a file that is no text is, and what to do."""
+    with stored() as file:
+        if file.read(4) == COMPOUND:
+            return "a workbook of Excel; expected it saved as CSV"
+    with stored() as file, zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+    if "[Content_Types].xml" in names:
+        return "a workbook of Excel; expected it saved as CSV"
+    return f"a ZIP archive of {listed(names, 3)}; expected a file out of it"
 
 
 def _check_header(path: Path, header: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,6 +20,7 @@ from pathrelu import losses
 from pathrelu.alpha import LEAST_ROWS, held_out_folds
 from pathrelu.certificate import certify as certified
 from pathrelu.cli import metrics
+from pathrelu.cli.figures import check_figure, figure_of
 from pathrelu.cli.layout import Layout
 from pathrelu.cli.tables import (
     AS_FOUND,
@@ -34,6 +36,7 @@ from pathrelu.cli.tables import (
 )
 from pathrelu.encoding._columns import Categories
 from pathrelu.estimators import PathReLUClassifier, PathReLURegressor, winners
+from pathrelu.files.archive import write_file
 from pathrelu.files.loading import load
 from pathrelu.inspection import (
     feature_importance,
@@ -55,7 +58,8 @@ ESTIMATORS: dict[tuple[str, bool], type[Model]] = {  # by task and whether alpha
     ("classification", True): PathReLUClassifierCV,
 }
 MOST_CLASSES = 20  # distinct integers that --task auto takes for classes
-MANY_CLASSES, ROWS_OF_A_CLASS = 100, 10  # up to how many of so many rows each may be meant as classes
+ROWS_OF_FEW = 2  # of each of these, or they are as good as all different
+MANY_CLASSES, ROWS_OF_MANY = 100, 10  # up to how many of so many rows each may be meant as classes
 
 
 def train_file(
@@ -75,9 +79,10 @@ def train_file(
     jobs: int | None = None,
     held_out: bool = False,
     layout: Layout = AS_FOUND,
+    ask: Callable[[str], str] | None = None,
     **parameters: Any,
 ) -> tuple[Model, dict[str, Any]]:
-    """Train on a table, save the model, and tell what it is.
+    """Train on a table, save the model, and tell what it is; `ask` about a task that is not clear.
 
     With `held_out` a network of four fifths of the rows is measured on the others, in half of `max_seconds`.
     """
@@ -91,13 +96,14 @@ def train_file(
     of_loss = loss_options(loss, quantile, threshold)
     table = read(data, na, layout)
     table.require(target, *ignore, *([] if sample_weight is None else [sample_weight]))
+    table = table.with_targets(target)
     left_out = {target, sample_weight, *ignore}
     names = [name for name in table.names if name not in left_out]
     if not names:
         refuse(f"{table.path} has no column besides the target {target!r}")
     with gathered() as attempt:
         if task == "auto":
-            task = attempt(task_of, table, target)
+            task = attempt(task_of, table, target, ask)
         for option, value, wanted in (
             ("--loss", loss, "regression"),
             ("--class-weight", class_weight, "classification"),
@@ -186,16 +192,30 @@ def loss_options(loss: str | None, quantile: float | None, threshold: float | No
     return options
 
 
-def task_of(table: Table, target: str) -> str:
-    """What the target makes the task: classification if it is text, or few distinct integers."""
+def task_of(table: Table, target: str, ask: Callable[[str], str] | None = None) -> str:
+    """What the target makes the task: classification if it is text, or few distinct integers.
+
+    Where whole numbers may be either, `ask` tells, given what they are; without, they are numbers.
+    """
     if not table.is_numeric(target):
+        labels = len(set(table.text(target).tolist()))
+        if labels > MOST_CLASSES and 2 * labels > len(table):
+            many = f"column {target!r} is text, {labels} different ones in {len(table)} rows"
+            refuse(f"{table.path}: {many}; --task classification takes them as classes all the same")
         return "classification"
     distinct = np.unique(table.numbers(target, "; --task classification takes it as a label"))
-    whole = bool(np.all(distinct == np.round(distinct)))
-    if whole and MOST_CLASSES < len(distinct) <= min(MANY_CLASSES, len(table) // ROWS_OF_A_CLASS):
-        few = f"has {len(distinct)} distinct whole numbers and is taken as a number"
-        note(f"{table.path}: column {target!r} {few}; --task classification takes these as classes")
-    return "classification" if whole and len(distinct) <= MOST_CLASSES else "regression"
+    rows, count = len(table), len(distinct)
+    if not np.all(distinct == np.round(distinct)):
+        return "regression"
+    if count <= MOST_CLASSES and ROWS_OF_FEW * count <= rows:
+        return "classification"
+    if count > MANY_CLASSES or ROWS_OF_MANY * count > rows:
+        return "regression"
+    what = f"{table.path}: column {target!r} has {count} distinct whole numbers"
+    if ask is not None:
+        return ask(what)
+    note(f"{what} and is taken as a number; --task classification takes these as classes")
+    return "regression"
 
 
 def predict_file(
@@ -286,13 +306,18 @@ def categories_of(network: Network) -> dict[str, list[str]]:
     return {name: list(column.levels) for name, column in pairs if isinstance(column, Categories)}
 
 
-def inspected(path: Path, data: Path | None, layout: Layout = AS_FOUND) -> dict[str, Any]:
-    """What a saved model is, with its sub-networks and features by path norm."""
+def inspected(
+    path: Path, data: Path | None, layout: Layout = AS_FOUND, plot: Path | None = None
+) -> dict[str, Any]:
+    """What a saved model is, with its sub-networks and features by path norm; and a figure of it."""
+    if plot is not None:
+        check_figure(plot, path, *([] if data is None else [data]))
     model = load(path)
     network = network_of(model)
     names = network.feature_names or [str(k) for k in range(network.n_features)]
     X = None if data is None else features_of(read(data, marks_of(network), layout), network, path)
-    importance = subnetwork_importance(network, X)
+    with np.errstate(all="ignore"):  # of outputs that are infinite, which then have no share
+        importance = subnetwork_importance(network, X)
     units = [
         {"name": k, "output": output, "sign": sign, "output_weights": weights, "path_norm": norm}
         for k, (output, sign, weights, norm) in enumerate(
@@ -325,6 +350,8 @@ def inspected(path: Path, data: Path | None, layout: Layout = AS_FOUND) -> dict[
         {"name": name, "path_norm": norm}
         for name, norm in zip(names, feature_importance(model).tolist(), strict=True)
     ]
+    if plot is not None:
+        write_file(plot, figure_of(model, X, plot.suffix))
     return summary_of(model, network) | {"subnetworks": units, "features": features}
 
 
@@ -464,6 +491,7 @@ def rows_with_targets(
         refuse(f"{path} does not tell the column it predicts: give it with --target")
     table = read(data, marks_of(network), layout)
     table.require(target, *([] if sample_weight is None else [sample_weight]))
+    table = table.with_targets(target)
     with gathered() as attempt:
         X = attempt(features_of, table, network, path)
         of_targets = (table.numbers,) if network.classes is None else (labels_of, table, network.classes)
