@@ -611,6 +611,15 @@ def test_rows_are_sorted_by_value_or_so_that_alike_ones_are_side_by_side(iris):
     assert names == list(X.columns)
 
 
+def test_a_title_that_is_there_stays(iris):
+    X, _, model = iris
+    (given,) = axes(1)
+    given.set_title("mine")
+    assert FeatureImportanceDisplay.from_estimator(model, ax=given).ax_.get_title() == "mine"
+    assert ArrangementDisplay.from_estimator(model, X).ax_.get_title() == "Where sub-networks are on"
+    plt.close("all")
+
+
 def test_on_and_off_have_a_colour_each_and_classes_are_named(iris):
     X, y, model = iris
     names = np.array(["setosa", "versicolor", "virginica"])[y]

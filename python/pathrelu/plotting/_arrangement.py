@@ -12,7 +12,7 @@ from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu.inspection import Network, feature_path_norms, network_of, preactivations
 from pathrelu.network._assembly import subnetworks
-from pathrelu.plotting._axes import Grid, axes_grid, feature_names
+from pathrelu.plotting._axes import Grid, axes_grid, feature_names, title
 from pathrelu.program import Solution
 
 if TYPE_CHECKING:
@@ -196,6 +196,8 @@ class ArrangementDisplay:
             **(style | {"cmap": "Blues", "vmin": 0} | kwargs),
         )
         below.set(xlabel="Sub-networks", ylabel="Features")
+        title(self.ax_, "Where sub-networks are on")
+        title(below, "What they look at")
         if names is not None and len(names) <= MOST_TICKS:
             below.set_yticks(np.arange(len(names)), names, fontsize="small")
         few = K <= MOST_TICKS // 2

@@ -101,6 +101,12 @@ def _grid(
     return given[0].figure, given.reshape(shape)
 
 
+def title(axes: Axes, text: str) -> None:
+    """A title, unless whoever gave the axes has set one."""
+    if not axes.get_title():
+        axes.set_title(text)
+
+
 def distinct_colors(n: int) -> list[Any]:
     """Colours that are told apart without colour vision, as far as there are so many."""
     if n <= len(PALETTE):
@@ -127,7 +133,7 @@ def bar_axes(
 ) -> tuple[Figure | SubFigure, NDArray[Any]]:
     """Axes side by side for horizontal bars of these names, from top to bottom."""
     n = len(names)
-    figure, grid = axes_grid(ax, (1, panels), sharey=True, height=1.5 + 0.25 * n)
+    figure, grid = axes_grid(ax, (1, panels), sharey=True, height=1.8 + 0.25 * n)
     grid[0, 0].set_yticks(np.arange(n), names)
     grid[0, 0].set_ylim(n - 0.5, -0.5)
     return figure, grid[0]

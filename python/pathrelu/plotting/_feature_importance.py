@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pathrelu.inspection import feature_importance, network_of
-from pathrelu.plotting._axes import BESIDE, bar_axes, distinct_colors, feature_names, largest, output_names
+from pathrelu.plotting._axes import (
+    BESIDE,
+    bar_axes,
+    distinct_colors,
+    feature_names,
+    largest,
+    output_names,
+    title,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,6 +138,7 @@ class FeatureImportanceDisplay:
             style = {"color": color, "label": name, **kwargs}
             self.bars_.append(self.ax_.barh(places, values, left=left, **style))
             left = left + values
+        title(self.ax_, "What the network looks at")
         self.ax_.set_xlabel("Path norm" if self.scaled else "Path norm per unit of the feature")
         if len(shown) > 1:
             self.ax_.legend(**BESIDE)

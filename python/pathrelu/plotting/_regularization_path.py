@@ -17,7 +17,15 @@ from pathrelu import _validation as check
 from pathrelu import losses
 from pathrelu._base import TOL
 from pathrelu.inspection import Network, network_of, table_for
-from pathrelu.plotting._axes import NEUTRAL, PALETTE, Grid, axes_grid, distinct_colors, numbered_outputs
+from pathrelu.plotting._axes import (
+    NEUTRAL,
+    PALETTE,
+    Grid,
+    axes_grid,
+    distinct_colors,
+    numbered_outputs,
+    title,
+)
 from pathrelu.program import Path, alpha_max, solve_path
 from pathrelu.training import Scaling, TrainingProblem, encoded_directions
 
@@ -298,6 +306,7 @@ class RegularizationPathDisplay:
             self.alpha_lines_[-1].set_label(f"alpha = {self.alpha:.3g}")
             self.axes_[-1].legend(loc="best", frameon=False)
         self.axes_[-1].set_xlabel("alpha")
+        title(self.ax_, "Sub-networks along alpha" if has_networks else "Scores along alpha")
         for axes in self.axes_:
             axes.set_xscale("log")
         return self

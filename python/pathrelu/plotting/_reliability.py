@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
 
 from pathrelu import _validation as check
-from pathrelu.plotting._axes import NEUTRAL, PALETTE, Grid, axes_grid
+from pathrelu.plotting._axes import NEUTRAL, PALETTE, Grid, axes_grid, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -255,6 +255,7 @@ class ReliabilityDisplay:
         if not over_another:
             self.ax_.plot([0, 1], [0, 1], linestyle=":", color=NEUTRAL, label=CALIBRATED)
             self.ax_.set(ylim=(-0.02, 1.02), ylabel="Share of the rows where it came true")
+            title(self.ax_, "Do probabilities come true?")
             below.set(xlim=(-0.02, 1.02), xlabel=f"Probability of {self.event}", ylabel="Rows")
         probability, share = np.asarray(self.probability), np.asarray(self.share)
         lower, upper = np.asarray(self.interval)

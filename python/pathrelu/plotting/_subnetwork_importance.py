@@ -17,6 +17,7 @@ from pathrelu.plotting._axes import (
     largest,
     numbered_outputs,
     output_names,
+    title,
 )
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class SubnetworkImportanceDisplay:
             axes.set_xlabel(name)
             axes.axvline(0, color="black", linewidth=0.8)
         self.ax_.set_ylabel("Sub-network")
+        title(self.ax_, "The largest sub-networks")
         if C > 1:
             color_legend(self.axes_[-1], dict(zip(names, colors, strict=False)))
         return self
