@@ -1,4 +1,4 @@
-# make demo    install into .venv and train on a bundled table
+# make demo    install into .venv and compare with usual models on two small tables
 # make test    C++ tests and Python tests
 # make lint    style, format and types
 # make format  write Python and C++ in the project's format

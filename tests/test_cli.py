@@ -21,8 +21,11 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from interrupt import IMPORT
+from threadpoolctl import threadpool_limits as demonstration_limits
 
 import pathrelu as pr
+from pathrelu.cli import commands as command_line
+from pathrelu.cli import demonstration
 from pathrelu.cli.commands import commands
 from pathrelu.inspection import subnetwork_formulas
 
@@ -237,20 +240,59 @@ def test_python_m_pathrelu_is_the_same_program(csv, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_the_demo_compares_with_two_rivals():
-    result = run("demo", "--threads", 1)
+def test_the_demo_compares_on_two_tables(monkeypatch):
+    limits = []
+
+    class Limited(demonstration_limits):
+        def __init__(self, limit):
+            limits.append(limit)
+            super().__init__(limit)
+
+    monkeypatch.setattr("threadpoolctl.threadpool_limits", Limited)
+    monkeypatch.setattr(demonstration, "SPLITS", 2)
+    summary = as_json(run("demo", "--threads", 1, "--json"))
+    assert limits == [1] * (2 * 2 * 5)  # all models, on all splits of both tables
+    assert [table["name"] for table in summary["tables"]] == ["iris", "wine"]
+    for table in summary["tables"]:
+        losses = {result["name"]: result["log_loss"] for result in table["results"]}
+        assert len(losses) == 5
+        assert table["best"] == min(losses, key=losses.get)
+        assert table["rival"] == min(set(losses) - {"PathReLUClassifier"}, key=losses.get)
+        ours = table["results"][0]
+        assert ours["name"] == "PathReLUClassifier"
+        assert ours["accuracy"] > 0.9
+        assert 0 < ours["log_loss"] < 0.5
+        assert 0 <= table["ahead"] <= 2
+        assert table["trained"] == table["rows"] - -(-table["rows"] // 4)
+
+
+def test_the_demo_shows_the_best_first_and_what_to_do_next(monkeypatch):
+    found = {
+        "name": "iris",
+        "rows": 150,
+        "features": 4,
+        "trained": 112,
+        "results": [
+            {"name": name, "log_loss": loss, "log_loss_error": 0.01, "accuracy": 0.9, "seconds": 0.2}
+            for name, loss in (("PathReLUClassifier", 0.2), ("Other", 0.1), ("Third", 0.3))
+        ],
+        "best": "Other",
+        "rival": "Other",
+        "ahead": 1,
+    }
+    summary = {"threads": 2, "splits": 5, "tables": [found], "seconds": 3.0}
+    monkeypatch.setattr(command_line, "compared", lambda *arguments: summary)
+    result = run("demo")
     assert result.exit_code == 0, result.output
-    for part in (
-        "duality gap",
-        "sub-networks",
-        "PathReLUClassifier",
-        "LogisticRegression",
-        "MLPClassifier",
-        "held-out",
-    ):
-        assert part in result.stdout
-    ours = next(line for line in result.stdout.splitlines() if line.startswith("PathReLUClassifier"))
-    assert float(ours.split()[1]) > 0.95
+    places = [result.stdout.index(name) for name in ("Other", "PathReLUClassifier", "Third")]
+    assert places == sorted(places)
+    assert "0.200 ± 0.010" in result.stdout
+    assert "PathReLUClassifier is behind Other in the mean, and ahead in 1 of 5 splits" in result.stdout
+    assert "What to do next" in result.stdout
+    for line in re.findall(r"^  pathrelu (.*)", result.stdout, re.MULTILINE):
+        command, *arguments = line.split()
+        taken = {option for parameter in commands.commands[command].params for option in parameter.opts}
+        assert {argument for argument in arguments if argument.startswith("--")} <= taken
 
 
 @pytest.mark.parametrize("missing", ["click", "pandas"])
@@ -287,7 +329,6 @@ def test_every_command_has_one_document_for_machines(csv, tmp_path):
     assert sum(part["variance_share"] for part in shown["subnetworks"]) == pytest.approx(1)
     bounds = as_json(run("certify", model, csv, "--json"))
     assert bounds["lower"] <= bounds["upper"] == pytest.approx(summary["objective"])
-    assert as_json(run("demo", "--json"))["model"]["n_features"] == 30
 
 
 def test_a_fit_that_does_not_converge_says_so_to_machines(csv):

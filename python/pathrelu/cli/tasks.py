@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -508,42 +506,3 @@ def labels_of(table: Table, classes: list[Any], target: str) -> NDArray[Any]:
         if str(label) not in known:
             table.refuse_cell(target, row, str(label), f"is none of the classes {listed(classes)}")
     return np.array([known[str(label)] for label in labels])
-
-
-def run_demo(alpha: float | str, seed: int, n_threads: int | None) -> dict[str, Any]:
-    from sklearn.datasets import load_breast_cancer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import train_test_split
-    from sklearn.neural_network import MLPClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    data = load_breast_cancer(as_frame=True)
-    table = data.data.assign(diagnosis=data.target_names[data.target])
-    shown, held_out = train_test_split(table, test_size=0.25, stratify=table["diagnosis"], random_state=0)
-    truth = held_out["diagnosis"].to_numpy()
-
-    with tempfile.TemporaryDirectory() as folder:
-        train_csv, rows_csv, model_npz = (
-            Path(folder) / name for name in ("train.csv", "rows.csv", "model.npz")
-        )
-        shown.to_csv(train_csv, index=False)
-        held_out.drop(columns="diagnosis").to_csv(rows_csv, index=False)
-        begin = time.perf_counter()
-        _, summary = train_file(
-            train_csv, "diagnosis", model_npz, alpha=alpha, random_state=seed, n_threads=n_threads
-        )
-        seconds = time.perf_counter() - begin
-        predicted = predict_file(model_npz, rows_csv, n_threads=n_threads)["diagnosis"].to_numpy()
-
-    results = [
-        {"name": "PathReLUClassifier", "accuracy": float(np.mean(predicted == truth)), "seconds": seconds}
-    ]
-    for rival in (LogisticRegression(max_iter=1000), MLPClassifier(max_iter=1000, random_state=seed)):
-        begin = time.perf_counter()
-        pipeline = make_pipeline(StandardScaler(), rival)
-        pipeline.fit(shown.drop(columns="diagnosis"), shown["diagnosis"])
-        seconds = time.perf_counter() - begin
-        accuracy = pipeline.score(held_out.drop(columns="diagnosis"), truth)
-        results.append({"name": type(rival).__name__, "accuracy": float(accuracy), "seconds": seconds})
-    return {"rows": len(shown), "held_out": len(held_out), "model": summary, "results": results}
