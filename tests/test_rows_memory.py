@@ -68,12 +68,13 @@ def test_many_rows_are_fitted_in_blocks_with_the_same_bits_for_any_number_of_thr
     for model in models:
         assert model.score(frame, y) > 0.9
         np.testing.assert_array_equal(model.network_.leaf_weights, models[0].network_.leaf_weights)
-        assert model.objective_ == models[0].objective_
+        assert (model.objective_, model.dual_gap_) == (models[0].objective_, models[0].dual_gap_)
     network, alpha = models[0].network_, models[0].alpha_
     loss = "squared_error" if classes == 0 else "log_loss"
     objective = network.objective(frame, y, alpha, loss=loss, sample_weight=weight)
     assert models[0].objective_ == pytest.approx(objective, rel=1e-6)
     assert models[0].n_passes_ > 3
+    assert 0 < models[0].dual_gap_ <= objective
     assert models[0].path_["alpha"].min() > 0
 
 

@@ -83,6 +83,7 @@ def test_bits_do_not_depend_on_pieces(places):
     for name, array in arrays_of(whole).items():
         np.testing.assert_array_equal(arrays_of(parts)[name], array)
     assert parts.objective_ == whole.objective_
+    assert parts.dual_gap_ == whole.dual_gap_ < 0.05 * whole.objective_
 
 
 def test_several_targets_are_shared():
@@ -171,7 +172,7 @@ def test_a_callback_may_end_the_slide_and_so_may_the_clock():
     whole = PathReLURegressor(random_state=0, callback=told.append).fit(ArraySource(X, Y))
     passes = [record for record in told if record.phase == "passes"]
     assert [record.n_iter for record in passes] == list(range(1, passes[0].round + 1))
-    assert whole.n_passes_ == 3 + len(passes)
+    assert whole.n_passes_ > 5 + len(passes)
     with pytest.warns(ConvergenceWarning, match="stopped by max_seconds"):
         quick = PathReLURegressor(random_state=0, alpha=0.01, max_seconds=1e-3).fit(ArraySource(X, Y))
     assert quick.n_passes_ < 9

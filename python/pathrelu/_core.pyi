@@ -297,9 +297,36 @@ def slide_variables(
 def trees_at(
     x: NDArray[np.float64], kinds: _Trees, width: list[int], shared: bool, fit_intercept: bool, unit: float
 ) -> _Trees: ...
-def block_sums(
-    problem: Problem, width: list[int], trees: _Trees, single: bool, threads: int
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]: ...
+def block_dual(
+    problem: Problem,
+    width: list[int],
+    trees: _Trees,
+    imbalance: NDArray[np.float64],
+    adjoint: bool,
+    one_in: int,
+    n_nearest: int,
+) -> tuple[
+    float,
+    float,
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.intp],
+]: ...
+def block_dual_value(
+    problem: Problem, width: list[int], trees: _Trees, imbalance: NDArray[np.float64], s: float
+) -> float: ...
+def cone_scores(
+    X: _Rows,
+    width: list[int],
+    trees: _Trees,
+    monotone: NDArray[np.int8] | None,
+    z: NDArray[np.float64],
+    both_signs: bool,
+    floor: float,
+    threads: int,
+) -> NDArray[np.float64]: ...
 def tree_outputs(X: _Rows, width: list[int], trees: _Trees, threads: int) -> NDArray[np.float64]: ...
 def search(
     problem: Problem,

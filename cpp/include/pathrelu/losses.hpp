@@ -35,6 +35,8 @@ class Loss {
     /// h (n, C) <- (1/n) w * loss''(f), the Hessian's diagonal; it has no other entries. Where the outputs of
     /// a row are coupled, the row's Hessian is diag(h) - h h^T / sum(h).
     virtual void curvature(const double* f, double* h) const = 0;
+    /// Of `count` rows from `begin`.
+    virtual void curvature(Index begin, Index count, const double* f, double* h) const = 0;
     virtual bool coupled() const { return false; }
     /// Bound on loss'', or on the norm of a row's Hessian, without the weights; infinite if there is none.
     virtual double smoothness() const = 0;
@@ -45,9 +47,16 @@ class Loss {
     /// -(1/n) sum_i w_i loss*(-n s theta_i / w_i, y_i): the dual objective at s * theta, less what rounding
     /// can have added to it.
     virtual double dual_value(const double* theta, double s) const = 0;
-    /// Makes the columns of theta (n, C) sum to zero up to the rounding of the sum, inside the domain of the
-    /// dual: what a bound needs where the intercept is free. Weights that differ by more than 1e16 leave
-    /// theta without a digit of its sum.
+    /// What `balance` has to know of theta (n, C), a dual point of this loss: sums over its rows times n, so
+    /// that those of parts of the rows add up.
+    virtual std::vector<double> imbalance(const double* theta) const = 0;
+    /// Makes the columns of theta sum to zero up to the rounding of the sum, inside the domain of the dual:
+    /// what a bound needs where the intercept is free. Here of `count` rows from `begin`, theta (count, C),
+    /// where all rows together have that imbalance. Weights that differ by more than 1e16 leave theta without
+    /// a digit of its sum.
+    virtual void balance(Index begin, Index count, double* theta,
+                         const std::vector<double>& imbalance) const = 0;
+    /// Of all rows.
     virtual void balance(double* theta) const = 0;
     /// The s in [0, cap] that maximises the dual objective at s * theta, or a good one.
     virtual double best_scale(const double* theta, double cap) const = 0;

@@ -116,8 +116,10 @@ class EntrywiseLoss final : public RowLoss {
         return total;
     }
 
-    void curvature(const double* f, double* h) const override {
-        each([&](Index i, Index c, Index k) { h[k] = w_[i] / n() * of_[c].curvature(f[k], y_.data[k]); });
+    using RowLoss::curvature;
+    void curvature(Index begin, Index count, const double* f, double* h) const override {
+        for (Index i = begin; i < begin + count; ++i)
+            for (Index c = 0; c < y_.cols; ++c, ++f, ++h) *h = w_[i] / n() * of_[c].curvature(*f, y_(i, c));
     }
 
     double smoothness() const override {
@@ -144,21 +146,22 @@ class EntrywiseLoss final : public RowLoss {
         return Sum{sum(term), sum(size)}.least();
     }
 
+    /// Of each column the sums of the entries above zero and of those below.
+    std::vector<double> imbalance(const double* theta) const override {
+        std::vector<double> sides(2 * y_.cols, 0.0);
+        for (Index k = 0; k < y_.size(); ++k)
+            sides[2 * (k % y_.cols) + (theta[k] > 0 ? 0 : 1)] += n() * std::abs(theta[k]);
+        return sides;
+    }
+
+    using RowLoss::balance;
     /// The side whose entries weigh more, those above zero or those below, is scaled down to the other. Every
     /// conjugate is finite between 0 and where it is finite.
-    void balance(double* theta) const override {
-        for (Index c = 0; c < y_.cols; ++c) {
-            double above = 0, below = 0;
-            for (Index i = 0; i < y_.rows; ++i) {
-                const double t = theta[i * y_.cols + c];
-                (t > 0 ? above : below) += std::abs(t);
-            }
-            const double least = std::min(above, below);
-            for (Index i = 0; i < y_.rows; ++i) {
-                double& t = theta[i * y_.cols + c];
-                const double side = t > 0 ? above : below;
-                if (side > least) t *= least / side;
-            }
+    void balance(Index, Index count, double* theta, const std::vector<double>& imbalance) const override {
+        for (Index k = 0; k < count * y_.cols; ++k) {
+            const double* sides = imbalance.data() + 2 * (k % y_.cols);
+            const double side = sides[theta[k] > 0 ? 0 : 1], least = std::min(sides[0], sides[1]);
+            if (side > least) theta[k] *= least / side;
         }
     }
 

@@ -11,10 +11,6 @@
 namespace pathrelu {
 namespace {
 
-/// Share of its entries up to which a column of a dual point may fail to sum to zero: Newton's method leaves
-/// 1e-12, and the intercepts that it multiplies are a few hundred at most.
-constexpr double kUnbalanced = 1e-9;
-
 /// log sum_c exp(f_c) - f_y for y that is one in the column of the row's class and zero elsewhere.
 class Multinomial final : public RowLoss {
   public:
@@ -38,8 +34,11 @@ class Multinomial final : public RowLoss {
     }
 
     void dual_point(const double* f, double* theta) const override {
-        probabilities(f, theta);
-        each_row([&](Index i, Index k) { theta[k] = w_[i] / n() * (y_.data[k] - theta[k]); });
+        each_block([&](Index, Index begin, Index end) {
+            probabilities(end - begin, f + begin * C(), theta + begin * C());
+            for (Index i = begin, k = begin * C(); i < end; ++i)
+                for (Index c = 0; c < C(); ++c, ++k) theta[k] = w_[i] / n() * (y_.data[k] - theta[k]);
+        });
     }
 
     double value_and_dual_point(Index begin, Index count, const double* f, double* theta) const override {
@@ -61,9 +60,11 @@ class Multinomial final : public RowLoss {
         return total;
     }
 
-    void curvature(const double* f, double* h) const override {
-        probabilities(f, h);
-        each_row([&](Index i, Index k) { h[k] *= w_[i] / n(); });
+    using RowLoss::curvature;
+    void curvature(Index begin, Index count, const double* f, double* h) const override {
+        probabilities(count, f, h);
+        for (Index i = begin; i < begin + count; ++i)
+            for (Index c = 0; c < C(); ++c, ++h) *h *= w_[i] / n();
     }
 
     bool coupled() const override { return true; }
@@ -89,18 +90,35 @@ class Multinomial final : public RowLoss {
         return Sum{value, std::abs(value)}.least();  // no term is below zero
     }
 
-    /// Rows are coupled, so there is no scaling down. Where rounding is all there is, zero, whose bound is 0.
-    void balance(double* theta) const override {
-        double size = 0, off = 0;
-        for (Index c = 0; c < C(); ++c) {
-            double total = 0;
-            for (Index i = 0; i < y_.rows; ++i) {
-                total += theta[i * C() + c];
-                size += std::abs(theta[i * C() + c]);
+    /// The weight of the rows of each class, and how much of it the probabilities y - n theta / w leave out.
+    std::vector<double> imbalance(const double* theta) const override {
+        std::vector<double> weights(2 * C(), 0.0);
+        for (Index i = 0, k = 0; i < y_.rows; ++i)
+            for (Index c = 0; c < C(); ++c, ++k) {
+                weights[c] += w_[i] * y_.data[k];
+                weights[C() + c] += n() * theta[k];
             }
-            off += std::abs(total);
+        return weights;
+    }
+
+    using RowLoss::balance;
+    /// Mixes the probabilities of all rows with the same ones, of as small a share as can make each class
+    /// weigh what its rows do. Mixtures of probabilities are in the domain of the dual.
+    void balance(Index begin, Index count, double* theta,
+                 const std::vector<double>& imbalance) const override {
+        const double *own = imbalance.data(), *left_out = own + C();
+        double share = 0, total = 0;
+        for (Index c = 0; c < C(); ++c) {
+            total += own[c];
+            if (left_out[c] < 0) share = std::max(share, left_out[c] / (left_out[c] - own[c]));
         }
-        if (off > kUnbalanced * size) std::fill(theta, theta + y_.size(), 0.0);
+        if (share == 0) return;
+        std::vector<double> mixed(C());
+        for (Index c = 0; c < C(); ++c)
+            mixed[c] = std::max(0.0, share * own[c] + (1 - share) * left_out[c]) / total;
+        for (Index i = begin; i < begin + count; ++i, theta += C())
+            for (Index c = 0; c < C(); ++c)
+                theta[c] = (1 - share) * theta[c] + w_[i] / n() * (share * y_(i, c) - mixed[c]);
     }
 
     /// As for the logistic loss: s = 1 is safe, more is not.
@@ -121,14 +139,6 @@ class Multinomial final : public RowLoss {
 
     Index C() const { return y_.cols; }
 
-    template <class Visit>
-    void each_row(Visit visit) const {
-        each_block([&](Index, Index begin, Index end) {
-            for (Index i = begin; i < end; ++i)
-                for (Index c = 0; c < C(); ++c) visit(i, i * C() + c);
-        });
-    }
-
     /// With the class's own output taken off, so that small losses keep their digits.
     double row_value(Index i, const double* f) const {
         double own = 0, top = -std::numeric_limits<double>::infinity();
@@ -142,18 +152,14 @@ class Multinomial final : public RowLoss {
         return top > 0 ? top + std::log(std::exp(-top) + others) : std::log1p(others);
     }
 
-    /// p <- softmax of the rows of f.
-    void probabilities(const double* f, double* p) const {
-        each_block([&](Index, Index begin, Index end) {
-            for (Index i = begin; i < end; ++i) {
-                const double* row = f + i * C();
-                double* out = p + i * C();
-                const double top = *std::max_element(row, row + C());
-                double total = 0;
-                for (Index c = 0; c < C(); ++c) total += out[c] = std::exp(row[c] - top);
-                for (Index c = 0; c < C(); ++c) out[c] /= total;
-            }
-        });
+    /// p (count, C) <- softmax of the rows of f.
+    void probabilities(Index count, const double* f, double* p) const {
+        for (Index i = 0; i < count; ++i, f += C(), p += C()) {
+            const double top = *std::max_element(f, f + C());
+            double total = 0;
+            for (Index c = 0; c < C(); ++c) total += p[c] = std::exp(f[c] - top);
+            for (Index c = 0; c < C(); ++c) p[c] /= total;
+        }
     }
 
     Shifted shifted(const double* f, Vector b) const;

@@ -22,6 +22,16 @@ struct Sum {
 
 /// A loss that is a sum over the rows of f (n, C), in fixed blocks of rows.
 class RowLoss : public Loss {
+  public:
+    using Loss::balance;
+    void balance(double* theta) const override { balance(0, y_.rows, theta, imbalance(theta)); }
+    using Loss::curvature;
+    void curvature(const double* f, double* h) const override {
+        each_block([&](Index, Index begin, Index end) {
+            curvature(begin, end - begin, f + begin * y_.cols, h + begin * y_.cols);
+        });
+    }
+
   protected:
     RowLoss(MatView<const double> y, VecView<const double> w, int threads)
         : y_(y), w_(w), threads_(threads_for(20 * y.size(), threads)) {}

@@ -50,12 +50,14 @@ struct TreePass<X>::Tile {
 };
 
 /// visit(begin, count, tile, sums) for every tile of the rows first .. last - 1, which has the trees' outputs
-/// in tile.f (C, kPassRows) and tile.root; with `backward` it leaves tile.duals (count, C), whose sums are
-/// made then. The first row begins a tile.
+/// in tile.f (C, kPassRows) and tile.root; where sums are wanted it leaves tile.duals (count, C), of which
+/// they are made then. The first row begins a tile.
 template <class X>
 template <class T, class Visit>
-void TreePass<X>::each_tile(const Trees& trees, const double* A, bool backward, Index first, Index last,
-                            PassSums& out, Visit visit) {
+void TreePass<X>::each_tile(const Trees& trees, const double* A, Wanted wanted, Index first, Index last,
+                            PassSums& out, Visit visit,
+                            const std::function<void(Index, Index, const T*)>& leaves) {
+    const bool backward = wanted != Wanted::outputs, adjoint = wanted == Wanted::all;
     const PassKernels<T>& kernel = kernels().passes<T>();
     const Index K = trees.size(), inner = shape_.units() - paths_;
     const std::vector<T>& tiles = packed<T>();
@@ -85,7 +87,7 @@ void TreePass<X>::each_tile(const Trees& trees, const double* A, bool backward, 
             PassSums& sums = partial[task];
             if (backward) {
                 sums.S.assign((K + 1) * C_, 0.0);
-                sums.G.assign(K * dim_, 0.0);
+                sums.G.assign(adjoint ? K * dim_ : 0, 0.0);
                 sums.squares.assign(K, 0.0);
             }
             const Index end = std::min(first + (task + 1) * block, last);
@@ -93,6 +95,7 @@ void TreePass<X>::each_tile(const Trees& trees, const double* A, bool backward, 
                 const Index count = std::min(kPassRows, end - begin);
                 const T* x = tiles.data() + begin * d_;
                 kernel.product(W.data(), K * paths_, d_, x, tile.slope.data());
+                if (leaves) leaves(begin, count, tile.slope.data());
                 kernel.slopes(shape_.width().data(), shape_.layers(), paths_, K, trees.signs.data(),
                               trees.linear.data(), tile.inner.data(), tile.slope.data(), tile.root.data());
                 kernel.product(transposed.data(), C_, K, tile.root.data(), tile.f.data());
@@ -111,6 +114,7 @@ void TreePass<X>::each_tile(const Trees& trees, const double* A, bool backward, 
                         tile.side[i * padded_outputs + c] = static_cast<T>(dual);
                     }
                 kernel.contract(tile.root.data(), K, tile.side.data(), C_, sums.S.data());
+                if (!adjoint) continue;
                 for (Index i = 0; i < kPassRows; ++i)
                     for (Index c = 0; c < C_; ++c)
                         tile.theta[c * kPassRows + i] = static_cast<T>(tile.duals[i * C_ + c]);
@@ -126,7 +130,7 @@ void TreePass<X>::each_tile(const Trees& trees, const double* A, bool backward, 
     });
     out.loss = 0;
     out.S.assign((K + 1) * C_, 0.0);
-    out.G.assign(backward ? K * dim_ : 0, 0.0);
+    out.G.assign(adjoint ? K * dim_ : 0, 0.0);
     out.squares.assign(K, 0.0);
     for (const PassSums& sums : partial) {
         out.loss += sums.loss;
@@ -140,17 +144,29 @@ template <class X>
 template <class T>
 void TreePass<X>::descend_on(const Trees& trees, const double* A, const double* intercept, const Loss& loss,
                              Index first, Index last, PassSums& out) {
-    each_tile<T>(trees, A, true, first, last, out, [&](Index begin, Index count, Tile<T>& tile, PassSums&) {
-        for (Index i = 0; i < count; ++i)
-            for (Index c = 0; c < C_; ++c) tile.outputs[i * C_ + c] += intercept[c];
-        return loss.value_and_dual_point(begin, count, tile.outputs.data(), tile.duals.data());
-    });
+    each_tile<T>(trees, A, Wanted::all, first, last, out,
+                 [&](Index begin, Index count, Tile<T>& tile, PassSums&) {
+                     for (Index i = 0; i < count; ++i)
+                         for (Index c = 0; c < C_; ++c) tile.outputs[i * C_ + c] += intercept[c];
+                     return loss.value_and_dual_point(begin, count, tile.outputs.data(), tile.duals.data());
+                 });
     out.loss /= static_cast<double>(n_);
 }
 
 template <class X>
+void TreePass<X>::sums_at(const Trees& trees, const double* A, bool adjoint, PassSums& out, const Dual& dual,
+                          const Leaves& leaves) {
+    each_tile<double>(
+        trees, A, adjoint ? Wanted::all : Wanted::products, 0, n_, out,
+        [&](Index begin, Index count, Tile<double>& tile, PassSums&) {
+            return dual(begin, count, tile.outputs.data(), tile.root.data(), tile.duals.data());
+        },
+        leaves);
+}
+
+template <class X>
 void TreePass<X>::correlate(const Trees& trees, const double* A, const double* theta, PassSums& out) {
-    each_tile<double>(trees, A, true, 0, n_, out,
+    each_tile<double>(trees, A, Wanted::all, 0, n_, out,
                       [&](Index begin, Index count, Tile<double>& tile, PassSums& sums) {
                           std::copy_n(theta + begin * C_, count * C_, tile.duals.data());
                           for (Index k = 0; k < trees.size(); ++k)
@@ -165,7 +181,7 @@ void TreePass<X>::correlate(const Trees& trees, const double* A, const double* t
 template <class X>
 void TreePass<X>::outputs(const Trees& trees, const double* A, double* f) {
     PassSums none;
-    each_tile<double>(trees, A, false, 0, n_, none,
+    each_tile<double>(trees, A, Wanted::outputs, 0, n_, none,
                       [&](Index begin, Index count, Tile<double>& tile, PassSums&) {
                           std::copy_n(tile.outputs.data(), count * C_, f + begin * C_);
                           return 0.0;

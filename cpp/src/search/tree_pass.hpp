@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <vector>
 
 #include <pathrelu/arrangements.hpp>
@@ -38,6 +39,14 @@ class TreePass {
     template <class T>
     void descend_on(const Trees& trees, const double* A, const double* intercept, const Loss& loss,
                     Index first, Index last, PassSums& out);
+    /// The sums at theta (count, C) that dual(begin, count, f, h, theta) leaves at outputs f (count, C)
+    /// without an intercept, of the trees h (K, kPassRows); it returns what is summed up as the loss. Without
+    /// `adjoint` G is left out.
+    using Dual = std::function<double(Index, Index, const double*, const double*, double*)>;
+    /// `leaves`, if there is one, sees the pre-activations (K * paths, kPassRows) of the leaves first.
+    using Leaves = std::function<void(Index, Index, const double*)>;
+    void sums_at(const Trees& trees, const double* A, bool adjoint, PassSums& out, const Dual& dual,
+                 const Leaves& leaves = {});
     /// The sums at a theta (n, C) that is given.
     void correlate(const Trees& trees, const double* A, const double* theta, PassSums& out);
     /// f (n, C) <- sum_k h_k a_k.
@@ -46,9 +55,11 @@ class TreePass {
   private:
     template <class T>
     struct Tile;
+    /// What is made of each tile: outputs, besides S, or besides S and G.
+    enum class Wanted { outputs, products, all };
     template <class T, class Visit>
-    void each_tile(const Trees& trees, const double* A, bool backward, Index first, Index last, PassSums& out,
-                   Visit visit);
+    void each_tile(const Trees& trees, const double* A, Wanted wanted, Index first, Index last, PassSums& out,
+                   Visit visit, const std::function<void(Index, Index, const T*)>& leaves = {});
     const X* row(Index i) const { return rows_.row(order_.size == 0 ? i : order_[i]); }
     template <class T>
     const std::vector<T>& packed();

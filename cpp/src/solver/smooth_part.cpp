@@ -58,7 +58,7 @@ SmoothPart::SmoothPart(const LossSpec& spec, MatView<const double> y, VecView<co
       smoothing_(make_smoothing(spec, y, w, threads)),
       share_(kFirstShare),
       shifted_(y.size()) {
-    if (smoothing_) smoothing_->center(share_);
+    round_off(share_);
 }
 
 void SmoothPart::shift_outputs(const double* f) {
@@ -116,8 +116,12 @@ SmoothPart::Stated SmoothPart::stated_at(const double* f) {
     return out;
 }
 
+void SmoothPart::round_off(double share) {
+    if (smoothing_) smoothing_->center(share);
+}
+
 void SmoothPart::round_off_least() {
-    if (smoothing_) smoothing_->center(kLeastShare);
+    round_off(kLeastShare);
 }
 
 void SmoothPart::round_off_next(const double* f, bool finer) {

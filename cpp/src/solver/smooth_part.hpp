@@ -58,7 +58,9 @@ class SmoothPart {
     };
     Stated stated_at(const double* f);
 
-    /// Rounds the kinks off as little as ever.
+    /// Rounds the kinks off around slopes of zero, by a share of the spread of targets.
+    void round_off(double share);
+    /// The same, as little as ever.
     void round_off_least();
     /// The next smooth loss of the proximal point method, around the slopes at f; `finer` if this one was too
     /// coarse.

@@ -83,7 +83,7 @@ class DaskEstimator:
             X, y, sample_weight, self.client, read, gaps=encoder is not None, labels=is_classifier(self)
         )
         with showing(settings.verbose), followed(settings.watch, settings.verbose):
-            train_on_blocks(self, settings, self._plain, blocks, 1)
+            train_on_blocks(self, settings, self._plain, blocks)
         return self
 
     def predict(self, X: Any) -> Any:

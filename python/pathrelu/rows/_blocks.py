@@ -146,12 +146,12 @@ class StreamedBlocks:
         raise NotImplementedError
 
     def map_blocks(self, function: Callable[..., Result], *arguments: Any) -> list[Result]:
-        return [function(*part, *arguments) for part in self.parts()]
+        return list(self._results(function, arguments))
 
     def reduce_blocks(
         self, function: Callable[..., Result], combine: Callable[[Result, Result], Result], *arguments: Any
     ) -> Result:
-        return reduced((function(*part, *arguments) for part in self.parts()), combine)
+        return reduced(self._results(function, arguments), combine)
 
     def fold_blocks(
         self, function: Callable[..., State], combine: Callable[[list[State]], State], state: State, size: int
@@ -160,6 +160,17 @@ class StreamedBlocks:
 
     def prepared(self, function: Callable[..., Any], *arguments: Any) -> RowBlocks:
         return PreparedBlocks(self, function, arguments)
+
+    def _results(self, function: Callable[..., Result], arguments: tuple[Any, ...]) -> Iterator[Result]:
+        """In order, with as many blocks in memory as there are threads."""
+        at_work: deque[Future[Result]] = deque()
+        with ThreadPoolExecutor(self.threads) as pool:
+            for part in self.parts():
+                at_work.append(pool.submit(function, *part, *arguments))
+                if len(at_work) == self.threads:
+                    yield at_work.popleft().result()
+            for task in at_work:
+                yield task.result()
 
 
 class LocalBlocks(StreamedBlocks):

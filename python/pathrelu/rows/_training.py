@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,11 +12,11 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 
-from pathrelu import _core, losses
 from pathrelu import _validation as check
+from pathrelu import losses
 from pathrelu._base import Path, Settings
 from pathrelu._moments import LAST_PLACES, rounding_noise
-from pathrelu._watch import Record
+from pathrelu._watch import Record, Watch
 from pathrelu.alpha import LAST_STREAM, MOST_TREES, RATES, loss_at_constant, slide_work
 from pathrelu.encoding import TableEncoder
 from pathrelu.encoding._raw import RawTable
@@ -26,7 +25,8 @@ from pathrelu.program._problem import Problem
 from pathrelu.program._slide import Slides, Trees, path_signs
 from pathrelu.program._stochastic import stochastic_slide
 from pathrelu.progress import followed
-from pathrelu.rows._blocks import LocalBlocks, RowBlocks, added
+from pathrelu.rows._blocks import LocalBlocks, RowBlocks
+from pathrelu.rows._gap import Objective, bounded, lengths
 from pathrelu.rows._memory import MemoryBlocks
 from pathrelu.rows._sample import Summary, summarize
 from pathrelu.rows.sources import Source
@@ -39,6 +39,7 @@ PASSED_ROWS, FEWEST_PASSES, MOST_PASSES = 12_000_000, 6, 20  # of the last slide
 # Of the rate that the sample chose: means of results are of four blocks or more, and trees are near.
 SLOWER = 0.5
 ASTRAY = 1.1  # times the sample's objective, at which passes end where rows are in no random order
+BOUND = 2.0  # passes of Adam that the gap takes the time of
 SMALL = 0.01  # norm of the random trees that are added, of the median of the sample's
 ABOVE = (8.0, 4.0, 2.0)  # times a given alpha, where the sample's slides begin
 ADAM = 3.0  # times its multiplications that a pass takes as long as
@@ -226,7 +227,7 @@ def trees_of(network: ParallelReLUNetwork, scaling: Scaling) -> Trees:
         own = np.concatenate([own, np.eye(C)])
         signs = np.concatenate([signs, np.ones((C, signs.shape[1]), np.int8)])
         linear = np.concatenate([linear, np.ones(C, np.uint8)])
-    root = _norms(own)
+    root = np.sqrt((own**2).sum(axis=1))
     used = leaves.any(axis=(1, 2)) & (root > 0)
     own, root, leaves = own[used], root[used], leaves[used]
     return (
@@ -254,7 +255,7 @@ def with_random_trees(
     weights = rng.standard_normal((more, paths, leaves.shape[1] // paths))
     weights[:, :, : len(empty)][:, :, empty] = 0
     fresh = weights.reshape(more, -1)
-    fresh *= SMALL * np.median(_norms(leaves)) / _norms(fresh)[:, np.newaxis]
+    fresh *= SMALL * np.median(lengths(trees)) / np.sqrt((fresh**2).sum(axis=1))[:, np.newaxis]
     C = directions.shape[1]
     own = rng.standard_normal((more, C))
     if not slides.shared:  # each feeds one output
@@ -267,29 +268,10 @@ def with_random_trees(
     return (
         np.concatenate([leaves, fresh]),
         np.concatenate([signs, edges.astype(np.int8)]),
-        np.concatenate([directions, own / _norms(own)[:, np.newaxis]]),
+        np.concatenate([directions, own / np.sqrt((own**2).sum(axis=1))[:, np.newaxis]]),
         np.concatenate([linear, np.zeros(more, np.uint8)]),
         intercept,
     )
-
-
-def _norms(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    lengths: NDArray[np.float64] = np.sqrt((rows**2).sum(axis=1))
-    return lengths
-
-
-def block_losses(
-    X: check.Rows,
-    y: NDArray[np.float64],
-    w: check.Doubles,
-    loss: Any,
-    width: list[int],
-    networks: Sequence[Trees],
-    threads: int,
-) -> tuple[float, ...]:
-    """The losses of networks, summed over the rows of a block in double precision."""
-    problem = _core.Problem(X, y, w, loss, True)
-    return tuple(_core.block_sums(problem, width, trees, False, threads)[0] for trees in networks)
 
 
 # ---- From a network of the sample to one of all rows ---------------------------
@@ -308,7 +290,7 @@ def train_on_source(estimator: Any, source: Source, y: object, sample_weight: ob
         source, read, gaps=encoder is not None, labels=is_classifier(estimator), threads=threads
     )
     with followed(settings.watch, settings.verbose, threads):
-        train_on_blocks(estimator, settings, type(estimator), blocks, threads)
+        train_on_blocks(estimator, settings, type(estimator), blocks)
 
 
 def train_on_rows(estimator: Any, settings: Settings, X: RawTable, y: NDArray[Any], w: check.Doubles) -> None:
@@ -316,10 +298,10 @@ def train_on_rows(estimator: Any, settings: Settings, X: RawTable, y: NDArray[An
     threads = settings.options.threads
     blocks = MemoryBlocks(X, y, w, check.seed(settings.random_state), threads)
     with followed(settings.watch, settings.verbose, threads):
-        train_on_blocks(estimator, settings, type(estimator), blocks, threads)
+        train_on_blocks(estimator, settings, type(estimator), blocks)
 
 
-def train_on_blocks(estimator: Any, settings: Settings, plain: type, blocks: RowBlocks, threads: int) -> None:
+def train_on_blocks(estimator: Any, settings: Settings, plain: type, blocks: RowBlocks) -> None:
     """Fit an estimator, whose class without Dask is `plain`: coarse to fine.
 
     A sample of rows in memory gives encoding, alpha, scales of columns and a network; all rows give their
@@ -355,7 +337,7 @@ def train_on_blocks(estimator: Any, settings: Settings, plain: type, blocks: Row
             setattr(estimator, name, value)
     estimator.n_passes_ = 1
     if not summary.complete:
-        _refine(estimator, settings, summary, blocks, names, factors, threads, coarse._rate or RATES[0])
+        _refine(estimator, settings, summary, blocks, names, factors, coarse._rate or RATES[0])
     if names is not None and len(names) > len(coarse.classes_):
         estimator.classes_ = names
         estimator.network_ = _with_classes(estimator.network_, names, factors > 0)
@@ -404,7 +386,6 @@ def _refine(
     blocks: RowBlocks,
     names: NDArray[Any] | None,
     factors: check.Doubles,
-    threads: int,
     rate: float,
 ) -> None:
     """Slide with all rows from the network of the sample."""
@@ -461,25 +442,22 @@ def _refine(
             monotone=monotone,
             follow=follow,
         )
-        totals = rows.reduce_blocks(block_losses, added, core_loss, slides.width, (before, trees), threads)
-    found_objectives = [
-        total / blocks.n_rows + alpha * float(_norms(leaves).sum())
-        for total, (leaves, *_) in zip(totals, (before, trees), strict=True)
-    ]
-    if found_objectives[0] < found_objectives[1]:
-        trees = before
-    if found_objectives[1] > ASTRAY * found_objectives[0]:
-        warnings.warn(
-            f"passes over all rows ended at the objective {found_objectives[1]:g}, above "
-            f"{found_objectives[0]:g} of the network of a sample, which is kept: rows next to each other are "
-            "alike; shuffle them",
-            ConvergenceWarning,
-            stacklevel=6,
+        watch.stage.step("duality gap over all rows", BOUND * work)
+        shared = slides.shared and before[2].shape[1] > 1
+        objective = Objective(core_loss, slides.width, alpha, slides.options.fit_intercept, shared, monotone)
+        found_bound = bounded(
+            objective,
+            rows,
+            (before, trees),
+            slides.options.threads,
+            lambda: _is_stopped(watch),
+            _warn_if_astray,
         )
-    estimator.objective_ = min(found_objectives)
-    # No loss is below 0 but those with a log link, which have no bound here.
-    log_link = losses.TABLE[loss].log_link
-    estimator.dual_gap_ = math.inf if log_link else estimator.objective_
+    trees = found_bound.trees
+    estimator.objective_ = found_bound.objective
+    # No loss is below 0 but those with a log link, which have no bound where the fit was stopped.
+    least = -math.inf if losses.TABLE[loss].log_link else 0.0
+    estimator.dual_gap_ = estimator.objective_ - max(found_bound.lower, least)
     for of_sample in ("training_scores_", "variance_shares_"):
         if hasattr(estimator, of_sample):
             delattr(estimator, of_sample)
@@ -489,8 +467,23 @@ def _refine(
     estimator.intercept_ = float(trees[4][0]) if alone else estimator.network_.intercept
     estimator.n_subnetworks_ = estimator.network_.n_subnetworks
     estimator.n_iter_ = max(1, made)
-    # With those of the sample, of means and of the objective.
-    estimator.n_passes_ = 3 + made
+    # With those of the sample, of means, and of the objective and the bound.
+    estimator.n_passes_ = 2 + made + found_bound.n_passes
+
+
+def _is_stopped(watch: Watch) -> bool:
+    watch.note(watch.left == 0)
+    return bool(watch.stopped_by)
+
+
+def _warn_if_astray(of_sample: float, of_passes: float) -> None:
+    if of_passes > ASTRAY * of_sample:
+        warnings.warn(
+            f"passes over all rows ended at the objective {of_passes:g}, above {of_sample:g} of the network "
+            "of a sample, which is kept: rows next to each other are alike; shuffle them",
+            ConvergenceWarning,
+            stacklevel=8,
+        )
 
 
 def _network(
