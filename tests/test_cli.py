@@ -739,6 +739,20 @@ def test_the_options_of_the_estimator_reach_it(csv, table):
     np.testing.assert_array_equal(pr.load(model).network_.leaf_weights, expected.network_.leaf_weights)
 
 
+def test_directions_of_columns_reach_the_estimator(csv, table):
+    X, f = table
+    _, model = train(csv, "--monotone", "a=-", "--monotone", "b b=+")
+    expected = pr.PathReLURegressor(alpha=0.01, random_state=0, monotonic_cst={"a": -1, "b b": 1}).fit(X, f)
+    found = pr.load(model)
+    assert found.monotonic_cst_.tolist() == expected.monotonic_cst_.tolist()
+    np.testing.assert_array_equal(found.network_.leaf_weights, expected.network_.leaf_weights)
+    refused(train(csv, "--monotone", "a")[0], "--monotone is 'a'; expected a column and a sign")
+    refused(train(csv, "--monotone", "a=up")[0], "--monotone is 'a=up'; expected a column and a sign")
+    refused(train(csv, "--monotone", "a=+", "--monotone", "a=-")[0], "--monotone names the column 'a' twice")
+    refused(train(csv, "--monotone", "z=+")[0], "has no column 'z'")
+    refused(train(csv, "--monotone", "y=+")[0], "--monotone names the column 'y', from which nothing")
+
+
 # ---- Metrics -----------------------------------------------------------------
 
 

@@ -255,6 +255,12 @@ def layout_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--low-rank", type=int, help="Train on so many principal scores.")
 @click.option(
+    "--monotone",
+    multiple=True,
+    metavar="COLUMN=SIGN",
+    help="Predictions never fall (=+) or never rise (=-) in the column; can be repeated.",
+)
+@click.option(
     "--loss",
     type=click.Choice(losses.REGRESSION),
     help="Of a regression.  [default: squared_error]",

@@ -75,6 +75,7 @@ def train_file(
     threshold: float | None = None,
     cv: int | None = None,
     jobs: int | None = None,
+    monotone: tuple[str, ...] = (),
     held_out: bool = False,
     layout: Layout = AS_FOUND,
     ask: Callable[[str], str] | None = None,
@@ -92,10 +93,15 @@ def train_file(
             refuse("--alpha and --cv were given; expected one of them, for --cv chooses alpha")
         parameters |= {"cv": cv, "n_jobs": jobs}
     of_loss = loss_options(loss, quantile, threshold)
+    directions = directions_of(monotone)
     table = read(data, na, layout)
-    table.require(target, *ignore, *([] if sample_weight is None else [sample_weight]))
+    table.require(target, *ignore, *([] if sample_weight is None else [sample_weight]), *directions)
     table = table.with_targets(target)
     left_out = {target, sample_weight, *ignore}
+    if strange := sorted(left_out & directions.keys()):
+        refuse(f"--monotone names the column {strange[0]!r}, from which nothing is predicted")
+    if directions:
+        parameters["monotonic_cst"] = directions
     names = [name for name in table.names if name not in left_out]
     if not names:
         refuse(f"{table.path} has no column besides the target {target!r}")
@@ -177,6 +183,19 @@ def measured_on(
     places = {label: place for place, label in enumerate(network.classes)}
     place = np.array([places[label] for label in y.tolist()])
     return metrics.of_classes(place, np.exp(losses.log_probabilities(outputs)), weight)
+
+
+def directions_of(monotone: tuple[str, ...]) -> dict[str, int]:
+    """Directions by column, from texts like ``area=+``."""
+    directions: dict[str, int] = {}
+    for text in monotone:
+        name, _, sign = text.rpartition("=")
+        if not name or sign not in ("+", "-"):
+            refuse(f"--monotone is {text!r}; expected a column and a sign, such as area=+ or area=-")
+        if name in directions:
+            refuse(f"--monotone names the column {name!r} twice; expected one direction")
+        directions[name] = 1 if sign == "+" else -1
+    return directions
 
 
 def loss_options(loss: str | None, quantile: float | None, threshold: float | None) -> dict[str, Any]:
