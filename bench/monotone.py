@@ -194,8 +194,8 @@ def main(names):
         )
         print(lines[-1], flush=True)
     told = [
-        f"{method}: what is left (1 - R2, or log-loss) {geometric_mean(gains[method]):.3f} times that without, "
-        f"in {geometric_mean(ratios[method]):.2f} times the time"
+        f"{method}: what is left (1 - R2, or log-loss) {geometric_mean(gains[method]):.3f} times that "
+        f"without, in {geometric_mean(ratios[method]):.2f} times the time"
         for method in METHODS
     ]
     summary = "With constraints, in the geometric mean: " + "; ".join(told) + "."
