@@ -55,7 +55,7 @@ def made(n, seed):
         - np.exp(-X[:, 2] / 2)
         - np.maximum(X[:, 3] + X[:, 4], 0)
     )
-    f += X[:, 5] * (X[:, 5] > -1) + np.sin(2 * X[:, 6]) + 0.5 * X[:, 7] ** 2
+    f += np.maximum(X[:, 5], -1) + np.sin(2 * X[:, 6]) + 0.5 * X[:, 7] ** 2
     y = (f - f.mean()) / f.std() + 0.5 * rng.standard_normal(n)
     return pd.DataFrame(X, columns=[f"x{k}" for k in range(10)]), y
 

@@ -310,6 +310,12 @@ def test_what_has_no_monotone_form_is_refused():
         pr.solve(X, np.arange(20) % 3, SAMPLED, 0.1, loss="log_loss", monotonic_cst=[1, 0, 0])
     with pytest.raises(ValueError, match=r"gates that depend on column 1, where monotonic_cst"):
         pr.solve(X, Y, SAMPLED, 0.1, activation="gated", monotonic_cst=[0, 1, 0])
+    with pytest.raises(ValueError, match=r"monotonic_cst constrains all columns.*gated"):
+        pr.search(X, Y, 0.1, activation="gated", monotonic_cst=[1, 1, -1])
+    for source in ("search", "sample"):
+        gated = {"activation": "gated", "arrangements": source, "bias": False}
+        with pytest.raises(ValueError, match=r"monotonic_cst constrains all columns.*gated"):
+            pr.PathReLURegressor(alpha=0.1, monotonic_cst=[1, 1, -1], **gated).fit(X, Y)
     patterns = core_arrangements(Groups.of_trees(X, *random_trees(np.random.default_rng(0), 4, 3, ()), ()))
     with pytest.raises(ValueError, match=r"arrangements have no gates"):
         pr.solve(X, Y, pr.Arrangements(patterns, None), 0.1, activation="gated", monotonic_cst=[0, 1, 0])

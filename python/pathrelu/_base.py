@@ -665,6 +665,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                 return new, [solution.blocks[..., new.source_index, :, :, :] for solution in previous]
         depth = len(settings.width) + 2
         monotone = problems[0].monotone if settings.activation == "gated" else None
+        problems[0].require_gates()
         if monotone is not None:  # its gates read no such column
             table = np.where(monotone == 0, table, np.zeros((), table.dtype))
         drawn = sample_arrangements(

@@ -98,7 +98,7 @@ def train_file(
     table.require(target, *ignore, *([] if sample_weight is None else [sample_weight]), *directions)
     table = table.with_targets(target)
     left_out = {target, sample_weight, *ignore}
-    if strange := sorted(left_out & directions.keys()):
+    if strange := [name for name in directions if name in left_out]:
         refuse(f"--monotone names the column {strange[0]!r}, from which nothing is predicted")
     if directions:
         parameters["monotonic_cst"] = directions

@@ -76,6 +76,14 @@ class Problem:
                 f"{wanted}"
             )
 
+    def require_gates(self) -> None:
+        """Refuse gated networks for which no gate is left."""
+        if self.activation == "gated" and self.monotone is not None and self.monotone.all():
+            raise ValueError(
+                "monotonic_cst constrains all columns, and no gate of the activation 'gated' may depend on "
+                "them; expected one without, such as ones (bias), or the activation 'relu'"
+            )
+
     def require(self, arrangements: Arrangements) -> None:
         check.instance(arrangements, Arrangements, "arrangements")
         if arrangements.n_rows != len(self.X):

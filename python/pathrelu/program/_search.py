@@ -33,6 +33,7 @@ def run_search(
     start: Solution | Trees | None = None,
 ) -> Solution:
     """`search` after its checks, and without its warning; from the trees of an earlier one, or from trees."""
+    problem.require_gates()
     core, leaves, blocks, omega, intercept, report, n_rounds, n_starts = _core.search(
         problem.core,
         alpha,
