@@ -150,7 +150,8 @@ def test_directions_of_one_output_are_its_sign(sign):
 )
 def test_every_network_of_a_search_is_monotone(seed, directions, activation, depth, skip, single, alpha):
     rng = np.random.default_rng(seed)
-    X = rng.standard_normal((25, len(directions)))
+    directions = [*directions, 0]
+    X = np.column_stack([rng.standard_normal((25, len(directions) - 1)), np.ones(25)])
     X = X.astype(np.float32) if single else X
     y = X @ rng.standard_normal(len(directions)) + np.abs(X[:, 0]) + 0.3 * rng.standard_normal(25)
     found = pr.search(
