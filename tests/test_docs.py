@@ -249,6 +249,8 @@ def test_docstrings_are_complete(site):
             # Results are shown in the examples of the functions that return them.
             wanted = CHECKS if dataclasses.is_dataclass(value) else CHECKS | {"EX01"}
             complaints += [(full, text) for code, text in errors if code in wanted]
+            told = site.entries((inspect.getdoc(value) or "").split("\n"))
+            complaints += [(full, name) for *_, names in told for name in names if not name.isidentifier()]
             for name in site.members(value):
                 errors = validate(f"{full}.{name}")["errors"]
                 complaints += [(f"{full}.{name}", text) for code, text in errors if code in CHECKS]

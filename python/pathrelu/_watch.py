@@ -46,7 +46,9 @@ class Record:
     alpha, held_out_loss : float
         Of a path, else 0; alpha of passes too.
 
-    Since `round`, they are 0, False and "" in records from files of versions without them.
+    Notes
+    -----
+    From `round` on they are 0, False and "" in records from files of versions without them.
     """
 
     n_iter: int
