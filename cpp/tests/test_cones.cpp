@@ -128,6 +128,36 @@ void polar_points_project_to_zero() {
     CHECK(!cones.contains(0, z.data()) && cones.contains(0, &v));
 }
 
+/// In the cone with signs, of the norm that is told, with the rest orthogonal to it: a projection or the
+/// origin.
+void signs_of_weights_are_met_exactly(std::vector<Index> width, bool patterned) {
+    const Problem<double> p(40, 4, 3, std::move(width), 27);
+    const std::vector<std::int8_t> monotone{1, 0, -1, 0};
+    const Cones<double> cones(p.rows(), p.arrangements, {monotone.data(), 4}, patterned);
+    const Cones<double> free(p.rows(), p.arrangements);
+    std::mt19937_64 random(28);
+    std::vector<double> v(cones.dim());
+    for (Index g = 0; g < p.groups; ++g)
+        for (const double side : {1.0, -1.0}) {
+            Facets facets;
+            const auto z = normal<double>(random, cones.dim());
+            const double norm =
+                cones.project(g, z.data(), kNever, facets, v.data(), Cones<double>::kAllChecks, side);
+            for (Index k = 0; k < cones.dim(); ++k)
+                CHECK(side * p.arrangements.path_sign(g, k / 4) * monotone[k % 4] * v[k] >= 0);
+            const bool tiny = norm * norm < 1e-6 * dot(z.data(), z.data(), cones.dim());
+            CHECK(tiny || cones.contains(g, v.data(), side));
+            CHECK(tiny || !patterned || free.contains(g, v.data()));
+            const double along = dot(z.data(), v.data(), cones.dim());
+            CHECK_NEAR(along, norm * norm, 1e-10 * dot(z.data(), z.data(), cones.dim()));
+            auto wrong = v;
+            wrong[0] = -side * p.arrangements.path_sign(g, 0) - 1e-3 * side * p.arrangements.path_sign(g, 0);
+            CHECK(!cones.contains(g, wrong.data(), side));
+            cones.clip(g, wrong.data(), side);
+            CHECK(wrong[0] == 0);
+        }
+}
+
 }  // namespace
 
 int main() {
@@ -141,7 +171,13 @@ int main() {
     weights_that_made_the_patterns_are_in_the_cone();
     work_ends_below_the_norm_that_matters();
     polar_points_project_to_zero();
+    for (const bool patterned : {true, false}) {
+        signs_of_weights_are_met_exactly({}, patterned);
+        signs_of_weights_are_met_exactly({2}, patterned);
+    }
     const Problem<double> p(6, 2, 1, {}, 26);
     CHECK_REFUSED(Cones<double>({p.X.data(), 5, 2}, p.arrangements),
                   "X has 5 rows; the arrangements were made for 6");
+    const std::int8_t one = 1;
+    CHECK_REFUSED(Cones<double>(p.rows(), p.arrangements, {&one, 1}), "monotone has 1 entries; expected 2");
 }

@@ -30,11 +30,13 @@ struct Task {
     }
 
     SearchResult search(const std::string& loss, bool relu, std::vector<Index> width, double alpha,
-                        const SolveOptions& solve_options, const Observer& observer = {}) const {
+                        const SolveOptions& solve_options, const Observer& observer = {},
+                        VecView<const std::int8_t> monotone = {}) const {
         SearchOptions options;
         options.max_rounds = 5;
         return pathrelu::search<double>({X.data(), n, kColumns}, {y.data(), n, 1}, {w.data(), n}, alpha, loss,
-                                        relu, TreeShape(std::move(width)), solve_options, options, observer);
+                                        relu, TreeShape(std::move(width)), solve_options, options, observer,
+                                        {}, monotone);
     }
 };
 
@@ -131,6 +133,22 @@ void gated_search_runs() {
     CHECK(static_cast<Index>(found.blocks.size()) == found.arrangements.size() * 2 * kColumns);
 }
 
+/// Every block has weights of these signs and, if gated, no gate reads such a column.
+void weights_of_monotone_networks_have_their_signs(bool relu, std::vector<Index> width) {
+    const std::int8_t monotone[] = {-1, 0, 1, 0};  // against the teacher
+    const SearchResult found =
+        Task("squared_error").search("squared_error", relu, width, 0.01, {}, {}, {monotone, kColumns});
+    const Arrangements& a = found.arrangements;
+    const Index dim = a.shape.paths() * kColumns, signs = relu ? 2 : 1;
+    CHECK(a.size() > 0);
+    for (Index b = 0; b < signs * a.size(); ++b)
+        for (Index k = 0; k < dim; ++k) {
+            const int side = (b % signs == 0 ? 1 : -1) * a.path_sign(b / signs, k / kColumns);
+            CHECK(side * monotone[k % kColumns] * found.blocks[b * dim + k] >= 0);
+            if (!relu && monotone[k % kColumns] != 0) CHECK(found.weights[b * dim + k] == 0);
+        }
+}
+
 void large_alpha_gives_the_zero_network() {
     const SearchResult found = Task("squared_error").search("squared_error", true, {}, 1e3, {});
     CHECK(found.report.n_active == 0 && found.report.converged);
@@ -181,4 +199,8 @@ int main() {
     large_alpha_gives_the_zero_network();
     observer_can_end_the_search_with_an_error();
     observer_can_stop_the_search();
+    for (const bool relu : {true, false}) {
+        weights_of_monotone_networks_have_their_signs(relu, {});
+        weights_of_monotone_networks_have_their_signs(relu, {2});
+    }
 }
