@@ -3,11 +3,13 @@
     python bench/workers.py            # measures on this machine, and writes results/workers.{json,md,png}
     python bench/workers.py --report   # the page and the plot anew, from the records
 
-Needs ``pip install pathrelu[bench,dask]``. One pass sums loss and gradients of `TREES` units over all blocks
-of rows, as each evaluation of a slide does. Run it on a quiet machine: times are the least of the repeats.
+Needs ``pip install pathrelu[bench,dask]``, and some two minutes. The passes are those that a fit mostly
+makes: steps of Adam over all blocks of rows with `TREES` units, group by group. Run it on a quiet machine:
+times are the least of the repeats.
 """
 
 import argparse
+import itertools
 import json
 import os
 import time
@@ -17,31 +19,47 @@ import numpy as np
 from common import commit, dates, figure, machine, now, plots, rounded, save, table
 
 from pathrelu import _core
+from pathrelu.program._stochastic import Step, averaged, blocks_of_group
 from pathrelu.rows import ArraySource
 from pathrelu.rows import _blocks as rows
-from pathrelu.rows._blocks import BLOCK_ROWS, LocalBlocks, added
+from pathrelu.rows._blocks import BLOCK_ROWS, LocalBlocks
 
 RESULTS = Path(__file__).with_name("results")
 COLUMNS, TREES = 30, 150
 BLOCKS = (4, 16)  # of rows, 260,000 and 1 million
 WORKERS = (1, 2)
-REPEATS = 5
-EMPTY_BLOCKS = (16, 64, 256)  # of a few rows, for what a pass costs beside its work
+REPEATS = 3
+EMPTY_BLOCKS = (32, 128)  # of a few rows, for what a pass costs beside its work
+HELD_TOGETHER = (1, 4)  # of these, at most
+EMPTY_ROWS = 16
 MODEL_WORKERS = np.unique(np.round(np.geomspace(1, 128, 29)).astype(int))
 MODEL_ROWS = (1e6, 1e7, 1e8, 1e9)
 
 
-def unit_sums(X, y, w, trees):
-    """Loss and gradients over a block, as an evaluation of a slide has them."""
-    problem = _core.Problem(
-        X.block, np.ascontiguousarray(y, np.float64)[:, np.newaxis], w, "squared_error", True
-    )
-    return _core.block_sums(problem, [], trees, True, 1)
+def as_program(X, y, w):
+    """What fits make of raw rows, which these need not be."""
+    return X.block, np.ascontiguousarray(y, np.float64)[:, np.newaxis], w
 
 
-def nothing(X, y, w, trees):
-    """Results of the same size, without the work."""
-    return 0.0, np.zeros((TREES + 1, 1)), np.zeros((TREES, COLUMNS))
+class Nothing:
+    """States as steps have them, without the work."""
+
+    def __call__(self, X, y, w, state, k):
+        return state
+
+
+def steps():
+    """A pass of Adam and the state that it starts from."""
+    rng = np.random.default_rng(1)
+    leaves, own = rng.standard_normal((TREES, COLUMNS)), np.sign(rng.standard_normal((TREES, 1)))
+    trees = (leaves, np.ones((TREES, 0), np.int8), own, np.zeros(TREES, np.uint8), np.zeros(1))
+    step = Step(trees, 1e-4, "squared_error", [], False, True, 1.0, 0, 0, 1, 1e-3, 1, None)
+    x = _core.slide_variables(trees, [], False, True, 1.0)
+    return step, (x, np.zeros_like(x), np.zeros_like(x), 0)
+
+
+def one_pass(held, function, state):
+    held.fold_blocks(function, averaged, state, blocks_of_group(BLOCK_ROWS * held.n_blocks, held.n_blocks))
 
 
 def problem(n):
@@ -50,10 +68,10 @@ def problem(n):
     return X, np.abs(X[:, 0])
 
 
-def lazy_problem(n):
+def lazy_problem(n, chunk=BLOCK_ROWS):
     import dask.array as da
 
-    X = da.random.default_rng(0).standard_normal((n, COLUMNS), chunks=(BLOCK_ROWS, COLUMNS))
+    X = da.random.default_rng(0).standard_normal((n, COLUMNS), chunks=(chunk, COLUMNS))
     X = X.astype(np.float32)
     return X, abs(X[:, 0])
 
@@ -77,10 +95,7 @@ def measure():
 
     from pathrelu.dask import _blocks as on_workers
 
-    rng = np.random.default_rng(1)
-    signs, linear = np.ones((TREES, 0), np.int8), np.zeros(TREES, np.uint8)
-    weights = rng.standard_normal((TREES, COLUMNS)), rng.standard_normal((TREES, 1))
-    arguments = ((weights[0], signs, weights[1], linear, np.zeros(1)),)
+    step, state = steps()
     records = []
 
     def put(what, workers, blocks, seconds, **more):
@@ -95,94 +110,128 @@ def measure():
         )
 
     for blocks in BLOCKS:
-        local = LocalBlocks(ArraySource(*problem(blocks * BLOCK_ROWS)))
-        put("work", 0, blocks, least(lambda local=local: local.reduce_blocks(unit_sums, added, *arguments)))
+        local = LocalBlocks(ArraySource(*problem(blocks * BLOCK_ROWS))).prepared(as_program)
+        put("work", 0, blocks, least(lambda local=local: one_pass(local, step, state)))
     for workers in WORKERS:
         options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
         with LocalCluster(**options, host="127.0.0.1", silence_logs=50) as cluster, Client(cluster) as client:
+            client.wait_for_workers(workers)
+
+            def pass_over(what, blocks, held, function, workers=workers, client=client):
+                one_pass(held, function, state)  # warm
+                seconds = least(lambda: one_pass(held, function, state), client)
+                put(what, workers, blocks, seconds, rounds=rounds(blocks), tasks=tasks(blocks, held._size))
+
             for blocks in BLOCKS:
                 held = on_workers.DaskBlocks(*lazy_problem(blocks * BLOCK_ROWS), client=client)
-                seconds = least(lambda held=held: held.reduce_blocks(unit_sums, added, *arguments), client)
-                put("work", workers, blocks, seconds, groups=len(held._groups))
+                pass_over("work", blocks, held.prepared(as_program), step)
                 del held
-            whole, most = rows.BLOCK_ROWS, on_workers.MOST_GROUPED
-            rows.BLOCK_ROWS = on_workers.MOST_GROUPED = 1  # blocks of a row, which cost what a task does
+            whole, rows.BLOCK_ROWS = on_workers.MOST_GROUPED, EMPTY_ROWS
             try:
-                for blocks in EMPTY_BLOCKS:
-                    held = on_workers.DaskBlocks(*lazy_problem(blocks), client=client)
-                    seconds = least(lambda held=held: held.reduce_blocks(nothing, added, *arguments), client)
-                    put("nothing", workers, blocks, seconds, groups=len(held._groups))
+                for blocks, most in itertools.product(EMPTY_BLOCKS, HELD_TOGETHER):
+                    on_workers.MOST_GROUPED = most
+                    lazy = lazy_problem(blocks * EMPTY_ROWS, EMPTY_ROWS)
+                    held = on_workers.DaskBlocks(*lazy, client=client)
+                    pass_over("nothing", blocks, held, Nothing())
                     del held
             finally:
-                rows.BLOCK_ROWS, on_workers.MOST_GROUPED = whole, most
+                rows.BLOCK_ROWS, on_workers.MOST_GROUPED = BLOCK_ROWS, whole
     return records
 
 
+def rounds(blocks):
+    """Groups of a pass, one after the other."""
+    return -(-blocks // blocks_of_group(BLOCK_ROWS * blocks, blocks))
+
+
+def tasks(blocks, size):
+    """Parts of groups that are tasks, where workers hold so many blocks together."""
+    group = blocks_of_group(BLOCK_ROWS * blocks, blocks)
+    return sum(-(-min(group, blocks - begin) // size) for begin in range(0, blocks, group))
+
+
 def costs(records):
-    """Seconds of processors for a block's work, for a pass and for a task of it at client and scheduler."""
+    """Seconds of processors: of a block's work, and of a group and a task at client and scheduler."""
     local = [r for r in records if r["what"] == "work" and r["workers"] == 0]
     block = float(np.median([r["cpu_here"] / r["blocks"] for r in local]))
     empty = [r for r in records if r["what"] == "nothing"]
-    A = np.array([[1.0, r["groups"]] for r in empty])
-    (one_pass, task), *_ = np.linalg.lstsq(A, np.array([r["cpu_here"] for r in empty]), rcond=None)
-    return block, max(float(one_pass), 1e-4), max(float(task), 1e-5)
+    A = np.array([[r["rounds"], r["tasks"]] for r in empty], float)
+    found, *_ = np.linalg.lstsq(A, np.array([r["cpu_here"] for r in empty]), rcond=None)
+    one_round, task = (max(float(value), 1e-4) for value in found)
+    return block, one_round, task
 
 
-def seconds_of_pass(n, workers, block, one_pass, task):
-    """The model: blocks in turns on workers of one thread, tasks one after the other at the scheduler.
+def seconds_of_pass(n, workers, block, one_round, task):
+    """The model: rounds one after the other, in each of which tasks take turns on workers of one thread.
 
-    A group has as many blocks as `DaskBlocks` gives it.
+    Groups, and blocks of a task, are as many as `stochastic_slide` and `DaskBlocks` make them.
     """
-    blocks = np.ceil(n / BLOCK_ROWS)
-    size = 2.0 ** np.floor(np.log2(np.clip(blocks / (4 * workers), 1, 8)))
-    groups = np.ceil(blocks / size)
-    work = np.ceil(groups / workers) * size * block
-    return one_pass + np.maximum(work, groups * task)
+    from pathrelu.dask._blocks import blocks_held_together
+
+    blocks = int(np.ceil(n / BLOCK_ROWS))
+    group = blocks_of_group(int(n), blocks)
+    size = blocks_held_together(blocks, group, int(workers))
+    each = -(-min(group, blocks) // size)
+    work = -(-each // workers) * min(size, group) * block
+    return -(-blocks // group) * (one_round + max(work, each * task))
 
 
 def report(records):
-    block, one_pass, task = costs(records)
+    block, one_round, task = costs(records)
     clocks = ("seconds", "cpu_here", "cpu_there")
     body = [
-        [r["what"], r["workers"] or "none", r["blocks"], *(figure(1e3 * r[clock]) for clock in clocks)]
+        [
+            r["what"],
+            r["workers"] or "none",
+            r["blocks"],
+            r.get("tasks", ""),
+            *(figure(1e3 * r[clock]) for clock in clocks),
+        ]
         for r in records
     ]
-    sizes = np.geomspace(BLOCK_ROWS, 1e9, 4000)
-    two = seconds_of_pass(sizes, 2, block, one_pass, task)
+    sizes = np.geomspace(BLOCK_ROWS, 1e9, 400)
+    two = np.array([seconds_of_pass(n, 2, block, one_round, task) for n in sizes])
     here = np.ceil(sizes / BLOCK_ROWS) * block
-    wins = sizes[two < here]
-    crossover = float(wins[0]) if len(wins) else float("inf")
+    later = np.flatnonzero(two >= here)  # from behind the last of these on
+    crossover = sizes[later[-1] + 1] if len(later) and later[-1] + 1 < len(sizes) else sizes[0]
+    measured = {(r["workers"], r["blocks"]): r["seconds"] for r in records if r["what"] == "work"}
+    most = max(BLOCKS)
+    scaling = measured[1, most] / measured[2, most]
+    against = measured[0, most] / measured[2, most]
     model = []
     for n in MODEL_ROWS:
         alone = np.ceil(n / BLOCK_ROWS) * block
-        cells = [seconds_of_pass(n, w, block, one_pass, task) for w in (10, 30, 100)]
+        cells = [seconds_of_pass(n, w, block, one_round, task) for w in (10, 30, 100)]
         model.append([f"{n:.0e}", figure(alone), *(f"{figure(c)} ({figure(alone / c)}x)" for c in cells)])
     text = f"""# Workers of Dask
 
 {dates(records)}
 
-One pass over the rows: loss and gradients of {TREES} units on {COLUMNS} float32 columns, one thread for
-each worker, all on one machine of {os.cpu_count()} cores. "nothing" returns results of the same size without
-the work.
+One pass over the rows: steps of Adam with {TREES} units on {COLUMNS} float32 columns, by groups of blocks
+that start from the same state and whose results are averaged. One thread for each worker, all on one machine
+of {os.cpu_count()} cores. "nothing" returns states of the same size without the work.
 
-{table(["pass", "workers", "blocks", "ms", "processor here, ms", "of workers, ms"], body)}
-In seconds of processors, which other work on the machine does not change:
+{table(["pass", "workers", "blocks", "tasks", "ms", "processor here, ms", "of workers, ms"], body)}
+In seconds of processors, which other work on the machine hardly changes:
 
 - The work of a block ({BLOCK_ROWS:,} rows): {figure(1e3 * block)} ms.
-- A pass costs {figure(1e3 * one_pass)} ms at client and scheduler, and {figure(1e3 * task)} ms for each
-  task (a task is a group of up to 8 blocks of this width).
-- By these, two workers are faster than one process from about {crossover:,.0f} rows of this width on. By the
-  clock that shows only where each has a core of its own: other work was on this machine's cores.
+- A group of blocks costs {figure(1e3 * one_round)} ms at client and scheduler, and {figure(1e3 * task)} ms
+  for each of its tasks: a task is a few blocks that a worker holds together.
+- By these, two workers with a core each are faster than one process from about {crossover:,.0f} rows of
+  this width on.
+
+By the clock of this machine, on whose cores client and scheduler work too, a pass over {most} blocks was
+{figure(scaling)} times as fast on two workers as on one, and {figure(against)} times as fast as in one
+process.
 
 ## 10 to 100 workers: a model
 
-From these three figures alone: blocks in turns on workers, the scheduler with one task after the other at
-the same time, one round of messages for each pass. Assumed: workers as fast as this core, one thread each,
-a network that moves the {figure(8 * TREES * COLUMNS / 1000)} kB of a result in the time that it takes here
-on the loopback, no worker much slower than the others, and rows that are in memory already. Not measured on
-such a cluster. It is of passes that sum over all rows. Passes of Adam work on a 32nd of the blocks at a
-time, at least 4 and at most 64, so that more workers than that gain nothing there, and each such part
-costs a pass at client and scheduler.
+From these three figures alone: groups one after the other, the tasks of a group in turns on workers, and
+handed out one after the other at the same time. Assumed: workers as fast as this core, one thread each,
+a network that moves the {figure(3 * 8 * TREES * (COLUMNS + 1) / 1000)} kB of a state in the time that it
+takes here on the loopback, no worker much slower than the others, and rows that are in memory already. Not
+measured on such a cluster. A group is a 32nd of the blocks, at least 4 and at most 64, which is as many
+workers as have work in such a pass.
 
 {table(["rows", "one process, s", "10 workers", "30 workers", "100 workers"], model)}
 ![Speed-up](workers.png)
@@ -192,7 +241,7 @@ costs a pass at client and scheduler.
     plot, axes = plt.subplots(figsize=(5, 3.5))
     for n in MODEL_ROWS:
         alone = np.ceil(n / BLOCK_ROWS) * block
-        gain = [alone / seconds_of_pass(n, w, block, one_pass, task) for w in MODEL_WORKERS]
+        gain = [alone / seconds_of_pass(n, w, block, one_round, task) for w in MODEL_WORKERS]
         axes.plot(MODEL_WORKERS, gain, label=f"{n:.0e} rows (model)")
     axes.plot(MODEL_WORKERS, MODEL_WORKERS, ":", color="gray", label="ideal")
     for r in records:

@@ -20,6 +20,7 @@ dd = pytest.importorskip("dask.dataframe")
 from pathrelu.dask import _blocks as dask_blocks  # noqa: E402
 from pathrelu.dask._blocks import DaskBlocks, Lost  # noqa: E402
 from pathrelu.encoding import RawTable  # noqa: E402
+from pathrelu.program import _stochastic  # noqa: E402
 from pathrelu.rows import ArraySource  # noqa: E402
 from pathrelu.rows import _blocks as blocks  # noqa: E402
 from pathrelu.rows._blocks import LocalBlocks, added  # noqa: E402
@@ -400,6 +401,52 @@ def where(X, y, w, seconds):
     return os.getpid()
 
 
+class WhereSteps:
+    """As `steps`, with who makes them."""
+
+    def __call__(self, X, y, w, state, k):
+        time.sleep(0.2)
+        return [*state, (k, os.getpid())]
+
+
+@is_slow
+def test_a_worker_that_comes_in_the_middle_of_a_fold_is_used(monkeypatch):
+    monkeypatch.setattr(_stochastic, "GROUPED_ROWS", 0)  # as where rows are many
+    with start(1) as cluster, distributed.Client(cluster) as client:
+        held = DaskBlocks(*lazily(X, y), client=client)
+        seen = set()
+
+        def combine(states):
+            if len(states[0]) == 1:  # after the first group
+                cluster.scale(2)
+                client.wait_for_workers(2, timeout=LONGEST)
+            seen.update(pid for state in states for _, pid in state[-1:])
+            return states[0]
+
+        for _ in range(10):  # a worker steals when the others' tasks take longer than moving what they need
+            held.fold_blocks(WhereSteps(), combine, [], 4)
+            if len(seen) == 2:
+                break
+        assert len(seen) == 2
+        local = LocalBlocks(ArraySource(X, y))
+        assert held.fold_blocks(steps, last_of_each, [], 4) == local.fold_blocks(steps, last_of_each, [], 4)
+
+
+@is_slow
+def test_three_workers_find_the_bits_of_one_process():
+    with start(3) as cluster, distributed.Client(cluster) as client:
+        client.wait_for_workers(3, timeout=LONGEST)
+        X, y, w = table(3000)
+        held = DaskBlocks(da.from_array(X, chunks=(170, 2)), *lazily(y, w), client=client)
+        local = LocalBlocks(ArraySource(X, y, w))
+        assert len(set(held.map_blocks(where, 0.05))) == 3
+        assert_same(held.map_blocks(moments, 2), local.map_blocks(moments, 2))
+        assert_same(held.reduce_blocks(moments, added, 2), local.reduce_blocks(moments, added, 2))
+        for size in (1, 4, 16):
+            found = held.fold_blocks(steps, last_of_each, [], size)
+            assert found == local.fold_blocks(steps, last_of_each, [], size)
+
+
 @is_slow
 def test_a_worker_that_comes_later_is_used():
     with start(1) as cluster, distributed.Client(cluster) as client:
@@ -441,6 +488,33 @@ def own_scheduler(tmp_path):
         for process in processes:
             process.kill()
             process.wait()
+
+
+class SlowSteps:
+    """As `steps`, but that each takes a while."""
+
+    def __call__(self, X, y, w, state, k):
+        time.sleep(0.25)
+        return steps(X, y, w, state, k)
+
+
+@is_slow
+def test_a_scheduler_that_dies_in_a_fold_ends_it_within_seconds(own_scheduler):
+    scheduler, _, client = own_scheduler
+    held = DaskBlocks(*lazily(X, y), client=client)
+    killed = []
+
+    def kill():
+        scheduler.kill()
+        killed.append(time.monotonic())
+
+    thread = later(2, kill)
+    with pytest.raises(
+        Lost, match=r"[0-4] of \d parts of a group of blocks were done, in pass 1 over the rows"
+    ):
+        held.fold_blocks(SlowSteps(), last_of_each, [], 4)
+    assert time.monotonic() - killed[0] < 30
+    thread.join()
 
 
 def test_a_scheduler_that_goes_away_ends_the_pass(own_scheduler):

@@ -15,7 +15,7 @@ distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
 
-from test_dask import LONGEST, client, cluster, pytestmark, watchdog  # noqa: E402, F401
+from test_dask import LONGEST, client, cluster, pytestmark, start, watchdog  # noqa: E402, F401
 
 from pathrelu import PathReLUClassifier, PathReLURegressor  # noqa: E402
 from pathrelu.dask import DaskPathReLUClassifier, DaskPathReLURegressor  # noqa: E402
@@ -70,6 +70,17 @@ def test_fits_are_those_of_the_local_source(client, distributed_class, local_cla
     assert type(found.to_local()) is local_class
     assert (found.to_local().predict(X) == local.predict(X)).all()
     assert local.score(X, y) > 0.8
+
+
+@slow
+def test_fits_on_three_workers_are_those_of_the_local_source():
+    X, y, w = problem()
+    local = PathReLURegressor(alpha=0.01, random_state=0).fit(ArraySource(X, y, w))
+    with start(3) as cluster, distributed.Client(cluster) as client:  # noqa: F811
+        client.wait_for_workers(3, timeout=LONGEST)
+        model = DaskPathReLURegressor(alpha=0.01, random_state=0, client=client)
+        model.fit(da.from_array(X, chunks=(130, 4)), da.from_array(y, chunks=400), da.from_array(w))
+    assert_same_fit(model, local)
 
 
 def test_fits_of_few_rows_are_those_in_memory(client):  # noqa: F811

@@ -17,6 +17,7 @@ from distributed import Client, Future, get_client, wait
 from distributed.client import FutureCancelledError
 
 from pathrelu.encoding._raw import RawTable
+from pathrelu.program._stochastic import blocks_of_group
 from pathrelu.rows import _blocks
 from pathrelu.rows._blocks import State, joined, piece_of, reduced
 from pathrelu.rows._reading import (
@@ -39,6 +40,7 @@ Result = TypeVar("Result")
 # the rows: as many as leave each thread several groups, so that all end at about the same time and workers
 # that come later find some, up to a size that moves from worker to worker in well under a second.
 GROUPS_PER_THREAD = 4
+FOLDED_PER_THREAD = 2  # of the groups that are folded at a time
 MOST_GROUPED = 16
 LARGEST_GROUP = 2**26  # bytes
 # Results that one task combines on a worker, a power of two so that they are a subtree of `reduced`; as few
@@ -416,7 +418,17 @@ def _grouped(n_rows: int, columns: Columns, threads: int) -> int:
     n_blocks = -(-n_rows // _blocks.BLOCK_ROWS)
     size = 8 if columns.dtype is None else columns.dtype.itemsize
     room = LARGEST_GROUP // (_blocks.BLOCK_ROWS * columns.n_columns * size)
-    most = min(MOST_GROUPED, n_blocks // (GROUPS_PER_THREAD * threads), room)
+    return min(
+        blocks_held_together(n_blocks, blocks_of_group(n_rows, n_blocks), threads),
+        1 << (max(1, room).bit_length() - 1),
+    )
+
+
+def blocks_held_together(n_blocks: int, folded: int, threads: int) -> int:
+    """How many blocks are a group where so many are folded at a time: then each thread has some of these."""
+    most = min(MOST_GROUPED, n_blocks // (GROUPS_PER_THREAD * threads))
+    if folded > 1:
+        most = min(most, folded // (FOLDED_PER_THREAD * threads))
     return 1 << (max(1, most).bit_length() - 1)
 
 

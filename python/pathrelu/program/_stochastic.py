@@ -100,6 +100,13 @@ def averaged(states: Sequence[State]) -> State:
     return means[0], means[1], means[2], states[0][3]
 
 
+def blocks_of_group(n_rows: int, n_blocks: int) -> int:
+    """How many blocks of so many rows, in all, start from the same state."""
+    if n_rows < GROUPED_ROWS:
+        return 1
+    return 1 << (min(MOST_GROUPED, max(FEWEST_GROUPED, n_blocks // GROUPS)).bit_length() - 1)
+
+
 class _Stopped(Exception):
     """A watch has ended a slide, at this state."""
 
@@ -132,9 +139,7 @@ def stochastic_slide(
     shape = (slides.width, shared, options.fit_intercept, unit)
     x = _core.slide_variables(trees, *shape)
     state: State = (x, np.zeros_like(x), np.zeros_like(x), 0)
-    size = 1
-    if rows.n_rows >= GROUPED_ROWS:
-        size = 1 << (min(MOST_GROUPED, max(FEWEST_GROUPED, rows.n_blocks // GROUPS)).bit_length() - 1)
+    size = blocks_of_group(rows.n_rows, rows.n_blocks)
     blocks_of_pass = -(-rows.n_blocks // size) * size
 
     def after_group(states: Sequence[State]) -> State:
