@@ -32,18 +32,23 @@ RUN := $(abspath $(VENV))/bin
 # CMake, Ninja and Eigen are those of the environment.
 USE_VENV = export PATH="$(RUN):$$PATH" \
 	CMAKE_PREFIX_PATH="$$($(RUN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')";
+# Of all that is compiled for one interpreter: the extension module and, once they are asked for, the C++ tests.
+TREE = build/$$($(RUN)/python -c 'import sysconfig; print(sysconfig.get_config_var("SOABI"))')
 SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE cpp/CMakeLists.txt \
 	$(shell find cpp/include cpp/src cpp/bindings python -not -name '*.so' -not -path '*__pycache__*')
 
-.PHONY: demo test lint format docs bench wheel asan tsan coverage coverage-of-all clean built-dev built-asan built-tsan \
+.PHONY: demo test lint format docs bench wheel asan tsan coverage coverage-of-all clean built-asan built-tsan \
 	asan-tools tsan-tools
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
 	@$(RUN)/pathrelu demo
 
-test: $(VENV)/.test built-dev
-	@$(USE_VENV) ctest --preset dev
+test: $(VENV)/.test
+	@echo "building the C++ tests"
+	@$(USE_VENV) { cmake -DPATHRELU_TESTS=ON $(CMAKE_ARGS) $(TREE) && cmake --build $(TREE); } > build/tests.log 2>&1 || \
+		{ cat build/tests.log; exit 1; }
+	@$(USE_VENV) ctest --test-dir $(TREE) --output-on-failure
 	@$(WORKERS) $(PYTEST)
 
 docs: $(VENV)/.docs
@@ -68,7 +73,7 @@ asan: asan-tools $(VENV)/.test built-asan
 	@$(USE_VENV) ctest --preset asan
 	@rm -rf $(ASAN_PYTHON) && mkdir -p $(ASAN_PYTHON) && cp -R python/pathrelu $(ASAN_PYTHON)
 	@rm -f $(ASAN_PYTHON)/pathrelu/_core*.so
-	@$(USE_VENV) cmake --install build/asan --prefix $(ASAN_PYTHON) > build/asan-install.log
+	@$(USE_VENV) cmake --install build/asan --prefix $(ASAN_PYTHON) --component python > build/asan-install.log
 	@$(SANITIZED) $(WORKERS) -p no:faulthandler -p no:cacheprovider --capture=sys $(ASAN_TESTS) $(PYTEST)
 # Python is not sanitized: the runtimes that the module names are loaded before it, and that of C++, in which an error is
 # thrown. Only what Python itself prints is captured, or reports would be lost with the process that ends. Leaks are
@@ -96,7 +101,7 @@ coverage-of-all: $(VENV)/.tools
 	@$(USE_VENV) python -m pip install --quiet --no-build-isolation -Cbuild-dir=build/coverage \
 		-Ccmake.define.PATHRELU_TESTS=ON -Ccmake.define.PATHRELU_DISPATCH=OFF \
 		-Ccmake.define.CMAKE_CXX_FLAGS="--coverage -fprofile-update=atomic" '.[test]'
-	@$(USE_VENV) ctest --test-dir build/coverage --output-on-failure
+	@$(USE_VENV) ctest --test-dir build/coverage --output-on-failure --exclude-regex install
 	@$(WORKERS) --cov --cov-report=term-missing:skip-covered $(PYTEST)
 	@$(RUN)/gcovr --root . --filter cpp/src --filter cpp/include --gcov-ignore-errors=no_working_dir_found \
 		--gcov-ignore-parse-errors=suspicious_hits.warn \
@@ -141,14 +146,17 @@ $(VENV)/.tools: pyproject.toml
 	@$(RUN)/python -m pip install --quiet -r $(VENV)/build-requires.txt
 	@touch $@
 
-# The package with one set of extras.
+# The package with one set of extras, and the sets that are in it.
+HAS_test = demo
+HAS_dev = test demo
+HAS_bench = test demo
 $(VENV)/.demo $(VENV)/.test $(VENV)/.docs $(VENV)/.bench $(VENV)/.dev: $(VENV)/.%: $(VENV)/.tools $(SOURCES)
 	@echo "installing pathrelu[$*] into $(VENV)"
-	@$(USE_VENV) python -m pip install --quiet --no-build-isolation -Cbuild-dir='build/{wheel_tag}' '.[$*]'
-	@touch $@
+	@$(USE_VENV) python -m pip install --quiet --no-build-isolation -Cbuild-dir="$(TREE)" '.[$*]'
+	@touch $@ $(patsubst %,$(VENV)/.%,$(HAS_$*))
 
 # The C++ tests of one preset; Ninja knows what is out of date.
-built-dev built-asan built-tsan: built-%: $(VENV)/.tools
+built-asan built-tsan: built-%: $(VENV)/.tools
 	@echo "building the C++ tests ($*)"
 	@mkdir -p build
 	@$(USE_VENV) { cmake --preset $* $(CMAKE_ARGS) $(PRESET_ARGS) && cmake --build --preset $*; } > build/$*.log 2>&1 || \
