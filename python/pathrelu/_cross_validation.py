@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
@@ -161,7 +160,7 @@ class AlphaCV:
                 for train, _ in folds
             ]
             stage.plan(_name(encode), len(grid) * sum(works[encode]))
-        alone = effective_n_jobs(n_jobs) == 1
+        alone = parallel.n_jobs == 1
         tried: list[tuple[Any, float, int]] = []  # encoding, alpha and how often columns were rescaled
         results: list[list[tuple[float, int, float]]] = []  # score, size and seconds, of each fold
         stopped = ""
