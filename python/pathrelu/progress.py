@@ -244,8 +244,6 @@ class Live:
             rounds += f" gained {100 * gain:.2g} %"
             if last.round >= _core.LEAST_ROUNDS:
                 rounds += f" (below {100 * _core.ROUND_GAIN:.2g} %, it is the last)"
-            else:
-                rounds += f", of at least {_core.LEAST_ROUNDS}"
         return [*parts, rounds]
 
 
