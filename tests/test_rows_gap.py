@@ -172,3 +172,14 @@ def test_without_time_the_gap_is_the_objective_itself():
     counts = fitted({"callback": stop, "loss": "poisson"}, COUNTS, ArraySource(X, COUNTS, W))
     assert counts.dual_gap_ == np.inf
     assert counts.score(X, COUNTS) > 0
+
+
+def test_certificates_need_rows_in_memory():
+    source = ArraySource(X, Y, W)
+    model = fitted({}, Y, source)
+    with pytest.raises(TypeError, match=r"source of rows, a ArraySource, .* dual_gap_ is a bound"):
+        pr.certify(model, source, Y)
+    certificate = pr.certify(model, X, Y, method="solver", sample_weight=W)
+    assert certificate.upper == pytest.approx(model.objective_, rel=1e-9)
+    assert model.objective_ - model.dual_gap_ <= certificate.upper
+    assert certificate.lower >= model.objective_ - model.dual_gap_

@@ -17,6 +17,7 @@ from pathrelu.certificate._candidate import Candidate, Given
 from pathrelu.certificate._methods import BY_NAME, METHODS, MOST_BRANCH_RANK, Spectral, Task, constant_bound
 from pathrelu.certificate._result import Bound, Certificate
 from pathrelu.progress import followed, line, showing
+from pathrelu.rows.sources import Source
 
 
 def certify(
@@ -199,6 +200,11 @@ def certify(
     max_rounds = check.count(max_rounds, "max_rounds")
     max_nodes = check.count(max_nodes, "max_nodes")
     threads = check.threads(n_threads)
+    if isinstance(X, Source):
+        raise TypeError(
+            f"X is a source of rows, a {type(X).__name__}, and a certificate needs all rows in memory; "
+            "expected an array or table. Over the gates of a network fitted to a source, dual_gap_ is a bound"
+        )
     read = Given.estimator if fitted else Given.network_with
     candidate = Candidate(read(net, X, y, sample_weight, own), threads, merge=arrangements is None)
     network, training, upper = candidate.network, candidate.training, candidate.upper
