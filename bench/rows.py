@@ -1,6 +1,7 @@
 """Growth with rows: time and memory of default fits, beside scikit-learn's network, and what they predict.
 
     python bench/rows.py [--rows 10000 100000 1000000 3000000] [--output DIR]
+    python bench/rows.py --disk 4    # GB of rows in a file, from which a source reads them
 
 Each fit is a process of its own with two threads. Peak memory is what a fit adds to the process with its
 data, which is in memory as float32 before; time is that of the fit alone, on the wall and of processors.
@@ -13,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -25,9 +27,9 @@ TASKS = ("regression", "two classes", "ten classes")
 METHODS = ("pathrelu", "MLP")
 
 
-def rows_of(n: int, task: str):
+def rows_of(n: int, task: str, seed: int = 0):
     """A smooth function of six directions with noise, or classes by the largest of ten of them."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, COLUMNS), dtype=np.float32)
     directions = np.random.default_rng(99).standard_normal((COLUMNS, 6)) / np.sqrt(COLUMNS)
     z = (X @ directions.astype(np.float32)).astype(np.float64)
@@ -73,6 +75,34 @@ def measure(method: str, task: str, n: int) -> dict[str, object]:
     return found
 
 
+def measure_disk(gigabytes: float) -> dict[str, object]:
+    """One fit of a regression whose rows are in a file; this process never has more than a chunk of them."""
+    from pathrelu.rows import ArraySource
+
+    chunk, files = 1 << 20, []
+    n = max(round(gigabytes * 1e9 / (4 * COLUMNS * chunk)), 1) * chunk
+    with tempfile.TemporaryDirectory() as directory:
+        for name, shape in (("X", (n, COLUMNS)), ("y", (n,))):
+            files.append(np.memmap(Path(directory) / name, np.float32, "w+", shape=shape))
+        X, y = files
+        for k, start in enumerate(range(0, n, chunk)):
+            X[start : start + chunk], y[start : start + chunk] = rows_of(chunk, "regression", k)
+            X.flush()
+        del X, y
+        files = [np.memmap(f.filename, np.float32, "r", shape=f.shape) for f in files]
+        model = model_of("pathrelu", "regression")
+        before = new_peak()
+        wall, processor = time.perf_counter(), time.process_time()
+        model.fit(ArraySource(*files))
+        found = {"wall": time.perf_counter() - wall, "processor": time.process_time() - processor}
+        found |= {"n": n, "data": files[0].nbytes / 1e6, "before": before, "peak": memory("VmHWM")}
+        found |= {
+            "passes": model.n_passes_,
+            "score": float(model.score(*rows_of(TEST_ROWS, "regression", n))),
+        }
+        return found
+
+
 def memory(entry: str) -> float:
     """Resident memory of this process in MB: now (VmRSS) or the most there was (VmHWM). Linux only."""
     status = Path("/proc/self/status").read_text()
@@ -107,6 +137,18 @@ def report(records: list[dict], directory: Path) -> None:
             f"{r['processor']:.1f} | {r['above_data']:.0f} | {r['data']:.0f} |"
         )
     lines += ["", "![Seconds and memory of the regression against rows](rows.png)"]
+    disk = directory / "disk.json"
+    if disk.exists():
+        r = json.loads(disk.read_text())
+        lines += [
+            "",
+            "## From a file",
+            "",
+            f"`python bench/rows.py --disk 4`: {r['n']:,} rows of a regression, {r['data'] / 1e3:.2f} GB of",
+            f"`numpy.memmap` by `ArraySource`: {r['passes']} passes in {r['wall']:.0f} s, R²",
+            f"{r['score']:.3f}; resident memory of the process at most {r['peak'] / 1e3:.2f} GB, pages of",
+            f"the file included ({r['before'] / 1e3:.2f} GB before the fit).",
+        ]
     (directory / "rows.md").write_text("\n".join(lines) + "\n")
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     # Okabe and Ito's.
@@ -134,11 +176,17 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--disk", type=float, metavar="GB", help="one fit of rows in a file instead")
     parser.add_argument("--one", nargs=3, metavar=("METHOD", "TASK", "ROWS"), help="one fit, as JSON")
     given = parser.parse_args()
     if given.one:
         method, task, n = given.one
         print(json.dumps(measure(method, task, int(n))))
+        return
+    given.output.mkdir(parents=True, exist_ok=True)
+    if given.disk:
+        (given.output / "disk.json").write_text(json.dumps(measure_disk(given.disk), indent=1) + "\n")
+        report(json.loads((given.output / "rows.json").read_text()), given.output)
         return
     records = []
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(THREADS))
@@ -150,7 +198,6 @@ def main() -> None:
                 record = {"task": task, "n": n, "method": method} | json.loads(done.stdout)
                 print(json.dumps(record), flush=True)
                 records.append(record)
-    given.output.mkdir(parents=True, exist_ok=True)
     (given.output / "rows.json").write_text(json.dumps(records, indent=1) + "\n")
     report(records, given.output)
 

@@ -13,13 +13,11 @@ py::tuple dual_of_block(const ProblemArrays& problem, std::vector<Index> width, 
     const auto all = vector(imbalance, "imbalance");
     const TreeShape shape(std::move(width));
     const StartTrees from = view_of(trees);
-    const BlockDual sums = std::visit(
-        [&](const auto& X) {
-            const auto rows = matrix(X, "X");
-            const WithoutGil nogil;
-            return block_dual(rows, y, w, problem.loss, shape, from, {all, adjoint, one_in, n_nearest});
-        },
-        problem.X);
+    const BlockDual sums = on_dense_rows(problem.X, [&](const auto& X) {
+        const auto rows = matrix(X, "X");
+        const WithoutGil nogil;
+        return block_dual(rows, y, w, problem.loss, shape, from, {all, adjoint, one_in, n_nearest});
+    });
     const Index K = from.leaves.rows;
     const Index m = K + y.cols;
     const auto size = static_cast<Index>(sums.imbalance.size());
@@ -38,13 +36,11 @@ double dual_value_of_block(const ProblemArrays& problem, std::vector<Index> widt
     const auto all = vector(imbalance, "imbalance");
     const TreeShape shape(std::move(width));
     const StartTrees from = view_of(trees);
-    return std::visit(
-        [&](const auto& X) {
-            const auto rows = matrix(X, "X");
-            const WithoutGil nogil;
-            return block_dual_value(rows, y, w, problem.loss, shape, from, all, s);
-        },
-        problem.X);
+    return on_dense_rows(problem.X, [&](const auto& X) {
+        const auto rows = matrix(X, "X");
+        const WithoutGil nogil;
+        return block_dual_value(rows, y, w, problem.loss, shape, from, all, s);
+    });
 }
 
 template <class X>

@@ -32,7 +32,7 @@ py::tuple search_arrays(const ProblemArrays& problem, double alpha, std::vector<
         return search(rows, targets, weights, alpha, problem.loss, problem.relu, shape, solve_options,
                       search_options, observer, from, monotone);
     };
-    SearchResult result = std::visit(search_rows, problem.X);
+    SearchResult result = on_dense_rows(problem.X, search_rows);
     const Index P = result.arrangements.size(), dim = shape.paths() * columns;
     auto W = copy_of(result.weights, std::vector<Index>{P, dim});
     const bool shared = !result.directions.empty();
@@ -54,13 +54,12 @@ py::tuple slide_arrays(const ProblemArrays& problem, double alpha, std::vector<I
     const Observer observer = watch.observer();
     const StartTrees from = start ? view_of(*start) : StartTrees{};
     const auto monotone = problem.directions_of_columns();
-    const auto slide_on = [&](const auto& X) {
-        const auto rows = matrix(X, "X");
+    const auto slide_on = [&](const auto& rows) {
         const WithoutGil nogil;
         return slide(rows, targets, weights, alpha, problem.loss, shape, solve_options, options, observer,
                      from, monotone);
     };
-    const SlideResult result = std::visit(slide_on, problem.X);
+    const SlideResult result = on_rows(problem.X, slide_on);
     return py::make_tuple(arrays_of(result), result.stopped);
 }
 
@@ -82,13 +81,12 @@ StateArrays descend_arrays(const ProblemArrays& problem, double alpha, std::vect
     };
     StochasticState state{values(std::get<0>(from)), values(std::get<1>(from)), values(std::get<2>(from)),
                           std::get<3>(from)};
-    const auto descend = [&](const auto& X) {
-        const auto rows = matrix(X, "X");
+    const auto descend = [&](const auto& rows) {
         const WithoutGil nogil;
         descend_stochastically(rows, targets, weights, alpha, problem.loss, shape, trees, options, state,
                                monotone);
     };
-    std::visit(descend, problem.X);
+    on_rows(problem.X, descend);
     const std::vector<Index> size{static_cast<Index>(state.x.size())};
     return {copy_of(state.x, size), copy_of(state.mean, size), copy_of(state.square, size), state.steps};
 }
@@ -105,19 +103,18 @@ TreeArrays trees_at_variables(const Array<double>& x, const TreeArrays& kinds, s
         trees_at(vector(x, "x"), view_of(kinds), TreeShape(std::move(width)), shared, fit_intercept, unit));
 }
 
-Array<double> outputs_of_trees(const std::variant<Array<double>, Array<float>>& table,
-                               std::vector<Index> width, const TreeArrays& trees, int threads) {
+Array<double> outputs_of_trees(const RowArrays& table, std::vector<Index> width, const TreeArrays& trees,
+                               int threads) {
     const StartTrees from = view_of(trees);
     const TreeShape shape(std::move(width));
-    const auto of_rows = [&](const auto& X) {
-        const auto rows = matrix(X, "X");
+    const auto of_rows = [&](const auto& rows) {
         Array<double> f({rows.rows, from.intercept.size});
         double* out = f.mutable_data();
         const WithoutGil nogil;
         outputs_of(rows, shape, from, threads, out);
         return f;
     };
-    return std::visit(of_rows, table);
+    return on_rows(table, of_rows);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ SolveReport solve_arrays(const ProblemArrays& problem, const Arrangements& arran
         const WithoutGil nogil;
         return solve(program, options, Z, b, observer);
     };
-    return std::visit(solve_rows, problem.X);
+    return on_dense_rows(problem.X, solve_rows);
 }
 
 double alpha_max_arrays(const ProblemArrays& problem, const Arrangements& arrangements, bool fit_intercept,
@@ -34,18 +34,33 @@ double alpha_max_arrays(const ProblemArrays& problem, const Arrangements& arrang
         const WithoutGil nogil;
         return alpha_max(program, fit_intercept, threads);
     };
-    return std::visit(of_rows, problem.X);
+    return on_dense_rows(problem.X, of_rows);
 }
 
-template <class T>
-ProblemArrays problem_of(const Array<T>& X, const Array<double>& y, const Array<double>& w,
-                         const LossSpec& loss, bool relu, const std::optional<Array<std::int8_t>>& monotone) {
+SparseArrays sparse_rows(const Array<std::int64_t>& begin, const Array<std::int32_t>& columns,
+                         std::variant<Array<double>, Array<float>> values, const Array<double>& offset) {
+    const auto starts = vector(begin, "begin");
+    const auto places = vector(columns, "columns");
+    const Index d = vector(offset, "offset").size;
+    const Index nonzeros = std::visit([](const auto& v) { return vector(v, "values").size; }, values);
+    require(starts.size > 0 && starts[0] == 0 && starts[starts.size - 1] == nonzeros &&
+                std::is_sorted(starts.begin(), starts.end()),
+            "begin must rise from 0 to ", nonzeros, ", the number of values");
+    require(places.size == nonzeros, "columns has ", places.size, " entries; expected ", nonzeros);
+    require(std::all_of(places.begin(), places.end(), [d](Index j) { return 0 <= j && j < d; }),
+            "columns has entries outside 0 .. ", d - 1);
+    return {begin, columns, std::move(values), offset};
+}
+
+template <class Rows>
+ProblemArrays problem_of(const Rows& X, const Array<double>& y, const Array<double>& w, const LossSpec& loss,
+                         bool relu, const std::optional<Array<std::int8_t>>& monotone) {
     return {X, y, w, loss, relu, monotone};
 }
 
-template <class T>
+template <class Rows>
 void bind_problem(py::class_<ProblemArrays>& problem) {
-    problem.def(py::init(&problem_of<T>), py::arg("X").noconvert(), py::arg("y").noconvert(),
+    problem.def(py::init(&problem_of<Rows>), py::arg("X").noconvert(), py::arg("y").noconvert(),
                 py::arg("w").noconvert(), py::arg("loss"), py::arg("relu"), py::arg("monotone") = py::none());
 }
 
@@ -90,9 +105,13 @@ void register_solver(py::module_& m) {
                                    return copy_of(report.dual_point, std::vector<Index>{size});
                                })
         .def_readonly("history", &SolveReport::history);
+    py::class_<SparseArrays>(m, "SparseRows")
+        .def(py::init(&sparse_rows), py::arg("begin").noconvert(), py::arg("columns").noconvert(),
+             py::arg("values").noconvert(), py::arg("offset").noconvert());
     py::class_<ProblemArrays> problem(m, "Problem");
-    bind_problem<double>(problem);
-    bind_problem<float>(problem);
+    bind_problem<Array<double>>(problem);
+    bind_problem<Array<float>>(problem);
+    bind_problem<SparseArrays>(problem);
     py::class_<CallerWatch>(m, "Watch")
         .def(py::init([](const py::object& callback, const py::object& stop, double seconds) {
                  return CallerWatch{callback, stop, seconds};

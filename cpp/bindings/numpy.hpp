@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include <pathrelu/error.hpp>
+#include <pathrelu/pass_rows.hpp>
 #include <pathrelu/solver.hpp>
 
 #include <chrono>
@@ -49,9 +50,47 @@ Array<T> copy_of(const std::vector<T>& values, Shape shape) {
     return out;
 }
 
+/// Rows by their nonzeros, less a vector. Bound as "SparseRows", which holds the arrays.
+struct SparseArrays {
+    Array<std::int64_t> begin;
+    Array<std::int32_t> columns;
+    std::variant<Array<double>, Array<float>> values;
+    Array<double> offset;
+
+    template <class T>
+    PassRows<T> rows(const Array<T>& of_them) const {
+        return PassRows<T>(SparseRows<T>{vector(begin, "begin"), vector(columns, "columns"),
+                                         vector(of_them, "values"), vector(offset, "offset")});
+    }
+};
+
+using RowArrays = std::variant<Array<double>, Array<float>, SparseArrays>;
+
+/// function(PassRows) of rows of any kind.
+template <class Function>
+auto on_rows(const RowArrays& X, Function function) {
+    return std::visit(
+        [&](const auto& rows) {
+            if constexpr (std::is_same_v<std::decay_t<decltype(rows)>, SparseArrays>)
+                return std::visit([&](const auto& values) { return function(rows.rows(values)); },
+                                  rows.values);
+            else
+                return function(PassRows(matrix(rows, "X")));
+        },
+        X);
+}
+
+/// function(array) of dense rows.
+template <class Function>
+auto on_dense_rows(const RowArrays& X, Function function) {
+    require(!std::holds_alternative<SparseArrays>(X), "X is sparse; expected dense rows");
+    const auto* wide = std::get_if<Array<double>>(&X);
+    return wide ? function(*wide) : function(std::get<Array<float>>(X));
+}
+
 /// What all programs over the same rows share. Bound as "Problem", which holds the arrays.
 struct ProblemArrays {
-    std::variant<Array<double>, Array<float>> X;
+    RowArrays X;
     Array<double> y, w;
     LossSpec loss;
     bool relu;

@@ -18,12 +18,12 @@ from sklearn.utils.validation import check_is_fitted
 from pathrelu import _core
 from pathrelu import _validation as check
 from pathrelu._measures import training_scores, variance_shares
+from pathrelu._scaling import Scaling
 from pathrelu._sklearn import Tags
 from pathrelu._watch import Callback, Record, Watch
 from pathrelu.alpha import (
     EVALUATIONS,
     LAST_EVALUATIONS,
-    LAST_STREAM,
     STEP_PRODUCTS,
     Candidate,
     Choice,
@@ -31,13 +31,13 @@ from pathrelu.alpha import (
     choose_by_held_out,
     geometric_means,
     held_out_folds,
+    last_slide,
     mean_objective,
     multiplied,
     passes_over,
     plan_by_held_out,
     rescaling,
     slide_along,
-    slide_over,
     slide_work,
     solve_at_automatic_alpha,
 )
@@ -55,14 +55,16 @@ from pathrelu.program._search import pruned, run_search, trees_of
 from pathrelu.program._slide import Slides, Trees
 from pathrelu.program._solution import Solution
 from pathrelu.program._solve import largest_alpha, run, solver_options, warn_of_float32, warn_of_gap
-from pathrelu.program._stochastic import ShuffledRows
 from pathrelu.progress import followed
-from pathrelu.training import Data, Scaling, TrainingProblem, canonical
+from pathrelu.training import Data, TrainingProblem, canonical, canonical_sparse
 
 logger = logging.getLogger("pathrelu")
 
 SOURCES = ("search", "sample")
 MANY_ROWS = 50_000  # above which alpha, encoding and scales are those of a sample
+# Sparse rows of more entries, zeros among them, are trained on by their nonzeros, if no more than a share of
+# the entries are: others are faster as dense rows, of at most 80 MB.
+DENSE_ENTRIES, MOST_NONZERO = 10_000_000, 0.1
 ENCODINGS = ("auto", "linear", "ramps")
 # Default tolerances: where held-out rows choose alpha, one that predictions do not notice.
 TOL, HELD_OUT_TOL = 1e-4, 1e-2
@@ -337,12 +339,23 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         """Whether rows are so many that most of the work is done on some, and the rest in blocks."""
         shape = getattr(X, "shape", None)
         n_rows = shape[0] if shape else len(X) if isinstance(X, list | tuple) else 0
-        if n_rows <= MANY_ROWS or issparse(X):
+        if n_rows <= MANY_ROWS:
             return False
         settings = self._settings()
         only_some = settings.low_rank or settings.prune or settings.warm_start or settings.n_networks > 1
         by_slides = settings.chooses_by_held_out and settings.shared and self.tol is None
         return by_slides and not only_some and self._path is None
+
+    def _by_nonzeros(self, X: Any) -> bool:
+        """Whether sparse rows are so large that they stay sparse."""
+        if not issparse(X) or X.shape[0] * X.shape[1] <= DENSE_ENTRIES:
+            return False
+        settings = self._settings()
+        of_rows = settings.low_rank or settings.prune or settings.warm_start or settings.n_networks > 1
+        as_they_are = self.encode is None or getattr(self.encode, "numeric", self.encode) != "ramps"
+        by_slides = settings.searches and self.tol is None and as_they_are and self._path is None
+        few = X.nnz <= MOST_NONZERO * X.shape[0] * X.shape[1]
+        return by_slides and few and not of_rows
 
     def _checked(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
@@ -393,6 +406,10 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         Several, of the same rows, if there is something `to_choose` from.
         """
         encoder = self._encoder()
+        if raw.nonzeros is not None:
+            rows = raw.nonzeros if encoder is None else encoder.fit_raw(raw, y, weight).encode(raw)
+            places, y, weight = canonical_sparse(rows, y, weight)
+            return [(encoder, rows[places])], y, weight
         if encoder is None:
             assert raw.block is not None
             places, y, weight = canonical(raw.block, y, weight)
@@ -481,11 +498,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             evaluations = LAST_EVALUATIONS if rate is None else passes_over(len(problem.X))
             work = slide_work(problem.X.shape, slides, evaluations)
             stage.step(f"alpha {alpha:.3g}, last slide", work)
-            if rate is None or trees is None:
-                last = slides.descend(problem, alpha, trees, evaluations=LAST_EVALUATIONS)
-            else:
-                rows = ShuffledRows(problem, slides)
-                last = slide_over(slides, rows, problem, alpha, trees, at_constant, rate, LAST_STREAM)
+            last = last_slide(slides, problem, alpha, trees, rate, at_constant)
             found = self._solve_over(settings, problem, alpha, last, LAST_STEPS)
             solutions.append(_logged(settings, found))
         return solutions
@@ -512,6 +525,21 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         self, settings: Settings, training: TrainingProblem, path: Path
     ) -> tuple[TrainingProblem, list[Problem], list[Solution]]:
         """The problem, its programs and solutions of slides at the given alpha, from the path before it."""
+        scaled, problems = self._follow(settings, training, path)
+        assert settings.alpha is not None
+        slides = settings.slides()
+        solutions = []
+        for problem, trees in zip(problems, path.trees, strict=True):
+            if path.before is not None:
+                work = slide_work(problem.X.shape, slides, LAST_EVALUATIONS)
+                slides.watch.stage.step("last slide", work)
+                trees = slides.descend(problem, settings.alpha, trees, evaluations=LAST_EVALUATIONS)
+            steps = 0 if path.before is None else LAST_STEPS
+            solutions.append(self._solve_over(settings, problem, settings.alpha, trees, steps))
+        return scaled, problems, solutions
+
+    def _follow(self, settings: Settings, training: Any, path: Path) -> tuple[Any, list[Problem]]:
+        """Slides along the path, down to the given alpha; the problem there, and its programs."""
         assert settings.alpha is not None
         slides = settings.slides()
         n_free = training.data.X.shape[1]
@@ -519,7 +547,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         left = sum(map(len, stages)) + 1  # values of alpha
         for stage in stages:
             if stage is not stages[0]:
-                path = path.rescaled(n_free, training.X.shape[1] - n_free)
+                vars(path).update(vars(path.rescaled(n_free, training.X.shape[1] - n_free)))
             scaled = training if path.factors is None else training.times(path.factors[:n_free])
             problems = scaled.programs()
             for alpha in [*stage, settings.alpha] if stage is stages[-1] else stage:
@@ -533,15 +561,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                 ]
                 path.length += 1
         self.column_factors_ = None if path.factors is None else path.factors[:n_free]
-        solutions = []
-        for problem, trees in zip(problems, path.trees, strict=True):
-            if path.before is not None:
-                work = slide_work(problem.X.shape, slides, LAST_EVALUATIONS)
-                slides.watch.stage.step("last slide", work)
-                trees = slides.descend(problem, settings.alpha, trees, evaluations=LAST_EVALUATIONS)
-            steps = 0 if path.before is None else LAST_STEPS
-            solutions.append(self._solve_over(settings, problem, settings.alpha, trees, steps))
-        return scaled, problems, solutions
+        return scaled, problems
 
     def _solve_over(
         self, settings: Settings, problem: Problem, alpha: float, trees: Trees, most_steps: int
@@ -681,6 +701,9 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: ArrayLike) -> check.Rows:
         check_is_fitted(self)
         threads = check.threads(self.n_threads)
+        if issparse(X):
+            rows = check.table(self, X, gaps=self.encode is not None, sparse=True, reset=False)
+            return self.network_.predict(rows, n_threads=threads)
         return self.network_.predict(self._read(X, reset=False), n_threads=threads)
 
     @property

@@ -200,10 +200,19 @@ class Report(Record):
     @property
     def dual_point(self) -> NDArray[np.float64]: ...
 
+class SparseRows:
+    def __init__(
+        self,
+        begin: NDArray[np.int64],
+        columns: NDArray[np.int32],
+        values: _Rows,
+        offset: NDArray[np.float64],
+    ) -> None: ...
+
 class Problem:
     def __init__(
         self,
-        X: _Rows,
+        X: _Rows | SparseRows,
         y: NDArray[np.float64],
         w: NDArray[np.float64],
         loss: _Loss,
@@ -327,7 +336,9 @@ def cone_scores(
     floor: float,
     threads: int,
 ) -> NDArray[np.float64]: ...
-def tree_outputs(X: _Rows, width: list[int], trees: _Trees, threads: int) -> NDArray[np.float64]: ...
+def tree_outputs(
+    X: _Rows | SparseRows, width: list[int], trees: _Trees, threads: int
+) -> NDArray[np.float64]: ...
 def search(
     problem: Problem,
     alpha: float,

@@ -22,12 +22,19 @@ MOST_ROWS = 10_000
 
 def training_scores(network: Network, data: Data, threads: int) -> dict[str, float]:
     """Weighted scores: accuracy and log-loss, or R², RMSE and MAE, which are means over the targets."""
-    outputs = np.concatenate(
-        [
-            rowwise.network_outputs(network, block, threads)
-            for block in _blocks(data.X, np.arange(len(data.X)))
-        ]
+    return scores_of(
+        np.concatenate(
+            [
+                rowwise.network_outputs(network, block, threads)
+                for block in _blocks(data.X, np.arange(len(data.X)))
+            ]
+        ),
+        data,
     )
+
+
+def scores_of(outputs: NDArray[np.float64], data: Data) -> dict[str, float]:
+    """Weighted scores of outputs (n, n_outputs)."""
     share = data.w / data.w.sum()
     with np.errstate(all="ignore"):  # numbers whose squares or exponentials are too large are infinite then
         if data.labels is not None:

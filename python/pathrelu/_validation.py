@@ -27,10 +27,10 @@ MOST_LAYERS = 64
 MOST_NAMED = 5  # columns in one message
 
 
-def table(estimator: Any, X: Any, *y: Any, gaps: bool = False, **options: Any) -> Any:
+def table(estimator: Any, X: Any, *y: Any, gaps: bool = False, sparse: bool = False, **options: Any) -> Any:
     """`validate_data` for estimators, whose rows come out dense, C-ordered, finite, as float32 or float64.
 
-    With `gaps`, rows are not looked at for what is not finite.
+    With `gaps`, rows are not looked at for what is not finite; with `sparse`, sparse ones come out as CSR.
     """
     names = None if is_lazy(X) else column_names(X)
     if names is not None:  # first of all, so that a frame with a column too many is told which
@@ -53,11 +53,16 @@ def table(estimator: Any, X: Any, *y: Any, gaps: bool = False, **options: Any) -
             # scikit-learn knows the dtype of arrays, but not of every kind of data frame.
             dtype=[np.float32] if names is not None and _narrow(X) else [np.float64, np.float32],
             order="C",
-            accept_sparse=True,
+            accept_sparse="csr" if sparse else True,
             ensure_all_finite=False,
             **options,
         )
-    rows = dense(checked[0] if y else checked, "X")
+    rows = checked[0] if y else checked
+    if sparse and issparse(rows):
+        if not gaps:
+            finite_entries(rows, "X")
+        return checked
+    rows = dense(rows, "X")
     if not gaps:
         finite_columns(rows, "X", names)
     return (rows, checked[1]) if y else rows
@@ -203,6 +208,19 @@ def dense(rows: Any, name: str) -> Any:
             "first, as sklearn.decomposition.TruncatedSVD does"
         )
     return rows.toarray(order="C")
+
+
+def finite_entries(rows: Any, name: str) -> None:
+    """Refuse sparse rows (CSR) with missing or infinite entries, naming the first."""
+    bad = ~np.isfinite(rows.data)
+    if bad.any():
+        entry = int(bad.argmax())
+        row = int(np.searchsorted(rows.indptr, entry, "right")) - 1
+        what = "missing values (NaN)" if np.isnan(rows.data[entry]) else "infinite values"
+        raise ValueError(
+            f"{name} has {what}: {int(bad.sum())}, the first in row {row}, column {rows.indices[entry]}; "
+            "expected finite numbers"
+        )
 
 
 def finite_columns(array: Rows, name: str, names: Sequence[Any] | None = None) -> None:

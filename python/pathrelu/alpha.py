@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from pathrelu import _core
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
+from pathrelu._sparse_rows import SparseRows, rows_at, sparse_keys
 from pathrelu._watch import Record
+from pathrelu.network._trees import norms_of
 from pathrelu.program._problem import Problem
-from pathrelu.program._slide import Slides, Trees
+from pathrelu.program._slide import Slides, Trees, path_signs
 from pathrelu.program._solution import Solution
 from pathrelu.program._stochastic import Rows, ShuffledRows, stochastic_slide
 
@@ -38,6 +40,11 @@ RATES = (0.004, 0.016)
 FURTHER_SLIDES = 5  # at the better rate
 LAST_STREAM = len(RATES) + FURTHER_SLIDES  # of random numbers of the slide over all rows
 LESS = 0.5  # of alpha there, beside what the number of rows takes off
+# Sparse rows slide stochastically from the first alpha on: of so many passes, for so many rows in all within
+# bounds, at this rate, and with as many trees as keep their weights within a number.
+SPARSE_PASSED, SPARSE_PASSES, SPARSE_RATE = 60_000, (2, 40), 0.016
+SPARSE_WEIGHTS, FEWEST_SPARSE_TREES = 640_000, 32
+SMALL = 0.01  # norm of the random trees that are added, of the median of the sample's
 SPAN_ROWS = 500  # up to which rows of more columns are seen in coordinates of their span
 SPAN_COLUMNS = 1.5  # times the rows, from which that pays
 PATIENCE = 2  # values of alpha without a gain, which end the path
@@ -388,10 +395,10 @@ class _View:
         return cls(np.ones(problem.X.shape[1]) if factors is None else factors, None)  # columns keep signs
 
     @classmethod
-    def of(cls, X: check.Rows, factors: NDArray[np.float64] | None = None) -> Self:
+    def of(cls, X: check.Rows | SparseRows, factors: NDArray[np.float64] | None = None) -> Self:
         n, d = X.shape
         factors = np.ones(d) if factors is None else factors
-        if n > SPAN_ROWS or d < SPAN_COLUMNS * n:
+        if n > SPAN_ROWS or d < SPAN_COLUMNS * n or isinstance(X, SparseRows):
             return cls(factors, None)
         rows = np.ascontiguousarray(X, np.float64) * factors
         squares, vectors = algebra.eigenvalues(algebra.product(rows, np.ascontiguousarray(rows.T)))
@@ -402,6 +409,9 @@ class _View:
 
     def problem(self, problem: Problem) -> Problem:
         X = problem.X
+        if isinstance(X, SparseRows):
+            rows: Any = X.times(self.factors)
+            return problem if (self.factors == 1).all() else replace(problem, X=rows)
         if (self.factors != 1).any():
             X = np.ascontiguousarray(X * self.factors.astype(X.dtype))
         if self.axes is not None:
@@ -444,13 +454,18 @@ class _Walk:
         self.at_constant = loss_at_constant(problem)
         gradient = _loss_gradient(problem, constant) * (problem.w / len(problem.w))[:, np.newaxis]
         seen = [view.problem(problem) for view in views]
-        score = algebra.product(np.ascontiguousarray(seen[0].X.T, np.float64), gradient)
+        rows: Any = seen[0].X
+        if isinstance(rows, SparseRows):
+            score = rows.correlate(gradient)
+        else:
+            score = algebra.product(np.ascontiguousarray(rows.T, np.float64), gradient)
         self.first = FIRST_SHARE * float(np.sqrt((score**2).sum(axis=0).max())) or 1.0
         folds = sorted(set(fold[fold >= 0].tolist()))
         parts = zip(seen * len(folds) if len(seen) == 1 else seen, folds, strict=True)
         self.parts = [(part_of(of, fold != k), part_of(of, fold == k)) for of, k in parts]
         self.few: list[tuple[Problem, Problem]] = []
-        if len(folds) == 1 and len(self.parts[0][0].X) > PATH_ROWS:
+        sparse = isinstance(rows, SparseRows)
+        if len(folds) == 1 and len(self.parts[0][0].X) > PATH_ROWS and not sparse:
             trained = len(self.parts[0][0].X)
             some = np.zeros(trained, bool)
             some[np.random.default_rng(seed).permutation(trained)[:PATH_ROWS]] = True
@@ -577,10 +592,98 @@ def slide_along(
     k: int,
 ) -> Trees:
     """The trees at alpha, the k-th value of a path, from those at the value before and random ones."""
+    if isinstance(problem.X, SparseRows):
+        return sparse_slide(slides, problem, alpha, before, k)
     most = min(MOST_TREES, problem.y.size)  # a network needs no more sub-networks than targets
     wanted = RANDOM_TREES if before is None else FURTHER_TREES
     random = min(wanted, max(0, most - (0 if before is None else len(before[0]))))
     return slides.descend(problem, alpha, before, evaluations=EVALUATIONS, random_trees=random, stream=k)
+
+
+def sparse_slide(
+    slides: Slides, problem: Problem, alpha: float, before: Trees | None, k: int, last: bool = False
+) -> Trees:
+    """As `slide_along`, over sparse rows; the `last` one is longer, slower, and adds no random trees."""
+    n, d = problem.X.shape
+    weights = math.prod(slides.width) * d
+    most = min(RANDOM_TREES, max(FEWEST_SPARSE_TREES, SPARSE_WEIGHTS // weights), problem.y.size)
+    random = most if before is None or len(before[0]) == 0 else 0
+    trees = slides.descend(problem, alpha, before, evaluations=1, random_trees=random, stream=k)
+    if slides.watch.stopped_by or len(trees[0]) == 0:
+        return trees
+    if not last:
+        trees = with_random_trees(trees, slides, most, np.zeros(0, bool), k, problem.monotone)
+    fewest, longest = SPARSE_PASSES
+    passes = min(longest, max(fewest, round(SPARSE_PASSED / n)))
+    return stochastic_slide(
+        slides,
+        ShuffledRows(problem, slides),
+        problem.core_loss,
+        alpha,
+        trees,
+        at_constant=loss_at_constant(problem),
+        rate=SPARSE_RATE / 2 if last else SPARSE_RATE,
+        passes=2 * passes if last else passes,
+        stream=k,
+        monotone=problem.monotone,
+    )
+
+
+def with_random_trees(
+    trees: Trees,
+    slides: Slides,
+    most: int,
+    empty: NDArray[np.bool_],
+    stream: int = 0,
+    monotone: NDArray[np.int8] | None = None,
+) -> Trees:
+    """The trees, and small random ones up to so many: more rows tell more of them apart.
+
+    None has a weight of `empty` columns, which are the first ones, and all follow the directions `monotone`.
+    """
+    leaves, signs, directions, linear, intercept = trees
+    more = most - len(leaves)
+    if more <= 0 or len(leaves) == 0:
+        return trees
+    rng = np.random.default_rng(slides.seed + stream)
+    paths = math.prod(slides.width)
+    weights = rng.standard_normal((more, paths, leaves.shape[1] // paths))
+    weights[:, :, : len(empty)][:, :, empty] = 0
+    fresh = weights.reshape(more, -1)
+    fresh *= SMALL * np.median(norms_of(leaves)) / norms_of(fresh)[:, np.newaxis]
+    C = directions.shape[1]
+    own = rng.standard_normal((more, C))
+    if not slides.shared:  # each feeds one output
+        own *= np.eye(C)[rng.integers(C, size=more)]
+    edges = 1 - 2 * rng.integers(2, size=(more, signs.shape[1]))
+    if monotone is not None:
+        side = np.sign(own.sum(axis=1))[:, np.newaxis] * path_signs(edges, slides.width)
+        wanted = side[:, :, np.newaxis] * monotone
+        weights[:] = np.where(wanted == 0, weights, wanted * np.abs(weights))
+    return (
+        np.concatenate([leaves, fresh]),
+        np.concatenate([signs, edges.astype(np.int8)]),
+        np.concatenate([directions, own / norms_of(own)[:, np.newaxis]]),
+        np.concatenate([linear, np.zeros(more, np.uint8)]),
+        intercept,
+    )
+
+
+def last_slide(
+    slides: Slides,
+    problem: Problem,
+    alpha: float,
+    trees: Trees | None,
+    rate: float | None,
+    at_constant: float,
+) -> Trees:
+    """The trees of all rows, from those that a path has come to; stochastic at the rate of it, if any."""
+    if isinstance(problem.X, SparseRows):
+        return sparse_slide(slides, problem, alpha, trees, LAST_STREAM, last=True)
+    if rate is None or trees is None:
+        return slides.descend(problem, alpha, trees, evaluations=LAST_EVALUATIONS)
+    rows = ShuffledRows(problem, slides)
+    return slide_over(slides, rows, problem, alpha, trees, at_constant, rate, LAST_STREAM)
 
 
 def slide_over(
@@ -606,14 +709,14 @@ def part_of(problem: Problem, rows: NDArray[np.bool_]) -> Problem:
     w = problem.w[rows]
     return replace(
         problem,
-        X=np.ascontiguousarray(problem.X[rows]),
+        X=rows_at(problem.X, rows),
         y=np.ascontiguousarray(problem.y[rows]),
         w=check.unit_mean(w),
     )
 
 
 def held_out_folds(
-    X: check.Rows, codes: NDArray[np.intp] | None, seed: int, columns: int | None = None
+    X: check.Rows | SparseRows, codes: NDArray[np.intp] | None, seed: int, columns: int | None = None
 ) -> NDArray[np.intp] | None:
     """The fold of each row, or -1, with equal rows together and classes (`codes`) spread evenly.
 
@@ -621,7 +724,10 @@ def held_out_folds(
     A class of one row is in no fold. Few rows are held out in turns, so that each is once; of many, one part
     is enough, and of some where the `columns` of training are many, two.
     """
-    key = np.ascontiguousarray(X).view(np.dtype((np.void, X.shape[1] * X.itemsize)))[:, 0]
+    if isinstance(X, SparseRows):
+        key: NDArray[Any] = sparse_keys(X.matrix)
+    else:
+        key = np.ascontiguousarray(X).view(np.dtype((np.void, X.shape[1] * X.itemsize)))[:, 0]
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
     if len(first) < LEAST_ROWS:
         return None

@@ -19,6 +19,7 @@ from pathrelu._watch import Callback
 from pathrelu.encoding import RawTable, TableEncoder
 from pathrelu.progress import showing
 from pathrelu.rows import Source
+from pathrelu.rows._nonzeros import train_on_nonzeros
 from pathrelu.rows._training import train_on_rows, train_on_source
 from pathrelu.training import Data, encoded_directions, labelled_weights
 
@@ -30,6 +31,8 @@ def _fitted(estimator: Model, X: Any, y: Any, sample_weight: ArrayLike | None) -
     with showing(check.count(estimator.verbose, "verbose", 0)):
         if isinstance(X, Source):
             train_on_source(estimator, X, y, sample_weight)
+        elif estimator._by_nonzeros(X):
+            train_on_nonzeros(estimator, X, y, sample_weight)
         elif estimator._many(X):
             checked = estimator._checked(X, y, sample_weight)
             train_on_rows(estimator, estimator._settings(), *checked)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pathrelu import _validation as check
 from pathrelu import losses
-from pathrelu._moments import moments, rounding_noise
+from pathrelu._scaling import Scaling
+from pathrelu._sparse_rows import sparse_keys
 from pathrelu.arrangements import Arrangements
 from pathrelu.encoding import TableEncoder
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
@@ -34,67 +35,6 @@ class Data:
     present: NDArray[np.intp] | None = None  # places of the classes trained on, if not all have weight
     encoder: TableEncoder | None = None  # which the rows come from
     monotone: NDArray[np.int8] | None = None  # directions of columns; None if all are free
-
-
-SCALED_ROWS = 4096  # at a time, in double precision
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """How raw rows become those of training: centered, scaled, and with a constant for biases of units."""
-
-    center: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    constant: float | None  # the entries of the last column; None without one
-    empty: NDArray[np.bool_]  # columns of zeros up to rounding, which have no weights
-
-    @classmethod
-    def fit(cls, X: check.Rows, w: NDArray[np.float64], *, standardize: bool, bias: bool) -> Self:
-        """By the weighted moments of rows, or as they are."""
-        center, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
-        empty = rounding_noise(X)
-        if standardize:
-            center, scale, constant = moments(X, w, bias)
-            empty |= constant
-        return cls(center, scale, 1.0 if bias else None, empty)
-
-    @classmethod
-    def of(cls, network: ParallelReLUNetwork | GatedReLUNetwork, bias: bool) -> Self:
-        """That of a network."""
-        constant = network.bias_scale if bias else None
-        return cls(network.center, network.scale, constant, np.zeros(network.n_columns, bool))
-
-    def times(self, factors: NDArray[np.float64]) -> Self:
-        """That of scaled columns times factors of at most 1; columns too large for it stay as they are."""
-        with np.errstate(over="ignore"):
-            scale = self.scale / factors
-        return replace(self, scale=np.where(np.isfinite(scale), scale, self.scale))
-
-    def rows(self, X: check.Rows) -> check.Rows:
-        """Rows of training, in the dtype of raw ones."""
-        n, d = X.shape
-        table = np.empty((n, d + (self.constant is not None)), X.dtype)
-        for begin in range(0, n, SCALED_ROWS):
-            some = slice(begin, begin + SCALED_ROWS)
-            with np.errstate(over="ignore"):  # to infinity, which is refused with its place
-                table[some, :d] = (X[some] - self.center) / self.scale
-        table[:, :d][:, self.empty] = 0  # so that no weight, however large, makes a feature of noise
-        table[:, d:] = 1.0 if self.constant is None else self.constant
-        check.finite(table, "X after standardization")
-        return table
-
-    def directions(self, raw: NDArray[np.int8] | None) -> NDArray[np.int8] | None:
-        """Those of the columns of training: scales are positive, and the constant is free."""
-        if raw is None or self.constant is None:
-            return raw
-        return np.append(raw, np.int8(0))
-
-    def trees(self, weights: check.Rows, bias: check.Rows) -> NDArray[np.float64]:
-        """Weights (K, paths, n_features) and biases (K, paths) as weights of the columns of training."""
-        leaves = weights.astype(np.float64)
-        if self.constant is None:
-            return leaves
-        return np.concatenate([leaves, (bias.astype(np.float64) / self.constant)[..., np.newaxis]], axis=2)
 
 
 class TrainingProblem:
@@ -134,22 +74,8 @@ class TrainingProblem:
 
     def programs(self) -> list[Problem]:
         """A joint program where sub-networks or the loss join outputs, else one for each column."""
-        loss, y = self.data.loss, self.data.y
-        joint = self.shared or losses.core_name(loss, y.shape[1]) == losses.JOINT
         monotone = self.scaling.directions(self.data.monotone)
-        return [
-            Problem(
-                self.X,
-                np.ascontiguousarray(part),
-                not joint,
-                self.w,
-                self.activation,
-                loss,
-                losses.specification(loss, self.data.parameter, part, self.w),
-                monotone,
-            )
-            for part in ([y] if joint else y.T[:, :, np.newaxis])
-        ]
+        return programs_of(self.data, self.X, self.w, self.activation, monotone, shared=self.shared)
 
     def groups(
         self, network: ParallelReLUNetwork | GatedReLUNetwork
@@ -198,6 +124,32 @@ class TrainingProblem:
         )
 
 
+def programs_of(
+    data: Data,
+    X: Any,
+    w: NDArray[np.float64],
+    activation: str,
+    monotone: NDArray[np.int8] | None,
+    *,
+    shared: bool,
+) -> list[Problem]:
+    """Programs over rows of training: a joint one, or one for each column of the targets."""
+    joint = shared or losses.core_name(data.loss, data.y.shape[1]) == losses.JOINT
+    return [
+        Problem(
+            X,
+            np.ascontiguousarray(part),
+            not joint,
+            w,
+            activation,
+            data.loss,
+            losses.specification(data.loss, data.parameter, part, w),
+            monotone,
+        )
+        for part in ([data.y] if joint else data.y.T[:, :, np.newaxis])
+    ]
+
+
 def encoded_directions(
     directions: NDArray[np.int8] | None, encoder: TableEncoder | None
 ) -> NDArray[np.int8] | None:
@@ -224,6 +176,18 @@ def canonical(
     key = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
     ascending = np.lexsort((w, group))  # sums of weights must not depend on their order either
+    return used[first], y[first], np.bincount(group[ascending], w[ascending]).astype(np.float64)
+
+
+def canonical_sparse(
+    X: Any, y: NDArray[np.float64], w: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+    """As `canonical`, for sparse rows."""
+    used = np.flatnonzero(w > 0)
+    y, w = y[used] + 0.0, w[used]
+    keys = np.concatenate([sparse_keys(X)[used][:, np.newaxis], y], axis=1)
+    _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    ascending = np.lexsort((w, group))
     return used[first], y[first], np.bincount(group[ascending], w[ascending]).astype(np.float64)
 
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 
+#include <pathrelu/pass_rows.hpp>
 #include <pathrelu/solver.hpp>
 
 namespace pathrelu {
@@ -64,7 +65,7 @@ struct SearchResult {
 /// local step of a search, without the convex program. For relu. With `monotone`, as of a program, all trees
 /// are clipped to it. The same bits for any number of threads.
 template <class X>
-SlideResult slide(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
+SlideResult slide(PassRows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
                   const LossSpec& loss, const TreeShape& shape, const SolveOptions& solve_options,
                   const SlideOptions& options, const Observer& observer = {}, const StartTrees& from = {},
                   VecView<const std::int8_t> monotone = {});
@@ -89,7 +90,7 @@ struct StochasticOptions {
 /// signs and, unless outputs are shared, directions hold throughout. In single precision but for the state.
 /// False if the observer has ended it.
 template <class X>
-void descend_stochastically(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
+void descend_stochastically(PassRows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
                             const LossSpec& loss, const TreeShape& shape, const StartTrees& kinds,
                             const StochasticOptions& options, StochasticState& state,
                             VecView<const std::int8_t> monotone = {});
@@ -102,7 +103,7 @@ SlideResult trees_at(VecView<const double> x, const StartTrees& kinds, const Tre
 
 /// f (n, C) <- outputs of trees with their intercept, in double.
 template <class X>
-void outputs_of(Rows<X> rows, const TreeShape& shape, const StartTrees& trees, int threads, double* f);
+void outputs_of(PassRows<X> rows, const TreeShape& shape, const StartTrees& trees, int threads, double* f);
 
 /// Search for arrangements. relu: many random trees slide together, by L-BFGS on all leaf weights of the true
 /// network, where those that come to coincide are merged, and the convex program over the patterns reached

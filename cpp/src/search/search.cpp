@@ -38,7 +38,7 @@ class Search {
           options_(options),
           n_(problem.rows.rows),
           C_(problem.outputs()),
-          slider_(problem, solve_options.fit_intercept, options.seed, solve_options.threads),
+          slider_(problem, problem.rows, solve_options.fit_intercept, options.seed, solve_options.threads),
           pass_(slider_.pass()),
           loss_(slider_.loss()),
           starts_(slider_.starts()),

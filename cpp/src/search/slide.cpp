@@ -1,5 +1,6 @@
 #include "search/slide.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <deque>
 #include <limits>
@@ -11,7 +12,8 @@ namespace {
 
 /// Slides stop when the evaluations between two thinnings gain less than this share of the objective.
 constexpr double kSlideGain = 2e-4;
-constexpr std::size_t kMemory = 12;             // pairs that L-BFGS keeps
+/// Pairs that L-BFGS keeps, and numbers in them from which it keeps fewer: 64 MB.
+constexpr std::size_t kMemory = 12, kLeastMemory = 4, kMostKept = 8000000;
 constexpr Index kThinEvery = 50;                // evaluations after which trees are dropped and merged
 constexpr double kThinned = 0.9;                // share of the trees left that is worth a new start of L-BFGS
 constexpr double kNegligible = 1e-3;            // trees below this share of the largest norm are dropped
@@ -43,7 +45,8 @@ class Memory {
         const double curvature = step.dot(change);
         if (!(curvature > kFlat * step.norm() * change.norm())) return;
         pairs_.push_back({std::move(step), std::move(change), 1 / curvature});
-        if (pairs_.size() > kMemory) pairs_.pop_front();
+        const std::size_t numbers = 2 * static_cast<std::size_t>(pairs_.back().s.size());
+        if (pairs_.size() > std::clamp(kMostKept / numbers, kLeastMemory, kMemory)) pairs_.pop_front();
     }
 
   private:

@@ -15,15 +15,49 @@ constexpr double kCloudSize = 100;    // and not above this, in units whose outp
 constexpr double kFurther = 0.1;      // of a cloud's norm: what is added to trees in use
 constexpr double kSingleRange = 1e9;  // single precision holds products of four numbers up to it
 
+/// The sum of the squares of all entries; size (d) <- the largest one of each column.
+template <class X>
+double sizes_of(Rows<X> rows, std::vector<double>& size) {
+    double square = 0;
+    for (Index i = 0; i < rows.rows; ++i)
+        for (Index j = 0; j < rows.cols; ++j) {
+            const double x = std::abs(static_cast<double>(rows(i, j)));
+            square += x * x;
+            size[j] = std::max(size[j], x);
+        }
+    return square;
+}
+
+template <class X>
+double sizes_of(const SparseRows<X>& rows, std::vector<double>& size) {
+    const Index n = rows.begin.size - 1;
+    double square = 0;
+    std::vector<Index> zeros(size.size(), n);
+    for (Index e = 0; e < rows.values.size; ++e) {
+        const Index j = rows.columns[e];
+        const double x = std::abs(static_cast<double>(rows.values[e]) - rows.offset[j]);
+        square += x * x;
+        size[j] = std::max(size[j], x);
+        --zeros[j];
+    }
+    for (std::size_t j = 0; j < size.size(); ++j) {
+        const double x = std::abs(rows.offset[j]);
+        square += static_cast<double>(zeros[j]) * x * x;
+        if (zeros[j] > 0) size[j] = std::max(size[j], x);
+    }
+    return square;
+}
+
 }  // namespace
 
 template <class X>
-Slider<X>::Slider(const SearchProblem<X>& problem, bool fit_intercept, std::uint64_t seed, int threads)
+Slider<X>::Slider(const SearchProblem<X>& problem, PassRows<X> rows, bool fit_intercept, std::uint64_t seed,
+                  int threads)
     : problem_(problem),
       fit_intercept_(fit_intercept),
       loss_(make_loss(problem.loss, problem.y, problem.w, threads)),
-      pass_(problem.rows, problem.shape, problem.w, problem.outputs(), threads),
-      starts_(problem, seed) {
+      pass_(rows, problem.shape, problem.w, problem.outputs(), threads),
+      starts_(problem, rows, seed) {
     require(!problem.shared || !Monotone(problem.monotone).any(),
             "monotone is for sub-networks that feed one output each");
     require(problem.monotone.size == 0 || problem.monotone.size == problem.rows.cols, "monotone has ",
@@ -32,15 +66,9 @@ Slider<X>::Slider(const SearchProblem<X>& problem, bool fit_intercept, std::uint
     std::vector<double> f(problem.rows.rows * C, 0.0);
     shift_by_intercept(f, std::vector<double>(C, 0.0));
     const double at_zero = loss_->value(f.data());
-    double square = 0;
-    std::vector<double> size(problem.rows.cols, 0.0);  // of a column: its largest entry
-    for (Index i = 0; i < problem.rows.rows; ++i)
-        for (Index j = 0; j < problem.rows.cols; ++j) {
-            const double x = std::abs(static_cast<double>(problem.rows(i, j)));
-            square += x * x;
-            size[j] = std::max(size[j], x);
-        }
-    const double scale = std::sqrt(square / static_cast<double>(std::max<Index>(problem.rows.size(), 1)));
+    std::vector<double> size(rows.cols, 0.0);  // of a column: its largest entry
+    const double square = rows.is_sparse() ? sizes_of(rows.sparse(), size) : sizes_of(rows.dense(), size);
+    const double scale = std::sqrt(square / static_cast<double>(std::max<Index>(rows.rows * rows.cols, 1)));
     const double most_norm = at_zero / problem.alpha;  // more costs more than the zero network
     negligible_norm_ = kVanished * most_norm;
     cloud_norm_ = kCloudNorm * most_norm;
@@ -103,15 +131,16 @@ Trees trees_of(const StartTrees& from, const SearchProblem<X>& problem) {
 }
 
 template <class X>
-SlideResult slide(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
+SlideResult slide(PassRows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
                   const LossSpec& loss, const TreeShape& shape, const SolveOptions& solve_options,
                   const SlideOptions& options, const Observer& observer, const StartTrees& from,
                   VecView<const std::int8_t> monotone) {
     require(rows.rows == y.rows, "y has ", y.rows, " rows; X has ", rows.rows);
     const Index C = y.cols;
     const SearchProblem<X> problem{
-        rows, y, w, alpha, loss, true, shape, options.shared && C > 1, options.skip_connection, monotone};
-    Slider<X> slider(problem, solve_options.fit_intercept, options.seed, solve_options.threads);
+        rows.dense(), y, w, alpha, loss, true, shape, options.shared && C > 1, options.skip_connection,
+        monotone};
+    Slider<X> slider(problem, rows, solve_options.fit_intercept, options.seed, solve_options.threads);
     Budget budget(observer, 0);
     Trees trees = trees_of(from, problem);
     problem.restrict(trees);
@@ -144,9 +173,10 @@ SlideResult slide(Rows<X> rows, MatView<const double> y, VecView<const double> w
 }
 
 template <class X>
-void outputs_of(Rows<X> rows, const TreeShape& shape, const StartTrees& trees, int threads, double* f) {
+void outputs_of(PassRows<X> rows, const TreeShape& shape, const StartTrees& trees, int threads, double* f) {
     const Index C = trees.intercept.size;
-    const SearchProblem<X> problem{rows, {f, rows.rows, C}, {}, 0, "squared_error", true, shape, true, false};
+    const SearchProblem<X> problem{rows.dense(), {f, rows.rows, C}, {}, 0, "squared_error", true, shape, true,
+                                   false};
     const Trees all = trees_of(trees, problem);
     TreePass<X>(rows, shape, {}, C, threads).outputs(all, all.omega.data(), f);
     for (Index i = 0; i < rows.rows; ++i)
@@ -155,14 +185,14 @@ void outputs_of(Rows<X> rows, const TreeShape& shape, const StartTrees& trees, i
 
 template class Slider<float>;
 template class Slider<double>;
-template void outputs_of<float>(Rows<float>, const TreeShape&, const StartTrees&, int, double*);
-template void outputs_of<double>(Rows<double>, const TreeShape&, const StartTrees&, int, double*);
+template void outputs_of<float>(PassRows<float>, const TreeShape&, const StartTrees&, int, double*);
+template void outputs_of<double>(PassRows<double>, const TreeShape&, const StartTrees&, int, double*);
 template Trees trees_of<float>(const StartTrees&, const SearchProblem<float>&);
 template Trees trees_of<double>(const StartTrees&, const SearchProblem<double>&);
-template SlideResult slide<float>(Rows<float>, MatView<const double>, VecView<const double>, double,
+template SlideResult slide<float>(PassRows<float>, MatView<const double>, VecView<const double>, double,
                                   const LossSpec&, const TreeShape&, const SolveOptions&, const SlideOptions&,
                                   const Observer&, const StartTrees&, VecView<const std::int8_t>);
-template SlideResult slide<double>(Rows<double>, MatView<const double>, VecView<const double>, double,
+template SlideResult slide<double>(PassRows<double>, MatView<const double>, VecView<const double>, double,
                                    const LossSpec&, const TreeShape&, const SolveOptions&,
                                    const SlideOptions&, const Observer&, const StartTrees&,
                                    VecView<const std::int8_t>);

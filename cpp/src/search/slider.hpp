@@ -18,7 +18,8 @@ constexpr Index kSinglePass = 2000000;
 template <class X>
 class Slider {
   public:
-    Slider(const SearchProblem<X>& problem, bool fit_intercept, std::uint64_t seed, int threads);
+    Slider(const SearchProblem<X>& problem, PassRows<X> rows, bool fit_intercept, std::uint64_t seed,
+           int threads);
 
     const Loss& loss() const { return *loss_; }
     TreePass<X>& pass() { return pass_; }

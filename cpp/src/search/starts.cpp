@@ -30,12 +30,11 @@ void Starts<X>::random_leaves(Random& random, Index kind, double* leaves) const 
         return;
     }
     for (Index p = 0; p < shape_.paths(); ++p) {
-        const X* a = rows_.row(random.below(rows_.rows));
-        const X* b = rows_.row(random.below(rows_.rows));
+        const Index a = random.below(rows_.rows), b = random.below(rows_.rows);
         const double side = random.next() & 1u ? 1 : -1;
-        for (Index j = 0; j < d; ++j)
-            leaves[p * d + j] =
-                side * (static_cast<double>(a[j]) - (kind == 1 ? static_cast<double>(b[j]) : 0.0));
+        std::fill_n(leaves + p * d, d, 0.0);
+        rows_.add_row(a, side, leaves + p * d);
+        if (kind == 1) rows_.add_row(b, -side, leaves + p * d);
     }
 }
 

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include <pathrelu/arrangements.hpp>
+#include <pathrelu/pass_rows.hpp>
 
 #include "search/polish.hpp"
 #include "search/trees.hpp"
@@ -16,9 +17,9 @@ class Starts {
   public:
     /// With `shared`, trees feed all outputs in random directions; else each feeds one of them. The problem
     /// must outlive the object.
-    Starts(const SearchProblem<X>& problem, std::uint64_t seed)
+    Starts(const SearchProblem<X>& problem, PassRows<X> rows, std::uint64_t seed)
         : problem_(problem),
-          rows_(problem.rows),
+          rows_(rows),
           shape_(problem.shape),
           C_(problem.outputs()),
           shared_(problem.shared),
@@ -46,7 +47,7 @@ class Starts {
     void turn_signs(Trees& trees) const;
 
     const SearchProblem<X>& problem_;
-    Rows<X> rows_;
+    PassRows<X> rows_;
     const TreeShape& shape_;
     Index C_;
     bool shared_;

@@ -53,7 +53,7 @@ SlideResult trees_at(VecView<const double> x, const StartTrees& from, const Tree
 }
 
 template <class X>
-void descend_stochastically(Rows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
+void descend_stochastically(PassRows<X> rows, MatView<const double> y, VecView<const double> w, double alpha,
                             const LossSpec& loss_spec, const TreeShape& shape, const StartTrees& kinds,
                             const StochasticOptions& options, StochasticState& state,
                             VecView<const std::int8_t> monotone) {
@@ -105,11 +105,11 @@ void descend_stochastically(Rows<X> rows, MatView<const double> y, VecView<const
     }
 }
 
-template void descend_stochastically<float>(Rows<float>, MatView<const double>, VecView<const double>, double,
-                                            const LossSpec&, const TreeShape&, const StartTrees&,
+template void descend_stochastically<float>(PassRows<float>, MatView<const double>, VecView<const double>,
+                                            double, const LossSpec&, const TreeShape&, const StartTrees&,
                                             const StochasticOptions&, StochasticState&,
                                             VecView<const std::int8_t>);
-template void descend_stochastically<double>(Rows<double>, MatView<const double>, VecView<const double>,
+template void descend_stochastically<double>(PassRows<double>, MatView<const double>, VecView<const double>,
                                              double, const LossSpec&, const TreeShape&, const StartTrees&,
                                              const StochasticOptions&, StochasticState&,
                                              VecView<const std::int8_t>);

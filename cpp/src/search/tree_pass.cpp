@@ -9,7 +9,7 @@
 namespace pathrelu {
 
 template <class X>
-TreePass<X>::TreePass(Rows<X> rows, const TreeShape& shape, VecView<const double> w, Index outputs,
+TreePass<X>::TreePass(PassRows<X> rows, const TreeShape& shape, VecView<const double> w, Index outputs,
                       int threads, VecView<const Index> order)
     : rows_(rows),
       order_(order),
@@ -30,7 +30,7 @@ const std::vector<T>& TreePass<X>::packed() {
         tiles = &packed_f_;
     else
         tiles = &packed_d_;
-    if (tiles->empty()) {
+    if (tiles->empty() && !rows_.is_sparse()) {
         tiles->assign((n_ + kPassRows - 1) / kPassRows * kPassRows * d_, T(0));
         for (Index i = 0; i < n_; ++i) {
             T* tile = tiles->data() + i / kPassRows * kPassRows * d_ + i % kPassRows;
@@ -41,12 +41,45 @@ const std::vector<T>& TreePass<X>::packed() {
     return *tiles;
 }
 
+/// out (units, kPassRows) <- the constants (units), and the products of W (units, d) with the nonzeros of
+/// `count` rows.
+template <class X>
+template <class T>
+void TreePass<X>::sparse_product(const T* W, Index units, const T* constant, Index begin, Index count,
+                                 T* out) const {
+    for (Index u = 0; u < units; ++u, W += d_, out += kPassRows) {
+        std::fill_n(out, kPassRows, constant[u]);
+        for (Index i = 0; i < count; ++i) {
+            T sum = 0;
+            rows_.each_nonzero(place(begin + i),
+                               [&](Index j, X value) { sum += W[j] * static_cast<T>(value); });
+            out[i] += sum;
+        }
+    }
+}
+
+/// out (units, d) and totals (units) <- with what the rows have in the sums over i of slope_ui x_i, without
+/// the offset, and of slope_ui.
+template <class X>
+template <class T>
+void TreePass<X>::sparse_contract(const T* slope, Index units, Index begin, Index count, double* totals,
+                                  double* out) const {
+    for (Index u = 0; u < units; ++u, slope += kPassRows, out += d_)
+        for (Index i = 0; i < count; ++i) {
+            const auto factor = static_cast<double>(slope[i]);
+            if (factor == 0) continue;
+            totals[u] += factor;
+            rows_.each_nonzero(place(begin + i),
+                               [&](Index j, X value) { out[j] += factor * static_cast<double>(value); });
+        }
+}
+
 /// One thread's scratch for a tile.
 template <class X>
 template <class T>
 struct TreePass<X>::Tile {
     std::vector<T> slope, root, inner, f, theta, rows, side;
-    std::vector<double> outputs, duals;
+    std::vector<double> outputs, duals, totals;
 };
 
 /// visit(begin, count, tile, sums) for every tile of the rows first .. last - 1, which has the trees' outputs
@@ -65,6 +98,11 @@ void TreePass<X>::each_tile(const Trees& trees, const double* A, Wanted wanted, 
     std::vector<T> transposed(C_ * K);
     for (Index k = 0; k < K; ++k)
         for (Index c = 0; c < C_; ++c) transposed[c * K + k] = a[k * C_ + c];
+    const bool sparse = rows_.is_sparse();
+    const Index units = K * paths_;
+    std::vector<T> constants(sparse ? units : 0);  // what the offset has in the products of a row
+    for (std::size_t u = 0; u < constants.size(); ++u)
+        constants[u] = -static_cast<T>(ConstMap(trees.V.data() + u * d_, d_).dot(offset()));
 
     const Index block = rows_of_block(last - first, K * dim_);
     const Index blocks = (last - first + block - 1) / block;
@@ -81,7 +119,7 @@ void TreePass<X>::each_tile(const Trees& trees, const double* A, Wanted wanted, 
         if (backward) {
             tile.theta.resize(C_ * kPassRows);
             tile.side.resize(std::max(K, padded_outputs) * kPassRows);
-            tile.rows.resize(padded_columns * kPassRows);
+            if (!sparse) tile.rows.resize(padded_columns * kPassRows);
         }
         for (Index task; tasks.take(task);) {
             PassSums& sums = partial[task];
@@ -89,12 +127,15 @@ void TreePass<X>::each_tile(const Trees& trees, const double* A, Wanted wanted, 
                 sums.S.assign((K + 1) * C_, 0.0);
                 sums.G.assign(adjoint ? K * dim_ : 0, 0.0);
                 sums.squares.assign(K, 0.0);
+                if (sparse) tile.totals.assign(units, 0.0);
             }
             const Index end = std::min(first + (task + 1) * block, last);
             for (Index begin = first + task * block; begin < end; begin += kPassRows) {
                 const Index count = std::min(kPassRows, end - begin);
-                const T* x = tiles.data() + begin * d_;
-                kernel.product(W.data(), K * paths_, d_, x, tile.slope.data());
+                if (sparse)
+                    sparse_product(W.data(), units, constants.data(), begin, count, tile.slope.data());
+                else
+                    kernel.product(W.data(), units, d_, tiles.data() + begin * d_, tile.slope.data());
                 if (leaves) leaves(begin, count, tile.slope.data());
                 kernel.slopes(shape_.width().data(), shape_.layers(), paths_, K, trees.signs.data(),
                               trees.linear.data(), tile.inner.data(), tile.slope.data(), tile.root.data());
@@ -120,14 +161,26 @@ void TreePass<X>::each_tile(const Trees& trees, const double* A, Wanted wanted, 
                         tile.theta[c * kPassRows + i] = static_cast<T>(tile.duals[i * C_ + c]);
                 kernel.product(a.data(), K, C_, tile.theta.data(), tile.side.data());
                 kernel.weigh(tile.side.data(), K, paths_, tile.slope.data());
+                if (sparse) {
+                    sparse_contract(tile.slope.data(), units, begin, count, tile.totals.data(),
+                                    sums.G.data());
+                    continue;
+                }
                 for (Index i = 0; i < count; ++i) {
                     const X* own = row(begin + i);
                     for (Index j = 0; j < d_; ++j) tile.rows[i * padded_columns + j] = static_cast<T>(own[j]);
                 }
-                kernel.contract(tile.slope.data(), K * paths_, tile.rows.data(), d_, sums.G.data());
+                kernel.contract(tile.slope.data(), units, tile.rows.data(), d_, sums.G.data());
             }
+            if (adjoint && sparse)
+                for (Index u = 0; u < units; ++u)
+                    Map(sums.G.data() + u * d_, d_) -= tile.totals[u] * offset();
         }
     });
+    if (blocks == 1) {
+        out = std::move(partial[0]);
+        return;
+    }
     out.loss = 0;
     out.S.assign((K + 1) * C_, 0.0);
     out.G.assign(adjoint ? K * dim_ : 0, 0.0);

@@ -4,6 +4,7 @@
 
 #include <pathrelu/arrangements.hpp>
 #include <pathrelu/losses.hpp>
+#include <pathrelu/pass_rows.hpp>
 
 #include "search/trees.hpp"
 
@@ -25,7 +26,7 @@ class TreePass {
   public:
     /// Over the rows in this order, which those of the loss and the weights have already; as they are if it
     /// is empty.
-    TreePass(Rows<X> rows, const TreeShape& shape, VecView<const double> w, Index outputs, int threads,
+    TreePass(PassRows<X> rows, const TreeShape& shape, VecView<const double> w, Index outputs, int threads,
              VecView<const Index> order = {});
 
     /// Loss of f = sum_k h_k a_k + intercept and its derivatives, with theta the dual point there: that in
@@ -60,11 +61,18 @@ class TreePass {
     template <class T, class Visit>
     void each_tile(const Trees& trees, const double* A, Wanted wanted, Index first, Index last, PassSums& out,
                    Visit visit, const std::function<void(Index, Index, const T*)>& leaves = {});
-    const X* row(Index i) const { return rows_.row(order_.size == 0 ? i : order_[i]); }
+    Index place(Index i) const { return order_.size == 0 ? i : order_[i]; }
+    const X* row(Index i) const { return rows_.dense().row(place(i)); }
+    ConstMap offset() const { return {rows_.sparse().offset.data, d_}; }
     template <class T>
     const std::vector<T>& packed();
+    template <class T>
+    void sparse_product(const T* W, Index units, const T* constant, Index begin, Index count, T* out) const;
+    template <class T>
+    void sparse_contract(const T* slope, Index units, Index begin, Index count, double* totals,
+                         double* out) const;
 
-    Rows<X> rows_;
+    PassRows<X> rows_;
     VecView<const Index> order_;
     const TreeShape& shape_;
     VecView<const double> w_;

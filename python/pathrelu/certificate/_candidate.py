@@ -14,16 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu import losses
+from pathrelu._scaling import Scaling
 from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 from pathrelu.program._slide import path_signs
-from pathrelu.training import (
-    Data,
-    Scaling,
-    TrainingProblem,
-    canonical,
-    encoded_directions,
-    labelled_weights,
-)
+from pathrelu.training import Data, TrainingProblem, canonical, encoded_directions, labelled_weights
 
 Network = ParallelReLUNetwork | GatedReLUNetwork
 

@@ -21,7 +21,8 @@ from pathrelu.encoding._columns import (
     fit_categories,
     fit_numbers,
 )
-from pathrelu.encoding._raw import EMPTY, MISSING_VALUES, NUMBER, TEXT, RawTable
+from pathrelu.encoding._raw import EMPTY, MISSING_VALUES, NAMES, NUMBER, TEXT, RawTable
+from pathrelu.encoding._sparse import encode_sparse, fit_sparse_numbers
 
 NUMERIC = ("auto", "linear", "ramps")
 
@@ -45,6 +46,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
       are too rare, or too many, share a column, and with them those that were not seen in training: without
       such a column these are all zero. A column that has another level in every row (names, keys) carries
       nothing, and becomes zeros.
+    - Sparse matrices hold numbers, which stay as they are, and come out sparse (CSR): their zeros are values,
+      and missing is what is NaN.
     - Missing values (None, NaN, NA, NaT and text of `missing_values`) of numbers and times become the
       weighted median, and are told by a column of their own if there were some in training. Those of text are
       a category of their own. A column that is all missing becomes zeros.
@@ -128,6 +131,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
         tags.input_tags.allow_nan = True
         tags.input_tags.string = True
         tags.input_tags.categorical = True
@@ -139,7 +143,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : data frame or array-like of shape (n_samples, n_features)
+        X : data frame, sparse matrix or array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
             Only tells rows apart that are equal but for it.
         sample_weight : array-like of shape (n_samples,), optional
@@ -163,11 +167,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : data frame or array-like of shape (n_samples, n_features)
+        X : data frame, sparse matrix or array-like of shape (n_samples, n_features)
 
         Returns
         -------
-        ndarray of shape (n_samples, n_encoded)
+        ndarray of shape (n_samples, n_encoded), or csr_array of sparse rows
             float32 if all columns of X are float32, else float64.
 
         Raises
@@ -240,6 +244,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if y is not None:
             targets = np.asarray(y)
             check_consistent_length(targets, weight)
+        if raw.nonzeros is not None:
+            if numeric == "ramps":
+                raise ValueError(
+                    "numeric is 'ramps' and X is sparse; expected 'linear', 'auto' or dense rows"
+                )
+            self.numeric_, self.n_features_in_ = "linear", raw.shape[1]
+            self.columns_ = fit_sparse_numbers(raw.nonzeros, weight, indicator)
+            if hasattr(self, "feature_names_in_"):
+                del self.feature_names_in_
+            return self
         used = weight > 0
         if not used.all():
             raw, weight = raw.take(used), weight[used]
@@ -327,6 +341,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ndarray of shape (n, n_encoded), C-ordered
         """
         self.check_kinds(raw)
+        if raw.nonzeros is not None:
+            sparse: Any = encode_sparse(self.columns_, raw.nonzeros)
+            return sparse  # type: ignore[no-any-return]
         if self.plain and raw.block is not None:
             missing = np.isnan(raw.block)
             if not missing.any():
@@ -350,8 +367,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         if raw.shape[1] != len(self.columns_):
             raise ValueError(f"X has {raw.shape[1]} columns; expected {len(self.columns_)}")
-        if raw.block is not None and all(column.kind in (NUMBER, EMPTY) for column in self.columns_):
+        of_numbers = raw.block is not None or raw.nonzeros is not None
+        if of_numbers and all(column.kind in (NUMBER, EMPTY) for column in self.columns_):
             return
+        if raw.nonzeros is not None:
+            other = next(k for k, column in enumerate(self.columns_) if column.kind not in (NUMBER, EMPTY))
+            raise TypeError(
+                f"X is sparse, and column {other} was {NAMES[self.columns_[other].kind]} in training"
+            )
         for k, (column, part) in enumerate(zip(self.columns_, raw.columns, strict=True)):
             column.check_kind(part, raw.label(k))
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
 
 from pathrelu import _validation as check
 
@@ -63,6 +63,8 @@ class RawTable:
         Of the columns of a data frame.
     block : ndarray of shape (n, columns) or None
         The same as a C-ordered float array, if that is how the table came.
+    nonzeros : csr_array of shape (n, columns) or None
+        The same as sparse rows, if that is how it came.
     dtype : dtype
         float32 if all columns are that, else float64.
     """
@@ -71,6 +73,7 @@ class RawTable:
     names: list[Any] | None
     block: check.Rows | None
     dtype: np.dtype[Any]
+    nonzeros: Any = None
 
     @classmethod
     def read(cls, X: Any, missing_values: Sequence[str] = MISSING_VALUES) -> Self:
@@ -84,7 +87,7 @@ class RawTable:
         if check.is_lazy(X):
             raise TypeError(f"X is a {type(X).__name__}, which holds no rows yet; expected X.collect()")
         if issparse(X):
-            raise TypeError("X is sparse; expected a dense array (try X.toarray())")
+            return cls.of_nonzeros(X)
         marks = frozenset(missing_values)
         names = check.column_names(X)
         if names is None:
@@ -117,9 +120,33 @@ class RawTable:
                 _no_infinity(block[:, k], repr(k if names is None else names[k]))
         return cls((), names, block, block.dtype)
 
+    @classmethod
+    def of_nonzeros(cls, rows: Any) -> Self:
+        """The table of sparse rows, whose entries are what is not missing: NaN is."""
+        _some_of_both(rows.shape)
+        matrix = csr_array(rows, copy=False)
+        if matrix.dtype != np.float32:
+            check.of_numbers(matrix.data, "X")
+            matrix = matrix.astype(np.float64)
+        if not (matrix.has_canonical_format and matrix.data.all()):
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
+            matrix.eliminate_zeros()
+        infinite = np.isinf(matrix.data)
+        if infinite.any():
+            entry = int(infinite.argmax())
+            row = int(np.searchsorted(matrix.indptr, entry, "right")) - 1
+            raise ValueError(
+                f"X has infinite values in column {matrix.indices[entry]} (first in row {row}); expected "
+                "finite numbers"
+            )
+        return cls((), None, None, matrix.dtype, matrix)
+
     @cached_property
     def columns(self) -> tuple[RawColumn, ...]:
         """All columns, one by one."""
+        if self.nonzeros is not None:
+            raise TypeError("X is sparse; expected a dense array (try X.toarray())")
         return self.parts if self.block is None else tuple(RawColumn(NUMBER, part) for part in self.block.T)
 
     def __len__(self) -> int:
@@ -128,12 +155,15 @@ class RawTable:
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of rows and columns."""
-        if self.block is not None:
-            return self.block.shape[0], self.block.shape[1]
+        rows = self.block if self.nonzeros is None else self.nonzeros
+        if rows is not None:
+            return rows.shape[0], rows.shape[1]
         return len(self.parts[0].values), len(self.parts)
 
     def take(self, rows: NDArray[Any] | slice) -> Self:
         """Some rows, by place, by a mask or in a row."""
+        if self.nonzeros is not None:
+            return replace(self, nonzeros=self.nonzeros[rows])
         if self.block is not None:
             return self.of_block(np.ascontiguousarray(self.block[rows]), self.names)
         return replace(

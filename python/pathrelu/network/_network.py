@@ -7,13 +7,16 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 
 from pathrelu import _core, losses
 from pathrelu import _validation as check
 from pathrelu._registry import NETWORKS
+from pathrelu.encoding import RawTable
+from pathrelu.encoding._sparse import dense_parts, keeps_zeros
 from pathrelu.network._data import double
 from pathrelu.network._portable import PortableNetwork
-from pathrelu.network._predict import encoded_outputs, network_outputs
+from pathrelu.network._predict import WIDE, encoded_outputs, network_outputs, sparse_outputs
 from pathrelu.network._prune import fewest_subnetworks, with_factors
 
 
@@ -25,8 +28,9 @@ class Network(PortableNetwork):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features)
-            Raw rows: centering and scaling are part of the network.
+        X : array-like or sparse matrix of shape (n_rows, n_features)
+            Raw rows: centering and scaling are part of the network. Sparse ones stay so where columns are
+            many, with outputs that may differ from those of dense rows by rounding.
         n_threads : int, optional
             Number of threads; None or -1 for what OpenMP allows the process, -2 for all but one.
 
@@ -43,12 +47,25 @@ class Network(PortableNetwork):
             the way to their outputs are too large for float32 are computed in float64.
         """
         threads, names = check.threads(n_threads), check.column_names(X)
-        if self.encoder is not None and not self.encoder.plain:
+        if issparse(X):
+            outputs = self._of_sparse(X, threads)
+        elif self.encoder is not None and not self.encoder.plain:
             outputs = encoded_outputs(self, self.raw_table(X), threads, names)
         else:
             table = self.columns_of(X, must_be_finite=False)  # the core looks while it reads them anyway
             outputs = network_outputs(self, table, threads, names)
         return outputs[:, 0] if self.n_outputs == 1 else outputs
+
+    def _of_sparse(self, X: Any, threads: int) -> check.Rows:
+        raw = RawTable.of_nonzeros(X)
+        if raw.shape[1] != self.n_features:
+            raise ValueError(f"X has {raw.shape[1]} columns; expected {self.n_features}")
+        keeps = self.encoder is None or all(keeps_zeros(column) for column in self.encoder.columns_)
+        if raw.shape[1] > WIDE and keeps and self.gates is None:
+            rows = raw.nonzeros if self.encoder is None else self.encoder.encode(raw)
+            return sparse_outputs(self, rows, threads)
+        parts = [self.predict(part, n_threads=threads) for part in dense_parts(raw.nonzeros)]
+        return np.concatenate(parts).reshape(-1, self.n_outputs)
 
     def prune(self, X: Any, *, n_threads: int | None = None) -> Self:
         """A network with the same outputs on the rows of `X` and no larger path norm, of few sub-networks.

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from pathrelu import _core
 from pathrelu import _validation as check
+from pathrelu._scaling import Scaling
 from pathrelu.encoding import RawTable
 from pathrelu.network._data import NetworkData, double
+from pathrelu.network._trees import trees_of
 
+# Columns from which nonzeros are faster than dense rows, whose kernels are: a few tens of nonzeros in a row.
+WIDE = 500
 ENCODED_ROWS = 65_536  # at a time: of some hundred columns, some 100 MB
 
 
@@ -46,6 +51,16 @@ def encoded_outputs(
             raise
         # Again with all rows, for the error to have the number of the row among them.
         return network_outputs(network, network.encoder.encode(raw), threads, names)
+
+
+def sparse_outputs(network: NetworkData, rows: Any, threads: int) -> check.Rows:
+    """As `network_outputs`, of encoded sparse rows (CSR): by their nonzeros."""
+    check.finite_entries(rows, "X")
+    bias = bool(network.leaf_bias.any() or (network.skip_bias is not None and network.skip_bias.any()))
+    scaling = Scaling(network.center, network.scale, 1.0 if bias else None, np.zeros(network.n_columns, bool))
+    trees = trees_of(network, scaling)
+    outputs = _core.tree_outputs(scaling.sparse_rows(rows).core, list(network.width), trees, threads)
+    return check.narrowed(outputs, rows.dtype, "outputs")
 
 
 def root_outputs(network: NetworkData, table: check.Doubles, threads: int) -> check.Doubles:

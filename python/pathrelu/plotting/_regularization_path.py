@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score, check_scoring, r2_score
 from pathrelu import _validation as check
 from pathrelu import losses
 from pathrelu._base import TOL
+from pathrelu._scaling import Scaling
 from pathrelu.inspection import Network, network_of, table_for
 from pathrelu.plotting._axes import (
     NEUTRAL,
@@ -27,7 +28,7 @@ from pathrelu.plotting._axes import (
     title,
 )
 from pathrelu.program import Path, alpha_max, solve_path
-from pathrelu.training import Scaling, TrainingProblem, encoded_directions
+from pathrelu.training import TrainingProblem, encoded_directions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pathrelu import _core, losses
 from pathrelu import _validation as check
+from pathrelu._sparse_rows import core_rows
 from pathrelu._watch import record_of
 from pathrelu.arrangements import Arrangements
 from pathrelu.program._solution import Solution
@@ -66,7 +67,7 @@ class Problem:
     def core(self) -> _core.Problem:
         """The same for the core, which reads the arrays in place."""
         relu = self.activation == "relu"
-        return _core.Problem(self.X, self.y, self.w, self.core_loss, relu, self.monotone)
+        return _core.Problem(core_rows(self.X), self.y, self.w, self.core_loss, relu, self.monotone)
 
     def require_apart(self, wanted: str) -> None:
         """Refuse sub-networks that feed several outputs where these have to be monotone."""

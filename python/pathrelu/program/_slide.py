@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pathrelu import _core
 from pathrelu import _validation as check
+from pathrelu._sparse_rows import SparseRows, core_rows
 from pathrelu._watch import Watch
 from pathrelu.program._problem import Problem
 
@@ -67,6 +68,6 @@ class Slides:
         self.watch.note(stopped)
         return trees
 
-    def outputs(self, X: check.Rows, trees: Trees) -> NDArray[np.float64]:
+    def outputs(self, X: check.Rows | SparseRows, trees: Trees) -> NDArray[np.float64]:
         """Outputs (n, C) of trees on rows."""
-        return _core.tree_outputs(X, self.width, trees, self.options.threads)
+        return _core.tree_outputs(core_rows(X), self.width, trees, self.options.threads)

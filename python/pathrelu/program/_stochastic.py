@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pathrelu import _core
 from pathrelu import _validation as check
+from pathrelu._sparse_rows import SparseRows, core_rows, rows_at
 from pathrelu.program._problem import Problem
 from pathrelu.program._slide import Slides, Trees
 
@@ -65,7 +66,7 @@ class Step:
 
     def __call__(
         self,
-        X: check.Rows,
+        X: check.Rows | SparseRows,
         y: NDArray[np.float64],
         w: NDArray[np.float64],
         state: State,
@@ -84,7 +85,7 @@ class Step:
             shared=self.shared,
             fit_intercept=self.fit_intercept,
         )
-        problem = _core.Problem(X, y, w, self.loss, True, self.monotone)
+        problem = _core.Problem(core_rows(X), y, w, self.loss, True, self.monotone)
         return _core.descend_stochastically(problem, self.alpha, self.width, options, self.kinds, state)
 
 
@@ -200,6 +201,6 @@ class ShuffledRows:
         threads = self.slides.options.threads
         return fold_by_number(self._block, self.n_blocks, threads, function, combine, state, size)
 
-    def _block(self, k: int) -> tuple[check.Rows, NDArray[np.float64], NDArray[np.float64]]:
+    def _block(self, k: int) -> tuple[check.Rows | SparseRows, NDArray[np.float64], NDArray[np.float64]]:
         rows = np.sort(self.order[k * self.block_rows : (k + 1) * self.block_rows])
-        return self.problem.X[rows], self.problem.y[rows], self.problem.w[rows]
+        return rows_at(self.problem.X, rows), self.problem.y[rows], self.problem.w[rows]

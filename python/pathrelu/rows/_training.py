@@ -16,21 +16,22 @@ from pathrelu import _validation as check
 from pathrelu import losses
 from pathrelu._base import Path, Settings
 from pathrelu._moments import LAST_PLACES, rounding_noise
+from pathrelu._scaling import Scaling
 from pathrelu._watch import Record, Watch
-from pathrelu.alpha import LAST_STREAM, MOST_TREES, RATES, loss_at_constant, slide_work
+from pathrelu.alpha import LAST_STREAM, MOST_TREES, RATES, loss_at_constant, slide_work, with_random_trees
 from pathrelu.encoding import TableEncoder
 from pathrelu.encoding._raw import RawTable
 from pathrelu.network import ParallelReLUNetwork
+from pathrelu.network._trees import network_of, trees_of
 from pathrelu.program._problem import Problem
-from pathrelu.program._slide import Slides, Trees, path_signs
 from pathrelu.program._stochastic import stochastic_slide
 from pathrelu.progress import followed
 from pathrelu.rows._blocks import LocalBlocks, RowBlocks
-from pathrelu.rows._gap import Objective, bounded, lengths
+from pathrelu.rows._gap import Objective, bounded
 from pathrelu.rows._memory import MemoryBlocks
 from pathrelu.rows._sample import Summary, summarize
 from pathrelu.rows.sources import Source
-from pathrelu.training import Scaling, class_weights, encoded_directions, plain_labels
+from pathrelu.training import class_weights, encoded_directions, plain_labels
 
 # Rows that alpha, encoding and the first trees are found on, in memory: as many as let the fit of 30 columns
 # with ramps take no more memory than 1,000,000 rows of single precision have.
@@ -40,7 +41,6 @@ PASSED_ROWS, FEWEST_PASSES, MOST_PASSES = 12_000_000, 6, 20  # of the last slide
 SLOWER = 0.5
 ASTRAY = 1.1  # times the sample's objective, at which passes end where rows are in no random order
 BOUND = 2.0  # passes of Adam that the gap takes the time of
-SMALL = 0.01  # norm of the random trees that are added, of the median of the sample's
 ABOVE = (8.0, 4.0, 2.0)  # times a given alpha, where the sample's slides begin
 ADAM = 3.0  # times its multiplications that a pass takes as long as
 MOMENT = 1e-3  # seconds that are left for the sample where there are none
@@ -195,83 +195,6 @@ def scaling_of(found: Moments, *, standardize: bool, bias: bool) -> Scaling:
     scale = np.sqrt(variance)
     level |= ~(scale >= np.finfo(np.float64).tiny)
     return Scaling(found.mean, np.where(level, 1.0, scale), constant, found.noise | level)
-
-
-# ---- Trees ---------------------------------------------------------------------
-
-
-def trees_of(network: ParallelReLUNetwork, scaling: Scaling) -> Trees:
-    """The trees of a network, over the columns of another scaling."""
-    factor = scaling.scale / network.scale
-    shift = (scaling.center - network.center) / network.scale
-
-    def moved(weights: check.Rows, bias: check.Rows) -> NDArray[np.float64]:
-        leaves = weights.astype(np.float64)
-        if scaling.constant is None:
-            return leaves * factor
-        constant = bias + (leaves * shift).sum(axis=-1)
-        columns: NDArray[np.float64] = np.where(scaling.empty, 0.0, leaves * factor)
-        return np.concatenate([columns, constant[..., np.newaxis] / scaling.constant], axis=-1)
-
-    own, C = network.output_weights, network.n_outputs
-    leaves = moved(network.leaf_weights, network.leaf_bias)
-    signs, K, paths = network.edge_signs, len(leaves), leaves.shape[1]
-    linear = np.zeros(K, np.uint8)
-    if network.skip_connection:
-        assert network.skip_weights is not None
-        assert network.skip_bias is not None
-        skip = moved(network.skip_weights, network.skip_bias)
-        first = np.zeros((C, paths, skip.shape[1]))
-        first[:, 0] = skip
-        leaves = np.concatenate([leaves, first])
-        own = np.concatenate([own, np.eye(C)])
-        signs = np.concatenate([signs, np.ones((C, signs.shape[1]), np.int8)])
-        linear = np.concatenate([linear, np.ones(C, np.uint8)])
-    root = np.sqrt((own**2).sum(axis=1))
-    used = leaves.any(axis=(1, 2)) & (root > 0)
-    own, root, leaves = own[used], root[used], leaves[used]
-    return (
-        np.ascontiguousarray((leaves * root[:, np.newaxis, np.newaxis]).reshape(len(leaves), -1)),
-        np.ascontiguousarray(signs[used], np.int8),
-        np.ascontiguousarray(own / root[:, np.newaxis]),
-        linear[used],
-        np.ascontiguousarray(network.intercept, np.float64),
-    )
-
-
-def with_random_trees(
-    trees: Trees, slides: Slides, empty: NDArray[np.bool_], monotone: NDArray[np.int8] | None = None
-) -> Trees:
-    """The trees, and small random ones up to `MOST_TREES`: more rows tell more of them apart.
-
-    None has a weight of `empty` columns, which are the first ones, and all follow the directions `monotone`.
-    """
-    leaves, signs, directions, linear, intercept = trees
-    more = MOST_TREES - len(leaves)
-    if more <= 0 or len(leaves) == 0:
-        return trees
-    rng = np.random.default_rng(slides.seed)
-    paths = math.prod(slides.width)
-    weights = rng.standard_normal((more, paths, leaves.shape[1] // paths))
-    weights[:, :, : len(empty)][:, :, empty] = 0
-    fresh = weights.reshape(more, -1)
-    fresh *= SMALL * np.median(lengths(trees)) / np.sqrt((fresh**2).sum(axis=1))[:, np.newaxis]
-    C = directions.shape[1]
-    own = rng.standard_normal((more, C))
-    if not slides.shared:  # each feeds one output
-        own *= np.eye(C)[rng.integers(C, size=more)]
-    edges = 1 - 2 * rng.integers(2, size=(more, signs.shape[1]))
-    if monotone is not None:
-        side = np.sign(own.sum(axis=1))[:, np.newaxis] * path_signs(edges, slides.width)
-        wanted = side[:, :, np.newaxis] * monotone
-        weights[:] = np.where(wanted == 0, weights, wanted * np.abs(weights))
-    return (
-        np.concatenate([leaves, fresh]),
-        np.concatenate([signs, edges.astype(np.int8)]),
-        np.concatenate([directions, own / np.sqrt((own**2).sum(axis=1))[:, np.newaxis]]),
-        np.concatenate([linear, np.zeros(more, np.uint8)]),
-        intercept,
-    )
 
 
 # ---- From a network of the sample to one of all rows ---------------------------
@@ -434,7 +357,7 @@ def _refine(
             rows,
             core_loss,
             alpha,
-            with_random_trees(before, slides, scaling.empty, monotone),
+            with_random_trees(before, slides, MOST_TREES, scaling.empty, monotone=monotone),
             at_constant=loss_at_constant(some),
             rate=SLOWER * rate,
             passes=passes,
@@ -461,7 +384,16 @@ def _refine(
     for of_sample in ("training_scores_", "variance_shares_"):
         if hasattr(estimator, of_sample):
             delattr(estimator, of_sample)
-    estimator.network_ = _network(network, trees, scaling, found.dtype)
+    estimator.network_ = network_of(
+        trees,
+        scaling,
+        found.dtype,
+        width=network.width,
+        skip_connection=network.skip_connection,
+        classes=network.classes,
+        feature_names=network.feature_names,
+        encoder=network.encoder,
+    )
     estimator.alpha_ = alpha
     alone = estimator.network_.n_outputs == 1
     estimator.intercept_ = float(trees[4][0]) if alone else estimator.network_.intercept
@@ -484,35 +416,6 @@ def _warn_if_astray(of_sample: float, of_passes: float) -> None:
             ConvergenceWarning,
             stacklevel=8,
         )
-
-
-def _network(
-    like: ParallelReLUNetwork, trees: Trees, scaling: Scaling, dtype: np.dtype[Any]
-) -> ParallelReLUNetwork:
-    """That of the trees, and in all else like the one of the sample."""
-    columns, paths = like.n_columns, like.leaf_weights.shape[1]
-    own, signs, directions, linear_trees, intercept = trees
-    leaves = check.narrowed(own, dtype, "weights").reshape(len(own), paths, -1)
-    units = linear_trees == 0
-    bias = scaling.constant is not None
-    skip: dict[str, Any] = {}
-    if like.skip_connection:
-        linear = (directions[~units].T[:, :, np.newaxis] * leaves[~units, 0]).sum(axis=1).astype(dtype)
-        skip = {"skip_weights": linear[:, :columns], "skip_bias": linear[:, -1] if bias else None}
-    return ParallelReLUNetwork(
-        leaves[units][..., :columns],
-        leaf_bias=leaves[units][..., -1] if bias else None,
-        edge_signs=signs[units],
-        output_weights=directions[units],
-        intercept=intercept,
-        center=scaling.center,
-        scale=scaling.scale,
-        width=like.width,
-        classes=like.classes,
-        feature_names=like.feature_names,
-        encoder=like.encoder,
-        **skip,
-    )
 
 
 def _with_classes(
