@@ -65,6 +65,7 @@ MANY_ROWS = 50_000  # above which alpha, encoding and scales are those of a samp
 # Sparse rows of more entries, zeros among them, are trained on by their nonzeros, if no more than a share of
 # the entries are: others are faster as dense rows, of at most 80 MB.
 DENSE_ENTRIES, MOST_NONZERO = 10_000_000, 0.1
+MOST_SPARSE_COLUMNS = 1_000_000  # for which the weights of 32 trees take 256 MB
 ENCODINGS = ("auto", "linear", "ramps")
 # Default tolerances: where held-out rows choose alpha, one that predictions do not notice.
 TOL, HELD_OUT_TOL = 1e-4, 1e-2
@@ -354,7 +355,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         of_rows = settings.low_rank or settings.prune or settings.warm_start or settings.n_networks > 1
         as_they_are = self.encode is None or getattr(self.encode, "numeric", self.encode) != "ramps"
         by_slides = settings.searches and self.tol is None and as_they_are and self._path is None
-        few = X.nnz <= MOST_NONZERO * X.shape[0] * X.shape[1]
+        few = X.nnz <= MOST_NONZERO * X.shape[0] * X.shape[1] and X.shape[1] <= MOST_SPARSE_COLUMNS
         return by_slides and few and not of_rows
 
     def _checked(
