@@ -231,6 +231,7 @@ PAGES = {
     "bench/results/accuracy.md": "benchmarks/accuracy",
     "bench/results/paper.md": "experiments",
     "bench/results/rows.md": "benchmarks/rows",
+    "bench/results/sparse.md": "benchmarks/sparse",
     "bench/results/search.md": "benchmarks/search",
     "bench/results/serving.md": "benchmarks/serving",
     "bench/results/workers.md": "benchmarks/workers",

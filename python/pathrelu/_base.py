@@ -43,7 +43,7 @@ from pathrelu.alpha import (
 )
 from pathrelu.arrangements import Arrangements, sample_arrangements
 from pathrelu.encoding import RawTable, TableEncoder
-from pathrelu.encoding._raw import NAMES, TEXT, TIME
+from pathrelu.encoding._raw import NAMES, NUMBER, TEXT, TIME
 from pathrelu.encoding._validation import read_table
 from pathrelu.files.portable import Portable
 from pathrelu.inspection import feature_importance
@@ -438,7 +438,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         if found is None:
             return None
         for place in np.flatnonzero(found).tolist():
-            kind = raw.columns[place].kind
+            kind = NUMBER if raw.nonzeros is not None else raw.columns[place].kind
             if kind in (TEXT, TIME):
                 name = place if raw.names is None else repr(raw.names[place])
                 raise ValueError(

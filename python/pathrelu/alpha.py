@@ -40,9 +40,11 @@ RATES = (0.004, 0.016)
 FURTHER_SLIDES = 5  # at the better rate
 LAST_STREAM = len(RATES) + FURTHER_SLIDES  # of random numbers of the slide over all rows
 LESS = 0.5  # of alpha there, beside what the number of rows takes off
-# Sparse rows slide stochastically from the first alpha on: of so many passes, for so many rows in all within
-# bounds, at this rate, and with as many trees as keep their weights within a number.
-SPARSE_PASSED, SPARSE_PASSES, SPARSE_RATE = 60_000, (2, 40), 0.016
+# Sparse rows slide stochastically from the first alpha on, in steps of more rows, for each changes all weights:
+# of so many rows in all, in passes within bounds, at this rate, and with as many trees as keep their weights
+# within a number.
+SPARSE_BATCH, SPARSE_PASSED, SPARSE_PASSES, SPARSE_RATE = 512, 60_000, (1, 40), 0.022
+SPARSE_STEP, SPARSE_PATIENCE = 0.35, 1
 SPARSE_WEIGHTS, FEWEST_SPARSE_TREES = 640_000, 32
 SMALL = 0.01  # norm of the random trees that are added, of the median of the sample's
 SPAN_ROWS = 500  # up to which rows of more columns are seen in coordinates of their span
@@ -464,8 +466,8 @@ class _Walk:
         parts = zip(seen * len(folds) if len(seen) == 1 else seen, folds, strict=True)
         self.parts = [(part_of(of, fold != k), part_of(of, fold == k)) for of, k in parts]
         self.few: list[tuple[Problem, Problem]] = []
-        sparse = isinstance(rows, SparseRows)
-        if len(folds) == 1 and len(self.parts[0][0].X) > PATH_ROWS and not sparse:
+        self.sparse = isinstance(rows, SparseRows)
+        if len(folds) == 1 and len(self.parts[0][0].X) > PATH_ROWS and not self.sparse:
             trained = len(self.parts[0][0].X)
             some = np.zeros(trained, bool)
             some[np.random.default_rng(seed).permutation(trained)[:PATH_ROWS]] = True
@@ -481,7 +483,8 @@ class _Walk:
         parts = self.few or self.parts
         first = self.first if alpha is None else alpha / self.share
         starts: list[Trees | None] = [trees] * len(parts)
-        found = self._along(parts, [first * STEP**k for k in range(LONGEST)], starts, PATIENCE)
+        step, patience = (SPARSE_STEP, SPARSE_PATIENCE) if self.sparse else (STEP, PATIENCE)
+        found = self._along(parts, [first * step**k for k in range(LONGEST)], starts, patience)
         if found == 0:
             starts = [self.trees] * len(parts)
             self._along(parts, [first / STEP**k for k in range(1, WIDER + 1)], starts, 1, expected=2)
@@ -626,6 +629,7 @@ def sparse_slide(
         passes=2 * passes if last else passes,
         stream=k,
         monotone=problem.monotone,
+        batch=SPARSE_BATCH,
     )
 
 

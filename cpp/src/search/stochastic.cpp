@@ -16,6 +16,7 @@ namespace {
 /// Decay of the means of gradients and of their squares. The second is shorter than usual, for steps are
 /// few: with 0.999 the first hundreds would go by squares that no longer hold.
 constexpr double kMean = 0.9, kSquare = 0.99;
+constexpr Index kTogether = 2048;  // variables that stay in a cache while a step changes them
 constexpr double kLeastRoot = 1e-8;  // of a mean of squares, as in the source
 
 /// Numbers 0 .. n - 1 in random order.
@@ -97,9 +98,15 @@ void descend_stochastically(PassRows<X> rows, MatView<const double> y, VecView<c
         ++state.steps;
         const double mean_bias = 1 - std::pow(kMean, state.steps),
                      square_bias = 1 - std::pow(kSquare, state.steps);
-        mean = kMean * mean + (1 - kMean) * gradient;
-        square = kSquare * square + (1 - kSquare) * gradient.cwiseAbs2();
-        x.array() -= rate / mean_bias * mean.array() / ((square.array() / square_bias).sqrt() + kLeastRoot);
+        for (Index begin = 0; begin < size; begin += kTogether) {
+            const Index count = std::min(kTogether, size - begin);
+            const auto g = gradient.segment(begin, count);
+            auto m = mean.segment(begin, count), s = square.segment(begin, count);
+            m = kMean * m + (1 - kMean) * g;
+            s = kSquare * s + (1 - kSquare) * g.cwiseAbs2();
+            x.segment(begin, count).array() -=
+                rate / mean_bias * m.array() / ((s.array() / square_bias).sqrt() + kLeastRoot);
+        }
         for (std::size_t k = 0; k < signs.size(); ++k)
             if (signs[k] * x[k] < 0) x[k] = 0;
     }

@@ -63,6 +63,7 @@ class Step:
     rate: float
     size: int
     monotone: NDArray[np.int8] | None
+    batch: int = BATCH
 
     def __call__(
         self,
@@ -76,7 +77,7 @@ class Step:
         group = (self.first_block + k) // self.size * self.size
         rates = [self.rate * max(0.0, 1 - done / self.n_blocks) for done in (group, group + self.size)]
         options = _core.StochasticOptions(
-            batch=BATCH,
+            batch=self.batch,
             first_rate=rates[0],
             last_rate=rates[1],
             unit=self.unit,
@@ -125,13 +126,14 @@ def stochastic_slide(
     stream: int,
     monotone: NDArray[np.int8] | None = None,
     follow: Callable[[int], None] | None = None,
+    batch: int = BATCH,
 ) -> Trees:
     """The trees after so many passes of Adam over all rows, at rates that fall to zero.
 
     Local SGD (Stich 2019): the blocks of a group start from the same state, and their results are averaged,
     so that it does not matter who works on which. `at_constant` is the loss of constant outputs, by which
     rates are scaled; `monotone` are directions of columns, which `trees` follow already; `follow` is told how
-    many passes have been made.
+    many passes have been made; steps are of `batch` rows.
     """
     options = slides.options
     shared = slides.shared and trees[2].shape[1] > 1
@@ -154,7 +156,7 @@ def stochastic_slide(
         for k in range(passes):
             step = Step(
                 trees, alpha, loss, slides.width, shared, options.fit_intercept, unit, slides.seed + stream,
-                k * blocks_of_pass, passes * blocks_of_pass, rate, size, monotone,
+                k * blocks_of_pass, passes * blocks_of_pass, rate, size, monotone, batch,
             )  # fmt: skip
             state = rows.fold_blocks(step, after_group, state, size)
             if follow is not None:
