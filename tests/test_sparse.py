@@ -156,7 +156,9 @@ def test_classes_without_weight_keep_their_place(by_nonzeros, table, target, cla
 def test_several_outputs_apart_or_together(by_nonzeros, table, target):
     y = np.column_stack([target, -2 * target])
     for outputs in ("shared", "separate"):
-        model = pr.PathReLURegressor(outputs=outputs, alpha=1e-3, random_state=0).fit(sparse.csr_array(table), y)
+        model = pr.PathReLURegressor(outputs=outputs, alpha=1e-3, random_state=0).fit(
+            sparse.csr_array(table), y
+        )
         assert model.predict(table).shape == (N, 2)
         assert model.score(table, y) > 0.3
         assert np.shape(model.alpha_) == ((2,) if outputs == "separate" else ())
@@ -240,7 +242,9 @@ def test_large_sparse_rows_are_never_dense(rng, monkeypatch):
 # ---- Predictions of any network ------------------------------------------------
 
 
-@pytest.mark.parametrize("parameters", [{"activation": "gated"}, {"encode": "ramps", "tol": 0.1}, {"depth": 3, "width": 2}])
+@pytest.mark.parametrize(
+    "parameters", [{"activation": "gated"}, {"encode": "ramps", "tol": 0.1}, {"depth": 3, "width": 2}]
+)
 def test_sparse_rows_of_few_columns_are_predicted_as_dense_ones(table, target, parameters):
     model = pr.PathReLURegressor(random_state=0, alpha=0.1, **parameters).fit(table, target)
     np.testing.assert_array_equal(model.predict(sparse.csr_array(table)), model.predict(table))

@@ -22,7 +22,6 @@ from pathrelu._scaling import Scaling
 from pathrelu._sklearn import Tags
 from pathrelu._watch import Callback, Record, Watch
 from pathrelu.alpha import (
-    EVALUATIONS,
     LAST_EVALUATIONS,
     STEP_PRODUCTS,
     Candidate,
@@ -36,6 +35,7 @@ from pathrelu.alpha import (
     multiplied,
     passes_over,
     plan_by_held_out,
+    problem_work,
     rescaling,
     slide_along,
     slide_work,
@@ -554,7 +554,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             for alpha in [*stage, settings.alpha] if stage is stages[-1] else stage:
                 starts: Sequence[Trees | None] = path.trees or [None] * len(problems)
                 left -= 1
-                work = sum(slide_work(problem.X.shape, slides, EVALUATIONS) for problem in problems)
+                work = sum(problem_work(problem, slides) for problem in problems)
                 slides.watch.stage.step(f"alpha {alpha:.3g}", work, left * work)
                 path.trees = [
                     slide_along(slides, problem, alpha, start, path.length)

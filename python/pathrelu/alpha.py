@@ -40,11 +40,12 @@ RATES = (0.004, 0.016)
 FURTHER_SLIDES = 5  # at the better rate
 LAST_STREAM = len(RATES) + FURTHER_SLIDES  # of random numbers of the slide over all rows
 LESS = 0.5  # of alpha there, beside what the number of rows takes off
-# Sparse rows slide stochastically from the first alpha on, in steps of more rows, for each changes all weights:
+# Sparse rows slide stochastically from the first alpha on, in steps of more rows as each changes all weights:
 # of so many rows in all, in passes within bounds, at this rate, and with as many trees as keep their weights
 # within a number.
 SPARSE_BATCH, SPARSE_PASSED, SPARSE_PASSES, SPARSE_RATE = 512, 60_000, (1, 40), 0.022
 SPARSE_STEP, SPARSE_PATIENCE = 0.35, 1
+WEIGHT_WORK = 6  # multiplications that a step takes as long as with each weight
 SPARSE_WEIGHTS, FEWEST_SPARSE_TREES = 640_000, 32
 SMALL = 0.01  # norm of the random trees that are added, of the median of the sample's
 SPAN_ROWS = 500  # up to which rows of more columns are seen in coordinates of their span
@@ -264,6 +265,21 @@ def slide_work(shape: tuple[int, ...], slides: Slides, evaluations: int) -> floa
     return 2.0 * evaluations * math.prod(shape) * math.prod(slides.width) * RANDOM_TREES
 
 
+def problem_work(problem: Problem, slides: Slides) -> float:
+    """Multiplications of a slide along a path, over all rows of a problem."""
+    X: Any = problem.X
+    if not isinstance(X, SparseRows):
+        return slide_work(X.shape, slides, EVALUATIONS)
+    n, d = X.shape  # a step changes all weights
+    return slide_work(
+        (X.matrix.nnz + WEIGHT_WORK * d * math.ceil(n / SPARSE_BATCH),), slides, _sparse_passes(n)
+    )
+
+
+def _sparse_passes(n: int) -> int:
+    return min(SPARSE_PASSES[1], max(SPARSE_PASSES[0], round(SPARSE_PASSED / n)))
+
+
 def passes_over(rows: int) -> int:
     """How many a stochastic slide makes."""
     return min(MOST_PASSES, max(FEWEST_PASSES, round(PASSED_ROWS / rows)))
@@ -279,6 +295,10 @@ def plan_by_held_out(
     works = []
     for place, candidate in enumerate(candidates):
         for program, problem in enumerate(candidate.problems):
+            if isinstance(problem.X, SparseRows):
+                work = problem_work(problem, slides) * sum(trained) / len(fold)
+                stage.plan(_title(candidates, place, program), EXPECTED * work)
+                continue
             columns = min(problem.X.shape[1], len(fold))  # fewer rows than columns are seen in their span
             rows = PATH_ROWS if some else sum(trained)
             work = slide_work((rows, columns), slides, EVALUATIONS)
@@ -476,7 +496,7 @@ class _Walk:
     @property
     def works(self) -> list[float]:
         """Multiplications at one value of alpha, of each fold."""
-        return [slide_work(part.X.shape, self.slides, EVALUATIONS) for part, _ in self.few or self.parts]
+        return [problem_work(part, self.slides) for part, _ in self.few or self.parts]
 
     def run(self, alpha: float | None = None, trees: Trees | None = None) -> None:
         """Down from the first alpha, or from one of all rows and its trees, and up if that is the best."""
@@ -616,8 +636,7 @@ def sparse_slide(
         return trees
     if not last:
         trees = with_random_trees(trees, slides, most, np.zeros(0, bool), k, problem.monotone)
-    fewest, longest = SPARSE_PASSES
-    passes = min(longest, max(fewest, round(SPARSE_PASSED / n)))
+    passes = _sparse_passes(n)
     return stochastic_slide(
         slides,
         ShuffledRows(problem, slides),

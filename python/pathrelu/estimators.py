@@ -291,7 +291,7 @@ class PathReLURegressor(RegressorMixin, BasePathReLU):  # type: ignore[misc]
         X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features), or Source
             A `pathrelu.rows.Source` has rows, targets and weights in pieces, and comes alone: see the guide
             to rows that do not fit in memory. float32 is solved as float32, other numbers as float64.
-            Large sparse rows are trained on by their nonzeros, others are made dense: see the guide to inputs.
+            Large sparse rows are trained on by their nonzeros, others made dense: see the guide to inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), optional
             Not negative, not all zero; only ratios matter.
@@ -498,7 +498,7 @@ class PathReLUClassifier(ClassifierMixin, BasePathReLU):  # type: ignore[misc]
         X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features), or Source
             A `pathrelu.rows.Source` has rows, targets and weights in pieces, and comes alone: see the guide
             to rows that do not fit in memory. float32 is solved as float32, other numbers as float64.
-            Large sparse rows are trained on by their nonzeros, others are made dense: see the guide to inputs.
+            Large sparse rows are trained on by their nonzeros, others made dense: see the guide to inputs.
         y : array-like of shape (n_samples,)
             Labels of at least two classes.
         sample_weight : array-like of shape (n_samples,), optional

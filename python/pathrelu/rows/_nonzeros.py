@@ -13,16 +13,17 @@ from sklearn.base import is_classifier
 
 from pathrelu import _core, losses
 from pathrelu import _validation as check
-from pathrelu._base import Path, Settings, progress
+from pathrelu._base import Path, Settings
 from pathrelu._measures import scores_of
 from pathrelu._scaling import Scaling
 from pathrelu._sparse_rows import SparseRows
-from pathrelu.alpha import Candidate, choose_by_held_out, held_out_folds, last_slide
+from pathrelu.alpha import Candidate, choose_by_held_out, held_out_folds, last_slide, plan_by_held_out
 from pathrelu.encoding import RawTable
 from pathrelu.network._predict import sparse_outputs
 from pathrelu.network._trees import network_of, norms_of
 from pathrelu.program._problem import Problem
 from pathrelu.program._slide import Trees
+from pathrelu.progress import followed
 from pathrelu.rows._training import ABOVE, Moments, scaling_of
 from pathrelu.training import Data, plain_labels, programs_of
 
@@ -79,7 +80,7 @@ def train_on_nonzeros(estimator: Any, X: Any, y: Any, sample_weight: ArrayLike |
     if settings.standardize and settings.alpha is None:
         trainings["common scale"] = replace(trainings["standardized"], scaling=common_scale(found, scaling))
     estimator.path_ = estimator.column_factors_ = None
-    with progress(settings, 1), settings.watch:
+    with followed(settings.watch, settings.verbose, settings.options.threads), settings.watch:
         training, problems, alphas, trees = _slide(estimator, settings, trainings)
     parts = [_objective(settings, *of) for of in zip(problems, trees, alphas, strict=True)]
     estimator.network_ = network_of(
@@ -135,6 +136,7 @@ def _slide(
         raise ValueError(
             "X is sparse with fewer than 20 distinct rows, and alpha is 'auto'; expected a number"
         )
+    plan_by_held_out(candidates, fold, slides)
     choice = choose_by_held_out(candidates, fold, slides, slides.seed)
     estimator.path_ = choice.path
     problems = list(candidates[choice.place].problems)
