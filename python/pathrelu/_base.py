@@ -63,8 +63,8 @@ logger = logging.getLogger("pathrelu")
 SOURCES = ("search", "sample")
 MANY_ROWS = 50_000  # above which alpha, encoding and scales are those of a sample
 # Sparse rows of more entries, zeros among them, are trained on by their nonzeros, if no more than a share of
-# the entries are: others are faster as dense rows, of at most 80 MB.
-DENSE_ENTRIES, MOST_NONZERO = 10_000_000, 0.1
+# the entries are: others are faster as dense rows, of at most 8 MB.
+DENSE_ENTRIES, MOST_NONZERO = 1_000_000, 0.1
 MOST_SPARSE_COLUMNS = 1_000_000  # for which the weights of 32 trees take 256 MB
 ENCODINGS = ("auto", "linear", "ramps")
 # Default tolerances: where held-out rows choose alpha, one that predictions do not notice.
