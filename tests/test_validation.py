@@ -474,7 +474,7 @@ for info in pkgutil.walk_packages(pr.__path__, "pathrelu."):
             importlib.import_module(info.name)
         except ModuleNotFoundError as error:
             missing[info.name] = error.name
-commands = {{f"pathrelu.cli.{{name}}" for name in ("commands", "tables", "tasks")}}
+commands = {{f"pathrelu.cli.{{name}}" for name in ("commands", "figures", "tables", "tasks")}}
 assert set(missing) == commands | {{"pathrelu.dask", "pathrelu.export._trees"}}, missing
 X = np.random.default_rng(0).standard_normal((40, 2))
 for model in (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,6 @@ from scipy.sparse import csr_array
 from pathrelu import _validation as check
 from pathrelu._moments import moments, rounding_noise
 from pathrelu._sparse_rows import SparseRows
-
-if TYPE_CHECKING:
-    from pathrelu.network import GatedReLUNetwork, ParallelReLUNetwork
 
 SCALED_ROWS = 4096  # at a time, in double precision
 
@@ -39,7 +36,7 @@ class Scaling:
         return cls(center, scale, 1.0 if bias else None, empty)
 
     @classmethod
-    def of(cls, network: ParallelReLUNetwork | GatedReLUNetwork, bias: bool) -> Self:
+    def of(cls, network: Any, bias: bool) -> Self:
         """That of a network."""
         constant = network.bias_scale if bias else None
         return cls(network.center, network.scale, constant, np.zeros(network.n_columns, bool))

@@ -1,9 +1,8 @@
-"""Networks and the trees that slides have, from one to the other."""
+"""Networks as the trees that slides have."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +11,13 @@ from pathrelu import _validation as check
 
 if TYPE_CHECKING:
     from pathrelu._scaling import Scaling
-    from pathrelu.encoding import TableEncoder
-    from pathrelu.network._data import Label, NetworkData
-    from pathrelu.network._network import ParallelReLUNetwork
-    from pathrelu.program._slide import Trees
+    from pathrelu.network._data import NetworkData
+
+
+# Leaves (K, paths * d), edge signs (K, edges), directions (K, C), whether without gates (K), intercept (C).
+Trees = tuple[
+    NDArray[np.float64], NDArray[np.int8], NDArray[np.float64], NDArray[np.uint8], NDArray[np.float64]
+]
 
 
 def trees_of(network: NetworkData, scaling: Scaling) -> Trees:
@@ -54,45 +56,6 @@ def trees_of(network: NetworkData, scaling: Scaling) -> Trees:
         np.ascontiguousarray(own / root[:, np.newaxis]),
         linear[used],
         np.ascontiguousarray(network.intercept, np.float64),
-    )
-
-
-def network_of(
-    trees: Trees,
-    scaling: Scaling,
-    dtype: np.dtype[Any],
-    *,
-    width: Sequence[int],
-    skip_connection: bool,
-    classes: Sequence[Label] | None = None,
-    feature_names: Sequence[str] | None = None,
-    encoder: TableEncoder | None = None,
-) -> ParallelReLUNetwork:
-    """The network of trees over scaled columns."""
-    from pathrelu.network._network import ParallelReLUNetwork
-
-    columns = len(scaling.center)
-    own, signs, directions, linear_trees, intercept = trees
-    bias = scaling.constant is not None
-    leaves = check.narrowed(own, dtype, "weights").reshape(len(own), -1, columns + bias)
-    units = linear_trees == 0
-    skip: dict[str, Any] = {}
-    if skip_connection:
-        linear = (directions[~units].T[:, :, np.newaxis] * leaves[~units, 0]).sum(axis=1).astype(dtype)
-        skip = {"skip_weights": linear[:, :columns], "skip_bias": linear[:, -1] if bias else None}
-    return ParallelReLUNetwork(
-        leaves[units][..., :columns],
-        leaf_bias=leaves[units][..., -1] if bias else None,
-        edge_signs=signs[units],
-        output_weights=directions[units],
-        intercept=intercept,
-        center=scaling.center,
-        scale=scaling.scale,
-        width=width,
-        classes=classes,
-        feature_names=feature_names,
-        encoder=encoder,
-        **skip,
     )
 
 

@@ -14,12 +14,8 @@ from pathrelu import _core
 from pathrelu import _validation as check
 from pathrelu._sparse_rows import SparseRows, core_rows
 from pathrelu._watch import Watch
+from pathrelu.network._trees import Trees as Trees
 from pathrelu.program._problem import Problem
-
-# Leaves (K, paths * d), edge signs (K, edges), directions (K, C), whether without gates (K), intercept (C).
-Trees = tuple[
-    NDArray[np.float64], NDArray[np.int8], NDArray[np.float64], NDArray[np.uint8], NDArray[np.float64]
-]
 
 
 def path_signs(edge_signs: NDArray[np.integer[Any]], width: Sequence[int]) -> NDArray[np.int64]:

@@ -20,10 +20,11 @@ from pathrelu._sparse_rows import SparseRows
 from pathrelu.alpha import Candidate, choose_by_held_out, held_out_folds, last_slide, plan_by_held_out
 from pathrelu.encoding import RawTable
 from pathrelu.network._predict import sparse_outputs
-from pathrelu.network._trees import network_of, norms_of
+from pathrelu.network._trees import norms_of
 from pathrelu.program._problem import Problem
 from pathrelu.program._slide import Trees
 from pathrelu.progress import followed
+from pathrelu.rows._network import network_of
 from pathrelu.rows._training import ABOVE, Moments, scaling_of
 from pathrelu.training import Data, plain_labels, programs_of
 

@@ -22,13 +22,14 @@ from pathrelu.alpha import LAST_STREAM, MOST_TREES, RATES, loss_at_constant, sli
 from pathrelu.encoding import TableEncoder
 from pathrelu.encoding._raw import RawTable
 from pathrelu.network import ParallelReLUNetwork
-from pathrelu.network._trees import network_of, trees_of
+from pathrelu.network._trees import trees_of
 from pathrelu.program._problem import Problem
 from pathrelu.program._stochastic import stochastic_slide
 from pathrelu.progress import followed
 from pathrelu.rows._blocks import LocalBlocks, RowBlocks
 from pathrelu.rows._gap import Objective, bounded
 from pathrelu.rows._memory import MemoryBlocks
+from pathrelu.rows._network import network_of
 from pathrelu.rows._sample import Summary, summarize
 from pathrelu.rows.sources import Source
 from pathrelu.training import class_weights, encoded_directions, plain_labels
