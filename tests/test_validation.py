@@ -488,4 +488,7 @@ for model in (
 print("done")
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("done\n", "")
+    assert done.stdout == "done\n", done.stderr
+    progress = done.stderr.splitlines()  # of `verbose`
+    assert progress
+    assert all(line.startswith("pathrelu  ") for line in progress)
