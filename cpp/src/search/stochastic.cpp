@@ -16,7 +16,7 @@ namespace {
 /// Decay of the means of gradients and of their squares. The second is shorter than usual, for steps are
 /// few: with 0.999 the first hundreds would go by squares that no longer hold.
 constexpr double kMean = 0.9, kSquare = 0.99;
-constexpr Index kTogether = 2048;  // variables that stay in a cache while a step changes them
+constexpr Index kTogether = 2048;    // variables that stay in a cache while a step changes them
 constexpr double kLeastRoot = 1e-8;  // of a mean of squares, as in the source
 
 /// Numbers 0 .. n - 1 in random order.
