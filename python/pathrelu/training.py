@@ -100,13 +100,7 @@ class TrainingProblem:
         """The network for raw rows that solutions of the programs stand for."""
         data, scaling = self.data, self.scaling
         intercept = np.concatenate([np.atleast_1d(solution.intercept) for solution in solutions])
-        outputs = None
-        if data.present is not None:
-            assert data.labels is not None
-            outputs = data.present[-len(intercept) :]  # the first of two classes has the log-odds 0
-            trained, intercept = intercept, np.full(len(data.labels), -np.inf)
-            intercept[data.present] = 0
-            intercept[outputs] = trained
+        outputs, intercept = of_all_classes(data, intercept)
         assert scaling.constant in (None, 1.0)  # as blocks of assembled networks have it
         return assemble(
             [part for solution in solutions for part in solution.parts],
@@ -122,6 +116,20 @@ class TrainingProblem:
             feature_names=feature_names,
             encoder=data.encoder,
         )
+
+
+def of_all_classes(
+    data: Data, intercept: NDArray[np.float64]
+) -> tuple[NDArray[np.intp] | None, NDArray[np.float64]]:
+    """Places of the outputs trained on, if there are others, and an intercept for all: -inf for the others."""
+    if data.present is None:
+        return None, intercept
+    assert data.labels is not None
+    outputs = data.present[-len(intercept) :]  # the first of two classes has the log-odds 0
+    found = np.full(len(data.labels), -np.inf)
+    found[data.present] = 0
+    found[outputs] = intercept
+    return outputs, found
 
 
 def programs_of(

@@ -26,7 +26,7 @@ from pathrelu.program._slide import Trees
 from pathrelu.progress import followed
 from pathrelu.rows._network import network_of
 from pathrelu.rows._training import ABOVE, Moments, scaling_of
-from pathrelu.training import Data, plain_labels, programs_of
+from pathrelu.training import Data, of_all_classes, plain_labels, programs_of
 
 
 @dataclass(frozen=True)
@@ -157,17 +157,12 @@ def _objective(settings: Settings, problem: Problem, trees: Trees, alpha: float)
 def _all_outputs(data: Data, trees: Sequence[Trees]) -> Trees:
     """One set of trees for all outputs, those of classes without weight among them."""
     intercept = np.concatenate([of[4] for of in trees])
-    outputs = np.arange(len(intercept))
-    if data.present is not None:
-        assert data.labels is not None
-        outputs = data.present[-len(intercept) :]  # the first of two classes has the log-odds 0
-        trained, intercept = intercept, np.full(len(data.labels), -np.inf)
-        intercept[data.present] = 0
-        intercept[outputs] = trained
+    outputs, intercept = of_all_classes(data, intercept)
+    places = np.arange(len(intercept)) if outputs is None else outputs
     directions, first = [], 0
     for of in trees:
         own = np.zeros((len(of[0]), len(intercept)))
-        own[:, outputs[first : first + of[2].shape[1]]] = of[2]
+        own[:, places[first : first + of[2].shape[1]]] = of[2]
         first += of[2].shape[1]
         directions.append(own)
     leaves, signs, _, linear, _ = (np.concatenate(parts) for parts in zip(*trees, strict=True))
