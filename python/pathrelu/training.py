@@ -121,7 +121,7 @@ class TrainingProblem:
 def of_all_classes(
     data: Data, intercept: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp] | None, NDArray[np.float64]]:
-    """Places of the outputs trained on, if there are others, and an intercept for all: -inf for the others."""
+    """Places of the outputs trained on, if not all are, and an intercept for all: -inf for the others."""
     if data.present is None:
         return None, intercept
     assert data.labels is not None
