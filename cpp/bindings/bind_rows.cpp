@@ -13,8 +13,7 @@ py::tuple dual_of_block(const ProblemArrays& problem, std::vector<Index> width, 
     const auto all = vector(imbalance, "imbalance");
     const TreeShape shape(std::move(width));
     const StartTrees from = view_of(trees);
-    const BlockDual sums = on_dense_rows(problem.X, [&](const auto& X) {
-        const auto rows = matrix(X, "X");
+    const BlockDual sums = on_rows(problem.X, [&](const auto& rows) {
         const WithoutGil nogil;
         return block_dual(rows, y, w, problem.loss, shape, from, {all, adjoint, one_in, n_nearest});
     });
@@ -36,8 +35,7 @@ double dual_value_of_block(const ProblemArrays& problem, std::vector<Index> widt
     const auto all = vector(imbalance, "imbalance");
     const TreeShape shape(std::move(width));
     const StartTrees from = view_of(trees);
-    return on_dense_rows(problem.X, [&](const auto& X) {
-        const auto rows = matrix(X, "X");
+    return on_rows(problem.X, [&](const auto& rows) {
         const WithoutGil nogil;
         return block_dual_value(rows, y, w, problem.loss, shape, from, all, s);
     });

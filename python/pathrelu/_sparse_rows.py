@@ -50,6 +50,11 @@ class SparseRows:
         matrix.data *= factors.astype(matrix.dtype)[matrix.indices]
         return SparseRows(matrix, self.offset * factors)
 
+    def dense(self, places: NDArray[np.intp]) -> check.Rows:
+        """Rows (*places, d) as dense ones."""
+        rows: check.Rows = self.matrix[places.ravel()].toarray() - self.offset.astype(self.dtype)
+        return rows.reshape(*places.shape, self.shape[1])
+
     def correlate(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """``rows^T values`` (d, C) of values (n, C)."""
         product: NDArray[np.float64] = self.matrix.T @ values - np.outer(self.offset, values.sum(axis=0))

@@ -32,14 +32,14 @@ struct BlockDualOptions {
 };
 
 template <class X>
-BlockDual block_dual(Rows<X> rows, MatView<const double> y, VecView<const double> w, const LossSpec& loss,
+BlockDual block_dual(PassRows<X> rows, MatView<const double> y, VecView<const double> w, const LossSpec& loss,
                      const TreeShape& shape, const StartTrees& trees, const BlockDualOptions& options);
 
 /// The dual objective of the rows at s * theta: a sum, less what rounding can have added to it.
 template <class X>
-double block_dual_value(Rows<X> rows, MatView<const double> y, VecView<const double> w, const LossSpec& loss,
-                        const TreeShape& shape, const StartTrees& trees, VecView<const double> imbalance,
-                        double s);
+double block_dual_value(PassRows<X> rows, MatView<const double> y, VecView<const double> w,
+                        const LossSpec& loss, const TreeShape& shape, const StartTrees& trees,
+                        VecView<const double> imbalance, double s);
 
 /// Bounds on |proj_K(z_k)| (K), where that exceeds `floor`, for the cones of the patterns of trees: the cones
 /// of some of the rows (K, m, d), which hold those of all. z (K, paths * d); with `both_signs` the largest of

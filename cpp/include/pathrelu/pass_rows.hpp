@@ -1,4 +1,6 @@
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 #include <pathrelu/types.hpp>
@@ -27,7 +29,9 @@ class PassRows {
           cols(sparse.offset.size),
           dense_{nullptr, rows, cols},
           sparse_(sparse),
-          is_sparse_(true) {}
+          is_sparse_(true) {
+        for (const double c : sparse.offset) offset_square_ += c * c;
+    }
 
     Index rows, cols;
 
@@ -45,6 +49,19 @@ class PassRows {
         for (Index j = 0; j < cols; ++j) out[j] -= factor * sparse_.offset[j];
         each_nonzero(i, [&](Index j, X value) { out[j] += factor * static_cast<double>(value); });
     }
+    /// |x_i|.
+    double length(Index i) const {
+        double square = offset_square_;
+        if (is_sparse_)
+            each_nonzero(i, [&](Index j, X value) {
+                const double c = sparse_.offset[j], x = static_cast<double>(value) - c;
+                square += x * x - c * c;
+            });
+        else
+            for (Index j = 0; j < cols; ++j)
+                square += static_cast<double>(dense_(i, j)) * static_cast<double>(dense_(i, j));
+        return std::sqrt(std::max(square, 0.0));
+    }
     /// visit(j, value) for each nonzero of row i, without the offset.
     template <class Visit>
     void each_nonzero(Index i, Visit visit) const {
@@ -56,6 +73,7 @@ class PassRows {
     Rows<X> dense_;
     SparseRows<X> sparse_{};
     bool is_sparse_ = false;
+    double offset_square_ = 0;
 };
 
 }  // namespace pathrelu

@@ -30,7 +30,7 @@ double length_of(const X* x, Index d) {
 template <class X>
 class Block {
   public:
-    Block(Rows<X> rows, MatView<const double> y, VecView<const double> w, const LossSpec& spec,
+    Block(PassRows<X> rows, MatView<const double> y, VecView<const double> w, const LossSpec& spec,
           const TreeShape& shape, const StartTrees& from, VecView<const double> imbalance)
         : rows_(rows),
           n_(rows.rows),
@@ -56,7 +56,7 @@ class Block {
     void add_hessian(Index begin, Index count, const double* f, const double* h, std::vector<double>& H);
     void keep_nearest(Index begin, Index count, const double* leaves, Index most);
 
-    Rows<X> rows_;
+    PassRows<X> rows_;
     Index n_, C_;
     Trees trees_;
     VecView<const double> intercept_;
@@ -130,7 +130,7 @@ void Block<X>::keep_nearest(Index begin, Index count, const double* leaves, Inde
     const Index paths = trees_.dim / rows_.cols;
     std::vector<double> inverse(count);
     for (Index i = 0; i < count; ++i) {
-        const double length = length_of(rows_.row(begin + i), rows_.cols);
+        const double length = rows_.length(begin + i);
         inverse[i] = w_[begin + i] > 0 && length > 0 ? 1 / length : kInfinity;
     }
     distance_.resize(count);
@@ -187,7 +187,7 @@ BlockDual Block<X>::sums(const BlockDualOptions& options) {
     for (Index i = 0; i < n_; ++i) {
         double slopes = 0;
         for (Index c = 0; c < C_; ++c) slopes += std::abs(theta[i * C_ + c]);
-        out.size += n * slopes * length_of(rows_.row(i), rows_.cols);
+        out.size += n * slopes * rows_.length(i);
     }
     out.size *= std::sqrt(static_cast<double>(trees_.dim / rows_.cols));
     return out;
@@ -204,15 +204,15 @@ double Block<X>::dual_value(double s) {
 }  // namespace
 
 template <class X>
-BlockDual block_dual(Rows<X> rows, MatView<const double> y, VecView<const double> w, const LossSpec& loss,
+BlockDual block_dual(PassRows<X> rows, MatView<const double> y, VecView<const double> w, const LossSpec& loss,
                      const TreeShape& shape, const StartTrees& trees, const BlockDualOptions& options) {
     return Block<X>(rows, y, w, loss, shape, trees, options.imbalance).sums(options);
 }
 
 template <class X>
-double block_dual_value(Rows<X> rows, MatView<const double> y, VecView<const double> w, const LossSpec& loss,
-                        const TreeShape& shape, const StartTrees& trees, VecView<const double> imbalance,
-                        double s) {
+double block_dual_value(PassRows<X> rows, MatView<const double> y, VecView<const double> w,
+                        const LossSpec& loss, const TreeShape& shape, const StartTrees& trees,
+                        VecView<const double> imbalance, double s) {
     return Block<X>(rows, y, w, loss, shape, trees, imbalance).dual_value(s);
 }
 
@@ -270,16 +270,16 @@ std::vector<double> cone_scores(Rows<X> rows, const TreeShape& shape, const Star
     return out;
 }
 
-template BlockDual block_dual<float>(Rows<float>, MatView<const double>, VecView<const double>,
+template BlockDual block_dual<float>(PassRows<float>, MatView<const double>, VecView<const double>,
                                      const LossSpec&, const TreeShape&, const StartTrees&,
                                      const BlockDualOptions&);
-template BlockDual block_dual<double>(Rows<double>, MatView<const double>, VecView<const double>,
+template BlockDual block_dual<double>(PassRows<double>, MatView<const double>, VecView<const double>,
                                       const LossSpec&, const TreeShape&, const StartTrees&,
                                       const BlockDualOptions&);
-template double block_dual_value<float>(Rows<float>, MatView<const double>, VecView<const double>,
+template double block_dual_value<float>(PassRows<float>, MatView<const double>, VecView<const double>,
                                         const LossSpec&, const TreeShape&, const StartTrees&,
                                         VecView<const double>, double);
-template double block_dual_value<double>(Rows<double>, MatView<const double>, VecView<const double>,
+template double block_dual_value<double>(PassRows<double>, MatView<const double>, VecView<const double>,
                                          const LossSpec&, const TreeShape&, const StartTrees&,
                                          VecView<const double>, double);
 template std::vector<double> cone_scores<float>(Rows<float>, const TreeShape&, const StartTrees&,

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from pathrelu import _core
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
+from pathrelu._sparse_rows import SparseRows, core_rows
 from pathrelu.program._slide import Trees
 from pathrelu.rows._blocks import RowBlocks, added
 
+AnyRows = check.Rows | SparseRows
 UNBALANCED = np.zeros(0)  # an imbalance, of which nothing is made
 # Newton steps to the best lengths of trees, each before a pass over all rows, all with the first Hessian: one
 # for a loss that is quadratic, more until the products of trees are within a share of alpha of it.
@@ -28,6 +30,7 @@ RIDGE = 1e-10  # of a Hessian of unit diagonal: trees may be alike
 # million rows of 31 columns bounds were two percent above those with 984. As many entries in all, about, so
 # that trees of many columns take no more than tens of MB.
 NEAREST, FEWEST_NEAREST, MOST_WEIGHTS = 512, 32, 2**21
+OF_MANY_WEIGHTS = 4  # such rows, where all the weights are more than an eighth of that
 
 
 class Dual(NamedTuple):
@@ -68,7 +71,7 @@ class Objective:
 
     def dual(
         self,
-        X: check.Rows,
+        X: AnyRows,
         y: NDArray[np.float64],
         w: check.Doubles,
         trees: Trees,
@@ -79,7 +82,7 @@ class Objective:
         n_nearest: int = 0,
     ) -> tuple[tuple[Any, ...], NDArray[np.intp]]:
         """The sums of a block, the fields of `Dual`, and rows (K, n_nearest) near where leaves switch."""
-        problem = _core.Problem(X, y, w, self.loss, True)
+        problem = _core.Problem(core_rows(X), y, w, self.loss, True)
         *found, nearest = _core.block_dual(problem, self.width, trees, imbalance, adjoint, one_in, n_nearest)
         return tuple(found), nearest
 
@@ -94,7 +97,7 @@ def lengths(trees: Trees) -> check.Doubles:
 
 
 def first_sums(
-    X: check.Rows,
+    X: AnyRows,
     y: NDArray[np.float64],
     w: check.Doubles,
     of: Objective,
@@ -103,19 +106,19 @@ def first_sums(
     one_in: int,
 ) -> tuple[float, tuple[Any, ...]]:
     """The loss of trees, and the sums of others with their Hessian."""
-    outputs = _core.tree_outputs(X, of.width, before, 1)
+    outputs = _core.tree_outputs(core_rows(X), of.width, before, 1)
     return len(w) * _core.mean_loss(outputs, y, w, of.loss), of.dual(X, y, w, trees, one_in=one_in)[0]
 
 
 def sums(
-    X: check.Rows, y: NDArray[np.float64], w: check.Doubles, of: Objective, trees: Trees, one_in: int
+    X: AnyRows, y: NDArray[np.float64], w: check.Doubles, of: Objective, trees: Trees, one_in: int
 ) -> tuple[Any, ...]:
     """The sums at the trees."""
     return of.dual(X, y, w, trees, one_in=one_in)[0]
 
 
 def adjoint_and_nearest(
-    X: check.Rows,
+    X: AnyRows,
     y: NDArray[np.float64],
     w: check.Doubles,
     of: Objective,
@@ -125,7 +128,8 @@ def adjoint_and_nearest(
 ) -> tuple[tuple[Any, ...], check.Rows]:
     """The sums at the balanced dual point, and rows (K, n_nearest, columns) near to where leaves switch."""
     found, nearest = of.dual(X, y, w, trees, imbalance, adjoint=True, n_nearest=n_nearest)
-    return found, np.where(nearest[..., np.newaxis] < 0, 0, X[nearest])
+    rows = X.dense(nearest) if isinstance(X, SparseRows) else X[nearest]
+    return found, np.where(nearest[..., np.newaxis] < 0, 0, rows)
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ class Together:
 
 
 def dual_value(
-    X: check.Rows,
+    X: AnyRows,
     y: NDArray[np.float64],
     w: check.Doubles,
     of: Objective,
@@ -151,7 +155,9 @@ def dual_value(
     s: float,
 ) -> float:
     """The part of a block in the dual objective at s times the dual point."""
-    return _core.block_dual_value(_core.Problem(X, y, w, of.loss, True), of.width, trees, imbalance, s)
+    return _core.block_dual_value(
+        _core.Problem(core_rows(X), y, w, of.loss, True), of.width, trees, imbalance, s
+    )
 
 
 # ---- What is made of the sums -----------------------------------------------------
@@ -269,7 +275,8 @@ def lower_bound(
 ) -> float:
     """What the program over the gates and directions of trees cannot be below."""
     n, weights = rows.n_rows, trees[0]
-    most = min(NEAREST, max(FEWEST_NEAREST, MOST_WEIGHTS // weights.size))
+    fewest = FEWEST_NEAREST if 8 * weights.size <= MOST_WEIGHTS else OF_MANY_WEIGHTS
+    most = min(NEAREST, max(fewest, MOST_WEIGHTS // weights.size))
     found, nearest = rows.reduce_blocks(
         adjoint_and_nearest, Together(most), of, trees, imbalance, -(-most // rows.n_blocks)
     )

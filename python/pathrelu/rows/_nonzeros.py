@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 
-from pathrelu import _core, losses
 from pathrelu import _validation as check
+from pathrelu import losses
 from pathrelu._base import Path, Settings
 from pathrelu._measures import scores_of
 from pathrelu._scaling import Scaling
@@ -20,10 +20,11 @@ from pathrelu._sparse_rows import SparseRows
 from pathrelu.alpha import Candidate, choose_by_held_out, held_out_folds, last_slide, plan_by_held_out
 from pathrelu.encoding import RawTable
 from pathrelu.network._predict import sparse_outputs
-from pathrelu.network._trees import norms_of
 from pathrelu.program._problem import Problem
 from pathrelu.program._slide import Trees
 from pathrelu.progress import followed
+from pathrelu.rows._blocks import BLOCK_ROWS, Result, reduced
+from pathrelu.rows._gap import Bounded, Objective, bounded
 from pathrelu.rows._network import network_of
 from pathrelu.rows._training import ABOVE, Moments, scaling_of
 from pathrelu.training import Data, of_all_classes, plain_labels, programs_of
@@ -83,7 +84,8 @@ def train_on_nonzeros(estimator: Any, X: Any, y: Any, sample_weight: ArrayLike |
     estimator.path_ = estimator.column_factors_ = None
     with followed(settings.watch, settings.verbose, settings.options.threads), settings.watch:
         training, problems, alphas, trees = _slide(estimator, settings, trainings)
-    parts = [_objective(settings, *of) for of in zip(problems, trees, alphas, strict=True)]
+        bounds = [_bounded(settings, *of) for of in zip(problems, trees, alphas, strict=True)]
+    trees = [of.trees for of in bounds]
     estimator.network_ = network_of(
         _all_outputs(data, trees),
         training.scaling,
@@ -97,8 +99,9 @@ def train_on_nonzeros(estimator: Any, X: Any, y: Any, sample_weight: ArrayLike |
     estimator.alpha_ = alphas[0] if len(alphas) == 1 else np.array(alphas)
     alone = estimator.network_.n_outputs == 1
     estimator.intercept_ = float(trees[0][4][0]) if alone else estimator.network_.intercept
-    estimator.objective_ = sum(parts)
-    estimator.dual_gap_ = math.inf if losses.TABLE[data.loss].log_link else estimator.objective_
+    estimator.objective_ = sum(of.objective for of in bounds)
+    least = -math.inf if losses.TABLE[data.loss].log_link else 0.0  # which no loss is below
+    estimator.dual_gap_ = sum(of.objective - max(of.lower, least) for of in bounds)
     estimator.n_subnetworks_ = estimator.network_.n_subnetworks
     estimator.n_iter_ = 1 if estimator.path_ is None else len(estimator.path_["alpha"])
     estimator.history_, estimator.guarantee_ = [], None
@@ -148,10 +151,38 @@ def _slide(
     return list(trainings.values())[choice.place], problems, choice.alphas, trees
 
 
-def _objective(settings: Settings, problem: Problem, trees: Trees, alpha: float) -> float:
-    outputs = settings.slides().outputs(problem.X, trees)
-    loss = _core.mean_loss(outputs, problem.y, problem.w, problem.core_loss)
-    return loss + alpha * math.fsum(norms_of(trees[0]))
+class SparseBlocks:
+    """Rows of a problem in blocks, one after the other; see `RowBlocks`."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.n_rows = len(problem.X)
+        self.n_blocks = -(-self.n_rows // BLOCK_ROWS)
+
+    def reduce_blocks(
+        self, function: Callable[..., Result], combine: Callable[[Result, Result], Result], *arguments: Any
+    ) -> Result:
+        blocks = (slice(k * BLOCK_ROWS, (k + 1) * BLOCK_ROWS) for k in range(self.n_blocks))
+        problem = self.problem
+        return reduced(
+            (function(problem.X[rows], problem.y[rows], problem.w[rows], *arguments) for rows in blocks),
+            combine,
+        )
+
+
+def _bounded(settings: Settings, problem: Problem, trees: Trees, alpha: float) -> Bounded:
+    slides, watch = settings.slides(), settings.watch
+    shared = slides.shared and trees[2].shape[1] > 1
+    of = Objective(
+        problem.core_loss, slides.width, alpha, slides.options.fit_intercept, shared, problem.monotone
+    )
+    rows: Any = SparseBlocks(problem)
+
+    def stopped() -> bool:
+        watch.note(watch.left == 0)
+        return bool(watch.stopped_by)
+
+    return bounded(of, rows, (trees, trees), slides.options.threads, stopped, lambda *_: None)
 
 
 def _all_outputs(data: Data, trees: Sequence[Trees]) -> Trees:
