@@ -208,3 +208,13 @@ def test_passes_that_end_above_the_network_of_the_sample_are_told_of_and_left(mo
     assert model.score(X, Y) > 0.9
     objective = model.network_.objective(X, Y, model.alpha_)
     assert model.objective_ == pytest.approx(objective, rel=1e-6)
+
+
+def test_a_constant_target_needs_no_subnetwork(monkeypatch):
+    X = np.random.default_rng(0).standard_normal((3000, 3))
+    source = ArraySource(X, np.full(3000, 2.5), chunk_rows=1000)
+    monkeypatch.setattr(_training, "SAMPLE_ROWS", 500)
+    model = PathReLURegressor(alpha=0.1, depth=3, random_state=0).fit(source)
+    assert model.n_subnetworks_ == 0
+    assert model.objective_ == 0
+    np.testing.assert_array_equal(model.predict(X[:2]), [2.5, 2.5])

@@ -57,7 +57,7 @@ class SparseRows:
 
     def correlate(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """``rows^T values`` (d, C) of values (n, C)."""
-        product: NDArray[np.float64] = self.matrix.T @ values - np.outer(self.offset, values.sum(axis=0))
+        product: NDArray[np.float64] = self.matrix.T.dot(values) - np.outer(self.offset, values.sum(axis=0))
         return product
 
     @property
@@ -84,5 +84,6 @@ def rows_at(rows: Any, places: Any) -> Any:
 
 def sparse_keys(matrix: Any) -> NDArray[np.float64]:
     """Numbers that are equal for equal rows (CSR, in canonical format), and else with no likelihood."""
-    keys: NDArray[np.float64] = matrix.astype(np.float64) @ np.random.default_rng(0).random(matrix.shape[1])
+    weights = np.random.default_rng(0).random(matrix.shape[1])
+    keys: NDArray[np.float64] = matrix.astype(np.float64).dot(weights)
     return keys

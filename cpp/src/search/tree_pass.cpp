@@ -121,7 +121,8 @@ void TreePass<X>::each_tile(const Trees& trees, const double* A, Wanted wanted, 
             tile.side.resize(std::max(K, padded_outputs) * kPassRows);
             if (!sparse) tile.rows.resize(padded_columns * kPassRows);
         }
-        for (Index task; tasks.take(task);) {
+        for (Index task, next = 0; tasks.take(task); ++next) {
+            if (threads_ == 1) task = next;  // for what visits add up beside the sums
             PassSums& sums = partial[task];
             if (backward) {
                 sums.S.assign((K + 1) * C_, 0.0);

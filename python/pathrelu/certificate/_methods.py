@@ -620,7 +620,10 @@ class Semidefinite(LooseMethod):
             before = best_value
             value = self.look(theta)
             if value > best_value:
-                best, best_value = theta / max(1.0, self.share), value
+                # As it is, or scaled up to what is feasible: whichever says more.
+                scaled = [theta / share for share in {max(1.0, self.share), self.share or 1.0}]
+                best = max(scaled, key=lambda point: task.output.lower(point, task.alpha))
+                best_value = value
             stale = 0 if best_value > before + enough else stale + 1
             if self.closed() or self.spent() or stale >= STALE:
                 break

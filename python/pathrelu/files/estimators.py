@@ -46,6 +46,10 @@ def estimator_from_parts(header: Header, arrays: Arrays) -> Any:
 def _check_consistent(estimator: Any) -> None:
     """Refuse attributes that predictions rest on and that do not fit together."""
     check.threads(estimator.n_threads)
+    try:
+        estimator._encoder()  # by which rows are read
+    except TypeError as error:
+        raise ValueError(str(error)) from None
     network: Any = getattr(estimator, "network_", None)
     if not NETWORKS.has_instance(network):
         raise ValueError("it has no network")

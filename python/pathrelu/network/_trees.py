@@ -49,13 +49,17 @@ def trees_of(network: NetworkData, scaling: Scaling) -> Trees:
         linear = np.concatenate([linear, np.ones(C, np.uint8)])
     root = norms_of(own)
     used = leaves.any(axis=(1, 2)) & (root > 0)
+    intercept = np.ascontiguousarray(network.intercept, np.float64)
+    if not used.any():
+        none = np.zeros((0, 0))
+        return none, np.zeros((0, 0), np.int8), none, np.zeros(0, np.uint8), intercept
     own, root, leaves = own[used], root[used], leaves[used]
     return (
         np.ascontiguousarray((leaves * root[:, np.newaxis, np.newaxis]).reshape(len(leaves), -1)),
         np.ascontiguousarray(signs[used], np.int8),
         np.ascontiguousarray(own / root[:, np.newaxis]),
         linear[used],
-        np.ascontiguousarray(network.intercept, np.float64),
+        intercept,
     )
 
 

@@ -260,10 +260,11 @@ def newton_step(
         free[below] = False
     factor = 1 + move[:K] / length[:K]
     kept = factor > 0
+    shape = (int(kept.sum()), -1) if kept.any() else (0, 0)  # as the core has no trees
     moved = (
-        np.ascontiguousarray(leaves[kept] * factor[kept, np.newaxis]),
-        np.ascontiguousarray(signs[kept]),
-        np.ascontiguousarray(directions[kept]),
+        np.ascontiguousarray(leaves[kept] * factor[kept, np.newaxis]).reshape(shape),
+        np.ascontiguousarray(signs[kept]).reshape(len(factor[kept]), signs.shape[1] if kept.any() else 0),
+        np.ascontiguousarray(directions[kept]).reshape(shape),
         np.ascontiguousarray(linear[kept]),
         intercept + move[K:],
     )

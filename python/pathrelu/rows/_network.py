@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from pathrelu import _validation as check
 from pathrelu._scaling import Scaling
+from pathrelu.arrangements import n_edges
 from pathrelu.encoding import TableEncoder
 from pathrelu.network import ParallelReLUNetwork
 from pathrelu.network._data import Label
@@ -30,7 +32,9 @@ def network_of(
     columns = len(scaling.center)
     own, signs, directions, linear_trees, intercept = trees
     bias = scaling.constant is not None
-    leaves = check.narrowed(own, dtype, "weights").reshape(len(own), -1, columns + bias)
+    K, C = len(own), len(intercept)
+    leaves = check.narrowed(own, dtype, "weights").reshape(K, math.prod(width), columns + bias)
+    signs, directions = signs.reshape(K, n_edges(list(width))), directions.reshape(K, C)  # of no trees too
     units = linear_trees == 0
     skip: dict[str, Any] = {}
     if skip_connection:
