@@ -118,6 +118,8 @@ def report(records: list[dict], directory: Path) -> None:
     ]
     for table in TABLES:
         own = [r for r in records if r["table"] == table]
+        if not own:
+            continue
         lines += [
             "",
             f"## {table.capitalize()}",
