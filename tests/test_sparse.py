@@ -238,7 +238,8 @@ def test_large_sparse_rows_are_never_dense(rng, monkeypatch):
     monkeypatch.setattr(alpha, "SPARSE_WEIGHTS", 1)
     monkeypatch.setattr(alpha, "FEWEST_SPARSE_TREES", 4)
     n, d = 1500, 20_000  # 240 MB as dense rows
-    rows = sparse.random_array((n, d), density=5e-4, format="csr", rng=rng)
+    places = rng.integers(n, size=15_000), rng.integers(d, size=15_000)
+    rows = sparse.csr_array((rng.random(15_000), places), shape=(n, d))
     y = rows[:, :50].sum(axis=1) + 0.1 * rng.standard_normal(n)
     tracemalloc.start()
     try:

@@ -195,6 +195,7 @@ def canonical_sparse(
     y, w = y[used] + 0.0, w[used]
     keys = np.concatenate([sparse_keys(X)[used][:, np.newaxis], y], axis=1)
     _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    group = group.ravel()  # which NumPy 2.0 gives another axis
     ascending = np.lexsort((w, group))
     return used[first], y[first], np.bincount(group[ascending], w[ascending]).astype(np.float64)
 
