@@ -57,12 +57,6 @@ class Memory {
     std::deque<Pair> pairs_;
 };
 
-/// x <- the nearest variables that have the signs wanted, where any is.
-void clip(const std::vector<std::int8_t>& signs, Vector& x) {
-    for (std::size_t k = 0; k < signs.size(); ++k)
-        if (signs[k] * x[k] < 0) x[k] = 0;
-}
-
 /// `values` without those of variables at zero that `direction` would give the wrong sign.
 Vector held(const std::vector<std::int8_t>& signs, const Vector& x, const Vector& direction, Vector values) {
     for (std::size_t k = 0; k < signs.size(); ++k)
@@ -139,7 +133,7 @@ void slide(const SlideProblem<X>& problem, Trees& trees, std::vector<double>& in
     const auto restart = [&] {
         x = variables.pack();
         signs = variables.signs(problem.shape, problem.monotone);
-        clip(signs, x);
+        clip(signs, x.data());
         u = trees;
         memory.clear();
         objective = value_at(x, gradient);
@@ -167,7 +161,7 @@ void slide(const SlideProblem<X>& problem, Trees& trees, std::vector<double>& in
         bool accepted = false;
         for (int k = 0; k < kMostTrials && slope < 0 && !problem.stopped(); ++k) {
             trial = x + t * direction;
-            clip(signs, trial);
+            clip(signs, trial.data());
             reached = value_at(trial, trial_gradient);
             const double promised = signs.empty() ? t * slope : gradient.dot(trial - x);
             if (!(reached <= objective + kArmijo * promised)) {

@@ -107,8 +107,7 @@ void descend_stochastically(PassRows<X> rows, MatView<const double> y, VecView<c
             x.segment(begin, count).array() -=
                 rate / mean_bias * m.array() / ((s.array() / square_bias).sqrt() + kLeastRoot);
         }
-        for (std::size_t k = 0; k < signs.size(); ++k)
-            if (signs[k] * x[k] < 0) x[k] = 0;
+        clip(signs, x.data());
     }
 }
 

@@ -114,4 +114,10 @@ class Variables {
     double unit_;
 };
 
+/// x <- the nearest variables that have the signs wanted, where any is.
+inline void clip(const std::vector<std::int8_t>& signs, double* x) {
+    for (std::size_t k = 0; k < signs.size(); ++k)
+        if (signs[k] * x[k] < 0) x[k] = 0;
+}
+
 }  // namespace pathrelu
