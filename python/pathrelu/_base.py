@@ -103,6 +103,11 @@ class Settings:
         return self.activation == "relu" and not self.sampled
 
     @property
+    def needs_program(self) -> bool:
+        """Whether something is asked for that slides alone do not give."""
+        return bool(self.low_rank or self.prune or self.warm_start or self.n_networks > 1)
+
+    @property
     def chooses_by_held_out(self) -> bool:
         """Whether held-out rows choose alpha; other networks have a rule without."""
         return self.alpha is None and self.searches
@@ -343,20 +348,18 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         if n_rows <= MANY_ROWS:
             return False
         settings = self._settings()
-        only_some = settings.low_rank or settings.prune or settings.warm_start or settings.n_networks > 1
         by_slides = settings.chooses_by_held_out and settings.shared and self.tol is None
-        return by_slides and not only_some and self._path is None
+        return by_slides and not settings.needs_program and self._path is None
 
     def _by_nonzeros(self, X: Any) -> bool:
         """Whether sparse rows are so large that they stay sparse."""
         if not issparse(X) or X.shape[0] * X.shape[1] <= DENSE_ENTRIES:
             return False
         settings = self._settings()
-        of_rows = settings.low_rank or settings.prune or settings.warm_start or settings.n_networks > 1
         as_they_are = self.encode is None or getattr(self.encode, "numeric", self.encode) != "ramps"
         by_slides = settings.searches and self.tol is None and as_they_are and self._path is None
         few = X.nnz <= MOST_NONZERO * X.shape[0] * X.shape[1] and X.shape[1] <= MOST_SPARSE_COLUMNS
-        return by_slides and few and not of_rows
+        return by_slides and few and not settings.needs_program
 
     def _checked(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
@@ -526,7 +529,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         self, settings: Settings, training: TrainingProblem, path: Path
     ) -> tuple[TrainingProblem, list[Problem], list[Solution]]:
         """The problem, its programs and solutions of slides at the given alpha, from the path before it."""
-        scaled, problems = self._follow(settings, training, path)
+        scaled, problems, path = self._follow(settings, training, path)
         assert settings.alpha is not None
         slides = settings.slides()
         solutions = []
@@ -539,8 +542,8 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
             solutions.append(self._solve_over(settings, problem, settings.alpha, trees, steps))
         return scaled, problems, solutions
 
-    def _follow(self, settings: Settings, training: Any, path: Path) -> tuple[Any, list[Problem]]:
-        """Slides along the path, down to the given alpha; the problem there, and its programs."""
+    def _follow(self, settings: Settings, training: Any, path: Path) -> tuple[Any, list[Problem], Path]:
+        """Slides along the path, down to the given alpha: the problem there, its programs, and the path."""
         assert settings.alpha is not None
         slides = settings.slides()
         n_free = training.data.X.shape[1]
@@ -548,7 +551,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
         left = sum(map(len, stages)) + 1  # values of alpha
         for stage in stages:
             if stage is not stages[0]:
-                vars(path).update(vars(path.rescaled(n_free, training.X.shape[1] - n_free)))
+                path = path.rescaled(n_free, training.X.shape[1] - n_free)
             scaled = training if path.factors is None else training.times(path.factors[:n_free])
             problems = scaled.programs()
             for alpha in [*stage, settings.alpha] if stage is stages[-1] else stage:
@@ -562,7 +565,7 @@ class BasePathReLU(Portable, BaseEstimator):  # type: ignore[misc]
                 ]
                 path.length += 1
         self.column_factors_ = None if path.factors is None else path.factors[:n_free]
-        return scaled, problems
+        return scaled, problems, path
 
     def _solve_over(
         self, settings: Settings, problem: Problem, alpha: float, trees: Trees, most_steps: int

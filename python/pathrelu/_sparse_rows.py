@@ -44,12 +44,6 @@ class SparseRows:
     def __getitem__(self, rows: Any) -> Self:
         return replace(self, matrix=self.matrix[rows])
 
-    def times(self, factors: NDArray[np.float64]) -> SparseRows:
-        """Columns times factors."""
-        matrix = self.matrix.copy()
-        matrix.data *= factors.astype(matrix.dtype)[matrix.indices]
-        return SparseRows(matrix, self.offset * factors)
-
     def dense(self, places: NDArray[np.intp]) -> check.Rows:
         """Rows (*places, d) as dense ones."""
         rows: check.Rows = self.matrix[places.ravel()].toarray() - self.offset.astype(self.dtype)

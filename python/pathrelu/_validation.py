@@ -215,12 +215,17 @@ def finite_entries(rows: Any, name: str) -> None:
     bad = ~np.isfinite(rows.data)
     if bad.any():
         entry = int(bad.argmax())
-        row = int(np.searchsorted(rows.indptr, entry, "right")) - 1
+        row, column = place_of_entry(rows, entry)
         what = "missing values (NaN)" if np.isnan(rows.data[entry]) else "infinite values"
         raise ValueError(
-            f"{name} has {what}: {int(bad.sum())}, the first in row {row}, column {rows.indices[entry]}; "
-            "expected finite numbers"
+            f"{name} has {what}: {int(bad.sum())}, the first in row {row}, column {column}; expected finite "
+            "numbers"
         )
+
+
+def place_of_entry(rows: Any, entry: int) -> tuple[int, int]:
+    """Row and column of one of the entries of sparse rows (CSR)."""
+    return int(np.searchsorted(rows.indptr, entry, "right")) - 1, int(rows.indices[entry])
 
 
 def finite_columns(array: Rows, name: str, names: Sequence[Any] | None = None) -> None:

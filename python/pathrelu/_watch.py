@@ -242,6 +242,11 @@ class Watch:
             self.stopped_by = cause
             self.seconds = self.seconds_so_far
 
+    def is_over(self) -> bool:
+        """Whether the time is up, or something else has stopped the work."""
+        self.note(self.left == 0)
+        return bool(self.stopped_by)
+
     def note(self, stopped: bool) -> None:
         if stopped:
             late = self.seconds_so_far >= self.limit

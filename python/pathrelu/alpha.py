@@ -412,15 +412,16 @@ class _View:
 
     @classmethod
     def of_problem(cls, problem: Problem, factors: NDArray[np.float64] | None = None) -> Self:
-        if problem.monotone is None:
+        if problem.monotone is None and not isinstance(problem.X, SparseRows):
             return cls.of(problem.X, factors)
-        return cls(np.ones(problem.X.shape[1]) if factors is None else factors, None)  # columns keep signs
+        # Columns keep their signs, and their zeros.
+        return cls(np.ones(problem.X.shape[1]) if factors is None else factors, None)
 
     @classmethod
-    def of(cls, X: check.Rows | SparseRows, factors: NDArray[np.float64] | None = None) -> Self:
+    def of(cls, X: check.Rows, factors: NDArray[np.float64] | None = None) -> Self:
         n, d = X.shape
         factors = np.ones(d) if factors is None else factors
-        if n > SPAN_ROWS or d < SPAN_COLUMNS * n or isinstance(X, SparseRows):
+        if n > SPAN_ROWS or d < SPAN_COLUMNS * n:
             return cls(factors, None)
         rows = np.ascontiguousarray(X, np.float64) * factors
         squares, vectors = algebra.eigenvalues(algebra.product(rows, np.ascontiguousarray(rows.T)))
@@ -431,9 +432,6 @@ class _View:
 
     def problem(self, problem: Problem) -> Problem:
         X = problem.X
-        if isinstance(X, SparseRows):
-            rows: Any = X.times(self.factors)
-            return problem if (self.factors == 1).all() else replace(problem, X=rows)
         if (self.factors != 1).any():
             X = np.ascontiguousarray(X * self.factors.astype(X.dtype))
         if self.axes is not None:

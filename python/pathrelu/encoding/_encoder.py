@@ -249,11 +249,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 raise ValueError(
                     "numeric is 'ramps' and X is sparse; expected 'linear', 'auto' or dense rows"
                 )
-            self.numeric_, self.n_features_in_ = "linear", raw.shape[1]
-            self.columns_ = fit_sparse_numbers(raw.nonzeros, weight, indicator)
-            if hasattr(self, "feature_names_in_"):
-                del self.feature_names_in_
-            return self
+            return self._fitted("linear", fit_sparse_numbers(raw.nonzeros, weight, indicator), None)
         used = weight > 0
         if not used.all():
             raw, weight = raw.take(used), weight[used]
@@ -264,8 +260,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if numeric == "auto":
             assert apart is not None
             numeric = "ramps" if len(apart) >= FEWEST_ROWS_FOR_RAMPS else "linear"
-        self.numeric_ = numeric
-        self.columns_ = []
+        columns: list[Column] = []
         for column in raw.columns:
             if column.kind == TEXT:
                 assert apart is not None
@@ -274,12 +269,15 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 found = Categories(EMPTY)
             else:
                 found = fit_numbers(column, weight, n_ramps if numeric == "ramps" else None, indicator)
-            self.columns_.append(found)
-        self.n_features_in_ = len(self.columns_)
+            columns.append(found)
+        return self._fitted(numeric, columns, raw.names)
+
+    def _fitted(self, numeric: str, columns: list[Column], names: list[Any] | None) -> Self:
+        self.numeric_, self.columns_, self.n_features_in_ = numeric, columns, len(columns)
         if hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-        if raw.names is not None and all(isinstance(name, str) for name in raw.names):
-            self.feature_names_in_ = np.array(raw.names, dtype=object)
+        if names is not None and all(isinstance(name, str) for name in names):
+            self.feature_names_in_ = np.array(names, dtype=object)
         return self
 
     def names_of(self, names: Sequence[str]) -> list[str]:

@@ -134,11 +134,9 @@ class RawTable:
             matrix.eliminate_zeros()
         infinite = np.isinf(matrix.data)
         if infinite.any():
-            entry = int(infinite.argmax())
-            row = int(np.searchsorted(matrix.indptr, entry, "right")) - 1
+            row, column = check.place_of_entry(matrix, int(infinite.argmax()))
             raise ValueError(
-                f"X has infinite values in column {matrix.indices[entry]} (first in row {row}); expected "
-                "finite numbers"
+                f"X has infinite values in column {column} (first in row {row}); expected finite numbers"
             )
         return cls((), None, None, matrix.dtype, matrix)
 

@@ -147,8 +147,7 @@ def stochastic_slide(
 
     def after_group(states: Sequence[State]) -> State:
         mean = averaged(states)
-        slides.watch.note(slides.watch.left == 0)
-        if slides.watch.stopped_by:
+        if slides.watch.is_over():
             raise _Stopped(mean)
         return mean
 

@@ -128,7 +128,23 @@ def added(left: Any, right: Any) -> Any:
     return left + right
 
 
-class StreamedBlocks:
+class ResultsOfBlocks:
+    """What can be done with a function of each block."""
+
+    def _results(self, function: Callable[..., Result], arguments: tuple[Any, ...]) -> Iterator[Result]:
+        """In order; few wait for those before them."""
+        raise NotImplementedError
+
+    def map_blocks(self, function: Callable[..., Result], *arguments: Any) -> list[Result]:
+        return list(self._results(function, arguments))
+
+    def reduce_blocks(
+        self, function: Callable[..., Result], combine: Callable[[Result, Result], Result], *arguments: Any
+    ) -> Result:
+        return reduced(self._results(function, arguments), combine)
+
+
+class StreamedBlocks(ResultsOfBlocks):
     """What can be done with blocks that come one by one, in each pass again."""
 
     threads: int
@@ -144,14 +160,6 @@ class StreamedBlocks:
     def parts(self) -> Iterator[Any]:
         """The blocks, in one pass."""
         raise NotImplementedError
-
-    def map_blocks(self, function: Callable[..., Result], *arguments: Any) -> list[Result]:
-        return list(self._results(function, arguments))
-
-    def reduce_blocks(
-        self, function: Callable[..., Result], combine: Callable[[Result, Result], Result], *arguments: Any
-    ) -> Result:
-        return reduced(self._results(function, arguments), combine)
 
     def fold_blocks(
         self, function: Callable[..., State], combine: Callable[[list[State]], State], state: State, size: int

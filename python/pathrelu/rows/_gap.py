@@ -14,6 +14,7 @@ from pathrelu import _core
 from pathrelu import _linear_algebra as algebra
 from pathrelu import _validation as check
 from pathrelu._sparse_rows import SparseRows, core_rows
+from pathrelu.network._trees import norms_of
 from pathrelu.program._slide import Trees
 from pathrelu.rows._blocks import RowBlocks, added
 
@@ -89,8 +90,7 @@ class Objective:
 
 def lengths(trees: Trees) -> check.Doubles:
     """Norms of the weights of each tree."""
-    found: check.Doubles = np.sqrt((trees[0] ** 2).sum(axis=1))
-    return found
+    return norms_of(trees[0])
 
 
 # ---- What is done with a block ----------------------------------------------------

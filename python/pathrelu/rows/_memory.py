@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from pathrelu import _validation as check
 from pathrelu.encoding._raw import RawTable
 from pathrelu.program._stochastic import fold_by_number
-from pathrelu.rows._blocks import Result, State, reduced
+from pathrelu.rows._blocks import Result, ResultsOfBlocks, State
 
 # Rows of a block: enough for 32 steps of a stochastic slide, and few enough for what some hundred encoded
 # columns of them take, some 20 MB a thread and copy, to be little beside rows that are many.
 BLOCK_ROWS = 8_192
 
 
-class MemoryBlocks:
+class MemoryBlocks(ResultsOfBlocks):
     """Blocks of random rows, the same for any number of threads; see `RowBlocks`.
 
     Parameters
@@ -57,14 +57,6 @@ class MemoryBlocks:
         made = MemoryBlocks.__new__(MemoryBlocks)
         vars(made).update(vars(self), stages=[*self.stages, (function, arguments)])
         return made
-
-    def map_blocks(self, function: Callable[..., Result], *arguments: Any) -> list[Result]:
-        return list(self._results(function, arguments))
-
-    def reduce_blocks(
-        self, function: Callable[..., Result], combine: Callable[[Result, Result], Result], *arguments: Any
-    ) -> Result:
-        return reduced(self._results(function, arguments), combine)
 
     def fold_blocks(
         self, function: Callable[..., State], combine: Callable[[list[State]], State], state: State, size: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from pathrelu.network._predict import sparse_outputs
 from pathrelu.program._problem import Problem
 from pathrelu.program._slide import Trees
 from pathrelu.progress import followed
-from pathrelu.rows._blocks import BLOCK_ROWS, Result, reduced
+from pathrelu.rows._blocks import BLOCK_ROWS, Result, ResultsOfBlocks
 from pathrelu.rows._gap import Bounded, Objective, bounded
 from pathrelu.rows._network import network_of
 from pathrelu.rows._training import ABOVE, Moments, scaling_of
@@ -126,7 +126,7 @@ def _slide(
     data = training.data
     if settings.alpha is not None:
         path = Path(before=[[above * settings.alpha for above in ABOVE]])
-        _, problems = estimator._follow(settings, training, path)
+        _, problems, path = estimator._follow(settings, training, path)
         alphas = [settings.alpha] * len(problems)
         trees = [
             last_slide(slides, problem, settings.alpha, of, None, 0.0)
@@ -151,7 +151,7 @@ def _slide(
     return list(trainings.values())[choice.place], problems, choice.alphas, trees
 
 
-class SparseBlocks:
+class SparseBlocks(ResultsOfBlocks):
     """Rows of a problem in blocks, one after the other; see `RowBlocks`."""
 
     def __init__(self, problem: Problem) -> None:
@@ -159,30 +159,22 @@ class SparseBlocks:
         self.n_rows = len(problem.X)
         self.n_blocks = -(-self.n_rows // BLOCK_ROWS)
 
-    def reduce_blocks(
-        self, function: Callable[..., Result], combine: Callable[[Result, Result], Result], *arguments: Any
-    ) -> Result:
-        blocks = (slice(k * BLOCK_ROWS, (k + 1) * BLOCK_ROWS) for k in range(self.n_blocks))
+    def _results(self, function: Callable[..., Result], arguments: tuple[Any, ...]) -> Iterator[Result]:
         problem = self.problem
-        return reduced(
-            (function(problem.X[rows], problem.y[rows], problem.w[rows], *arguments) for rows in blocks),
-            combine,
-        )
+        for k in range(self.n_blocks):
+            rows = slice(k * BLOCK_ROWS, (k + 1) * BLOCK_ROWS)
+            yield function(problem.X[rows], problem.y[rows], problem.w[rows], *arguments)
 
 
 def _bounded(settings: Settings, problem: Problem, trees: Trees, alpha: float) -> Bounded:
-    slides, watch = settings.slides(), settings.watch
+    slides = settings.slides()
     shared = slides.shared and trees[2].shape[1] > 1
     of = Objective(
         problem.core_loss, slides.width, alpha, slides.options.fit_intercept, shared, problem.monotone
     )
     rows: Any = SparseBlocks(problem)
-
-    def stopped() -> bool:
-        watch.note(watch.left == 0)
-        return bool(watch.stopped_by)
-
-    return bounded(of, rows, (trees, trees), slides.options.threads, stopped, lambda *_: None)
+    threads = slides.options.threads
+    return bounded(of, rows, (trees, trees), threads, settings.watch.is_over, lambda *_: None)
 
 
 def _all_outputs(data: Data, trees: Sequence[Trees]) -> Trees:

@@ -17,7 +17,7 @@ from pathrelu import losses
 from pathrelu._base import Path, Settings
 from pathrelu._moments import LAST_PLACES, rounding_noise
 from pathrelu._scaling import Scaling
-from pathrelu._watch import Record, Watch
+from pathrelu._watch import Record
 from pathrelu.alpha import LAST_STREAM, MOST_TREES, RATES, loss_at_constant, slide_work, with_random_trees
 from pathrelu.encoding import TableEncoder
 from pathrelu.encoding._raw import RawTable
@@ -374,7 +374,7 @@ def _refine(
             rows,
             (before, trees),
             slides.options.threads,
-            lambda: _is_stopped(watch),
+            watch.is_over,
             _warn_if_astray,
         )
     trees = found_bound.trees
@@ -402,11 +402,6 @@ def _refine(
     estimator.n_iter_ = max(1, made)
     # With those of the sample, of means, and of the objective and the bound.
     estimator.n_passes_ = 2 + made + found_bound.n_passes
-
-
-def _is_stopped(watch: Watch) -> bool:
-    watch.note(watch.left == 0)
-    return bool(watch.stopped_by)
 
 
 def _warn_if_astray(of_sample: float, of_passes: float) -> None:
